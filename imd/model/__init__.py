@@ -1,0 +1,1 @@
+"""Floor 0, the words: plain structs and their own invariants. Imports nothing else of imd."""

@@ -1,0 +1,83 @@
+"""What can happen: every input of the engine. There is one door into the core, and these are what passes it."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import msgspec
+
+from imd.model.alert import AlertReport
+from imd.model.policy import Ruleset
+
+
+class AlertsReported(msgspec.Struct, frozen=True):
+    """One request's alerts, or one slice of them. `by_api`: a deadline in each alert's ends_at decides (Prometheus and
+    amtool); otherwise the sender's status alone does (webhooks)."""
+
+    source: str
+    by_api: bool
+    alerts: tuple[AlertReport, ...]
+
+
+class SourceHeard(msgspec.Struct, frozen=True):
+    """A source spoke and said nothing new of any alert (an empty body)."""
+
+    source: str
+
+
+class ActionKind(enum.StrEnum):
+    ACK = "ack"
+    UNACK = "unack"
+    RESOLVE = "resolve"
+    NOTE = "note"
+
+
+class ActionTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """A person did something. `incident` is its id; `through` says by which door (api, cli, a channel)."""
+
+    kind: ActionKind
+    incident: str
+    by: str
+    note: str = ""
+    force: bool = False
+    through: str = "api"
+
+
+class Outcome(enum.StrEnum):
+    """How a delivery ended. UNKNOWN: given up or cancelled after an attempt that may have arrived."""
+
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class DeliveryFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """The outbox reports the end of a delivery. `error` is the receiver's own words, without secrets."""
+
+    delivery: str
+    incident: str
+    receiver: str
+    outcome: Outcome
+    error: str = ""
+    attempts: int = 1
+
+
+class RulesChanged(msgspec.Struct, frozen=True):
+    """A reload succeeded as a whole; open incidents keep the rule they opened with."""
+
+    ruleset: Ruleset
+
+
+class Restarted(msgspec.Struct, frozen=True):
+    """imd starts on a state that was last alive at `alive_at`."""
+
+    alive_at: datetime
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Time passed; deadlines up to now are due."""
+
+
+Event = AlertsReported | SourceHeard | ActionTaken | DeliveryFinished | RulesChanged | Restarted | Tick

@@ -1,0 +1,146 @@
+"""Incidents: what people work on. States, priorities, the record and its timeline.
+
+Owns the words and the record's shape. The transition table is `core.lifecycle`; who is paged is `core.escalation`.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import msgspec
+
+
+class IncidentState(enum.StrEnum):
+    PENDING = "pending"
+    TRIGGERED = "triggered"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    MERGED = "merged"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATES = frozenset(
+    {IncidentState.PENDING, IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED}
+)
+
+
+class Level(enum.StrEnum):
+    """Impact and urgency, the two sides of the priority matrix (ITIL)."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Priority(enum.StrEnum):
+    """P1 is the most urgent. Compare by `rank`: a lower rank is more urgent."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+    P4 = "P4"
+    P5 = "P5"
+
+    @property
+    def rank(self) -> int:
+        return int(self.value[1])
+
+
+class RootCause(msgspec.Struct, frozen=True):
+    entity: str
+    fingerprint: str
+    reason: str
+
+
+class Told(msgspec.Struct):
+    """What one receiver has heard of one incident; decides whether it is owed updates and the resolve.
+
+    `queued` counts pages not yet settled, `heard` is true once one was accepted or may have been (a timeout after
+    sending). `at` is the last message, `changed` the change counter it told of.
+    """
+
+    to: str
+    queued: int = 0
+    heard: bool = False
+    at: datetime | None = None
+    changed: int = 0
+
+
+class Awaited(msgspec.Struct):
+    """A page sent out and not yet accepted: when to pass on, and which escalation step it belongs to."""
+
+    receiver: str
+    to: str
+    step: int
+    round: int
+    deadline_at: datetime | None
+
+
+class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The record of one incident. Mutable; only `core.engine` and its stages write to it.
+
+    `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
+    continues them. `members` (alert ids, in order of joining) is rebuilt from the alerts and is not stored.
+    """
+
+    id: str
+    number: int
+    rule: str
+    group_key: tuple[tuple[str, str], ...]
+    state: IncidentState
+    opened_at: datetime
+    config_hash: str
+    title: str = ""
+    priority: Priority = Priority.P3
+    impact: Level = Level.MEDIUM
+    urgency: Level = Level.MEDIUM
+    labels: dict[str, str] = {}
+    triggered_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    resolved_at: datetime | None = None
+    resolved_because: str = ""
+    closed_at: datetime | None = None
+    assignee: str = ""
+    policy: str = ""
+    merged_into: str = ""
+    previous: str = ""
+    root_cause: RootCause | None = None
+    drill: bool = False
+    silent: bool = False
+    reopened: int = 0
+    window_ended: str = ""
+    last_join_at: datetime | None = None
+    changed: int = 0
+    firing: int = 0
+    ended: int = 0
+    round: int = 0
+    step: int = -1
+    exhausted: bool = False
+    timers: dict[str, datetime] = {}
+    told: dict[str, Told] = {}
+    awaited: dict[str, Awaited] = {}
+    lines: int = 0
+    deliveries: int = 0
+
+    @property
+    def open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of an incident's history: what, who or which rule, why, when it happened and when imd learnt of it.
+
+    `kind` is one of core.timeline.KINDS. `text` is a full sentence for people; `by` a person, a rule or `imd`.
+    """
+
+    seq: int
+    kind: str
+    text: str
+    by: str
+    at: datetime
+    learnt_at: datetime
+    details: dict[str, str] = {}

@@ -1,0 +1,151 @@
+"""Who hears what: receivers, persons, policies, routes, sources; and the Ruleset that holds every decision's input."""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+
+import msgspec
+
+from imd.model.incident import Priority
+from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
+
+
+class PageKind(enum.StrEnum):
+    PAGE = "page"
+    UPDATE = "update"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    NOTE = "note"
+    DIGEST = "digest"
+
+
+class PageReason(enum.StrEnum):
+    """Why a message of kind page was sent."""
+
+    FIRST = "first"
+    ESCALATED = "escalated"
+    REPEATED = "repeated"
+    RAISED = "raised"
+    REOPENED = "reopened"
+    ACK_LAPSED = "ack_lapsed"
+    FLAPPING = "flapping"
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+    """A named destination, as the engine sees it. How it is reached is ChannelSettings, which only channels read.
+
+    `send_alerts` None means all. `deliver_within` None means 20 s for P1 and P2, 60 s for the rest.
+    """
+
+    name: str
+    send: frozenset[PageKind] = frozenset({PageKind.PAGE, PageKind.RESOLVED})
+    send_alerts: int | None = 20
+    update_every: timedelta = timedelta(minutes=1)
+    min_priority: Priority = Priority.P5
+    deliver_within: timedelta | None = None
+    stale_after: timedelta = timedelta(minutes=15)
+
+    def accept_within(self, priority: Priority) -> timedelta:
+        if self.deliver_within is not None:
+            return self.deliver_within
+        return timedelta(seconds=20 if priority.rank <= 2 else 60)
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """A human being. `reach` names receivers; for now exactly one."""
+
+    name: str
+    timezone: str = "UTC"
+    reach: tuple[str, ...]
+
+
+class TargetKind(enum.StrEnum):
+    PERSON = "person"
+    RECEIVER = "receiver"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a step names: `person:ana`, `receiver:ops-chat`."""
+
+    kind: TargetKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.name}"
+
+
+class EscalationStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Notify these, then wait `wait` (YAML: `for`) before the next step."""
+
+    notify: tuple[Target, ...]
+    wait: timedelta = timedelta(minutes=5)
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Ordered escalation steps. `once` marks the built-in policy: its one step is notified once, then nothing more."""
+
+    name: str
+    steps: tuple[EscalationStep, ...]
+    repeat: int = 0
+    ack_timeout: timedelta | None = None
+    remind: timedelta | None = timedelta(hours=4)
+    once: bool = False
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Which policy an incident gets, where its rule names none. The first that matches; a matchless one is last."""
+
+    policy: str
+    match: Match = MATCH_ALL
+    priority: frozenset[Priority] | None = None
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured sender, as the engine sees it. `labels` join the identity of each of its alerts."""
+
+    name: str
+    type: str
+    labels: dict[str, str] = {}
+    expire_after: timedelta = timedelta(days=5)
+    silent_after: timedelta = timedelta(hours=1)
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds that the engine itself keeps (design section 7)."""
+
+    open_alerts_max: int = 1_000_000
+    spans_max: int = 8
+    lateness: timedelta = timedelta(minutes=2)
+    seen_flush: timedelta = timedelta(seconds=15)
+    closed_after: timedelta = timedelta(days=400)
+
+
+BUILT_IN_RULE = Rule(name="default")
+BUILT_IN_POLICY = "default"
+
+
+class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decisions depend on, checked as a whole by `config.load`. Dicts are by name, in config order.
+
+    `rules` are in order of trial; the last is always the rule `default`. `policies` always hold `default`.
+    `config_hash` names this very content; `store_id` prefixes every dedup_key (fixed in replay).
+    """
+
+    rules: tuple[Rule, ...] = (BUILT_IN_RULE,)
+    routes: tuple[Route, ...] = ()
+    policies: dict[str, Policy]
+    receivers: dict[str, Receiver] = {}
+    people: dict[str, Person] = {}
+    sources: dict[str, Source] = {}
+    priority: PriorityTable = PriorityTable()
+    fallback: str = ""
+    external_url: str = ""
+    bounds: Bounds = Bounds()
+    config_hash: str = ""
+
+
+def built_in_policy(receivers: tuple[str, ...]) -> Policy:
+    """The policy `default` where none is configured: every receiver once, in config order."""
+    targets = tuple(Target(TargetKind.RECEIVER, name) for name in receivers)
+    return Policy(name=BUILT_IN_POLICY, steps=(EscalationStep(notify=targets),), remind=None, once=True)

@@ -1,0 +1,190 @@
+"""Rules: matchers plus what to do, and the priority table.
+
+Owns matching itself (RE2, whole value, Alertmanager's semantics); which rule wins is `core.correlate`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import msgspec
+import re2
+
+from imd.model.incident import Level, Priority
+from imd.model.template import Template
+
+PATTERN_BYTES_MAX = 4096
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False  # else RE2 writes each error to stderr as well
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/:%@ ,;<>~`!\"'#&=")
+
+Test = Callable[[Mapping[str, str]], bool]
+
+
+class BadPattern(ValueError):
+    """RE2 refuses the pattern; the text is RE2's own."""
+
+
+class Op(enum.StrEnum):
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    REGEX = "=~"
+    NOT_REGEX = "!~"
+
+
+class Matcher(msgspec.Struct, frozen=True):
+    """`name op value`. A missing label counts as "". Regexes match whole values; `.` does not match a newline."""
+
+    name: str
+    op: Op
+    value: str
+
+    def test(self) -> Test:
+        """A closure over label maps; raises BadPattern."""
+        name, value = self.name, self.value
+        if self.op is Op.EQUAL:
+            return lambda labels: labels.get(name, "") == value
+        if self.op is Op.NOT_EQUAL:
+            return lambda labels: labels.get(name, "") != value
+        full = full_match(value)
+        if self.op is Op.REGEX:
+            return lambda labels: full(labels.get(name, ""))
+        return lambda labels: not full(labels.get(name, ""))
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{self.op.value}"{escaped}"'
+
+
+def full_match(pattern: str) -> Callable[[str], bool]:
+    """A test of whole values. Plain alternatives (`a|b|c`) become a set: RE2's wrapper costs 9 us a call."""
+    if len(pattern.encode("utf-8", "replace")) > PATTERN_BYTES_MAX:
+        raise BadPattern(f"longer than {PATTERN_BYTES_MAX} bytes")
+    alternatives = pattern.split("|")
+    if all(char in _PLAIN for word in alternatives for char in word):
+        return frozenset(alternatives).__contains__
+    try:
+        search = re2.compile(f"^(?:{pattern})$", _OPTIONS).search
+    except (re2.error, UnicodeEncodeError) as error:
+        reason = error.args[0] if error.args else error
+        raise BadPattern(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
+    return lambda value: search(value) is not None
+
+
+Match = tuple[tuple[Matcher, ...], ...]
+"""Any of these lists, each of which must hold as a whole. () matches nothing, ((),) everything."""
+
+MATCH_ALL: Match = ((),)
+
+
+def match_test(match: Match) -> Test:
+    """One closure for a whole `match:`; raises BadPattern."""
+    lists = [[matcher.test() for matcher in matchers] for matchers in match]
+    if any(not tests for tests in lists):
+        return lambda labels: True
+    if len(lists) == 1:
+        tests = lists[0]
+        if len(tests) == 1:
+            return tests[0]
+        return lambda labels: all(test(labels) for test in tests)
+    return lambda labels: any(all(test(labels) for test in tests) for tests in lists)
+
+
+class WindowKind(enum.StrEnum):
+    WHILE_OPEN = "while_open"
+    SESSION = "session"
+    FIXED = "fixed"
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an incident takes alerts in. max_life and max_alerts bound every kind."""
+
+    kind: WindowKind = WindowKind.WHILE_OPEN
+    gap: timedelta = timedelta(minutes=15)
+    max_life: timedelta = timedelta(hours=24)
+    max_alerts: int = 5000
+
+
+class ResolveWhen(enum.StrEnum):
+    ALL = "all"
+    ROOT = "root"
+    FIRST = "first"
+    NEVER = "never"
+
+
+class Resolve(msgspec.Struct, frozen=True, kw_only=True):
+    when: ResolveWhen = ResolveWhen.ALL
+    after: timedelta = timedelta(minutes=1)
+
+
+class Mode(enum.StrEnum):
+    """PAGE: the usual. MONITOR: decide and record, page nobody. SUPPRESS: keep the alert, open nothing.
+    DROP: forget it beyond the count."""
+
+    PAGE = "page"
+    MONITOR = "monitor"
+    SUPPRESS = "suppress"
+    DROP = "drop"
+
+
+class Raise(msgspec.Struct, frozen=True, kw_only=True):
+    """Breadth of impact: at `at_least` members ever (or distinct values of label `distinct`), impact is `impact`."""
+
+    at_least: int
+    distinct: str = ""
+    impact: Level
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Matchers plus what to do. `group_by` None means every label (`['...']`); () one group.
+
+    impact, urgency and priority are None where the rule leaves them to tier, severity and the matrix.
+    `where` is file:line of its name, for people.
+    """
+
+    name: str
+    match: Match = MATCH_ALL
+    description: str = ""
+    group_by: tuple[str, ...] | None = ("alertname", "cluster", "namespace", "service")
+    window: Window = Window()
+    hold: timedelta = timedelta(seconds=10)
+    resolve: Resolve = Resolve()
+    reopen_within: timedelta = timedelta(minutes=30)
+    impact: Level | None = None
+    urgency: Level | None = None
+    priority: Priority | None = None
+    raises: tuple[Raise, ...] = ()
+    title: Template | None = None
+    runbook: str = ""
+    labels: dict[str, str] = {}
+    policy: str = ""
+    mode: Mode = Mode.PAGE
+    where: str = ""
+
+
+_H, _M, _L = Level.HIGH, Level.MEDIUM, Level.LOW
+_P1, _P2, _P3, _P4, _P5 = Priority
+
+URGENCY_FROM_SEVERITY = {
+    "critical": _H, "page": _H, "error": _H, "warning": _M, "info": _L, "none": _L, "default": _M,
+}  # fmt: skip
+IMPACT_FROM_TIER = {"1": _H, "2": _M, "default": _L}
+MATRIX = {
+    _H: {_H: _P1, _M: _P2, _L: _P3},
+    _M: {_H: _P2, _M: _P3, _L: _P4},
+    _L: {_H: _P3, _M: _P4, _L: _P5},
+}
+"""matrix[impact][urgency]; ServiceNow's sample priority lookup, moved to high, medium, low."""
+
+
+class PriorityTable(msgspec.Struct, frozen=True, kw_only=True):
+    """impact x urgency -> priority; every cell is filled. Keys "default" catch what is not listed.
+
+    The defaults are the tables above.
+    """
+
+    urgency_from_severity: dict[str, Level] = msgspec.field(default_factory=URGENCY_FROM_SEVERITY.copy)
+    impact_from_tier: dict[str, Level] = msgspec.field(default_factory=IMPACT_FROM_TIER.copy)
+    matrix: dict[Level, dict[Level, Priority]] = msgspec.field(default_factory=MATRIX.copy)

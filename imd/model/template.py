@@ -1,0 +1,101 @@
+"""Text templates that operators write: Jinja in a sandbox, with caps.
+
+Owns compiling and rendering under bounds. A template cannot read files, call Python or grow without end; when it fails
+at run time the caller falls back to built-in text, so a broken template never holds up a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+SOURCE_CHARS_MAX = 16_384
+OUTPUT_CHARS_MAX = 16_384
+_RANGE_MAX = 1_000
+
+
+class BadTemplate(ValueError):
+    """The template does not compile; `line` counts from 1 within the template's own text."""
+
+    def __init__(self, reason: str, line: int = 1) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+class RenderFailed(ValueError):
+    """The template compiled and failed on these values; the text says why."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or (operator == "%" and isinstance(left, str)):
+            raise SecurityError(f"operator {operator} is not available here")
+        if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise SecurityError("only numbers can be multiplied here")
+        return super().call_binop(context, operator, left, right)
+
+
+def _range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    if len(numbers) > _RANGE_MAX:
+        raise SecurityError(f"range is longer than {_RANGE_MAX}")
+    return numbers
+
+
+def _environment() -> _Environment:
+    environment = _Environment(undefined=StrictUndefined, autoescape=False, cache_size=0)
+    environment.globals.clear()
+    environment.globals["range"] = _range
+    for name in ("random", "pprint", "center", "indent", "format"):
+        environment.filters.pop(name, None)  # not deterministic, or a way to grow text without end
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+class Template:
+    """A compiled template. Equal when the source is equal. Raises BadTemplate at construction."""
+
+    __slots__ = ("_compiled", "source")
+
+    def __init__(self, source: str) -> None:
+        if len(source) > SOURCE_CHARS_MAX:
+            raise BadTemplate(f"longer than {SOURCE_CHARS_MAX} characters")
+        try:
+            self._compiled = _ENVIRONMENT.from_string(source)
+        except TemplateSyntaxError as error:
+            raise BadTemplate(error.message or "syntax error", error.lineno) from None
+        except (TemplateError, RecursionError) as error:
+            raise BadTemplate(str(error)) from None
+        self.source = source
+
+    def render(self, values: Mapping[str, object]) -> str:
+        """The text, cut at OUTPUT_CHARS_MAX. Raises RenderFailed with the reason."""
+        pieces: list[str] = []
+        length = 0
+        try:
+            for piece in self._compiled.generate(**values):
+                pieces.append(piece)
+                length += len(piece)
+                if length > OUTPUT_CHARS_MAX:
+                    break
+        except Exception as error:  # noqa: BLE001
+            # Whatever an operator's expression raises (TypeError, ZeroDivisionError…) is a fault of the template.
+            raise RenderFailed(f"{type(error).__name__}: {error}") from None
+        return "".join(pieces)[:OUTPUT_CHARS_MAX]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and other.source == self.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    def __repr__(self) -> str:
+        return f"Template({self.source!r})"
