@@ -1,0 +1,138 @@
+"""How incidents and alerts look from outside: the JSON of design section 3, in answers and in pages alike.
+
+Owns the shapes and the plain translation from the records; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from imd.model.alert import JOINED_BECAUSE, Alert, AlertState, fingerprint
+from imd.model.incident import Incident, RootCause
+
+
+class AlertCount(msgspec.Struct, frozen=True):
+    firing: int
+    resolved: int
+    suppressed: int = 0
+
+
+class AlertView(msgspec.Struct, frozen=True):
+    """`status` is firing, resolved or expired; `ends_at` is when it ended, or the deadline its sender gave."""
+
+    fingerprint: str
+    labels: msgspec.Raw
+    annotations: msgspec.Raw
+    enriched: dict[str, str]
+    status: str
+    starts_at: datetime
+    ends_at: datetime | None
+    count: int
+    source: str
+    incident: str | None
+    joined_at: datetime | None
+    joined_because: str
+    generator_url: str
+
+
+class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    number: int
+    title: str
+    state: str
+    priority: str
+    impact: str
+    urgency: str
+    rule: str
+    group_key: dict[str, str]
+    labels: dict[str, str]
+    root_cause: RootCause | None
+    alert_count: AlertCount
+    opened_at: datetime
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    assignee: str | None
+    policy: str | None
+    merged_into: str | None
+    previous: str | None
+    config_hash: str
+    drill: bool
+    acknowledged_by: str | None
+    resolved_because: str | None
+
+
+class IncidentWithAlerts(IncidentView, frozen=True, kw_only=True):
+    """The single view: `alerts` holds the first 100."""
+
+    alerts: list[AlertView]
+
+
+def key_text(group_key: Iterable[tuple[str, str]]) -> str:
+    """A group key for people: `{alertname="A", cluster="b"}`."""
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in group_key) + "}"
+
+
+def incident_view(incident: Incident) -> IncidentView:
+    return IncidentView(**_fields(incident))  # type-checked by the test of views: every field of the struct is given
+
+
+def incident_with_alerts(incident: Incident, alerts: Iterable[Alert]) -> IncidentWithAlerts:
+    return IncidentWithAlerts(**_fields(incident), alerts=[alert_view(alert, incident) for alert in alerts])
+
+
+def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
+    """About 15 us, nearly all of it the fingerprint."""
+    because = ""
+    if incident is not None and alert.joined_because:
+        because = JOINED_BECAUSE[alert.joined_because].format(rule=incident.rule, key=key_text(incident.group_key))
+    return AlertView(
+        fingerprint=fingerprint(alert.labels()),
+        labels=msgspec.Raw(alert.other_labels or alert.identity.canonical),
+        annotations=msgspec.Raw(alert.annotations),
+        enriched={},
+        status=_STATUS[alert.state],
+        starts_at=alert.starts_at,
+        ends_at=alert.ended_at if alert.ended_at is not None else alert.listed_until(),
+        count=alert.count,
+        source=alert.source,
+        incident=alert.incident or None,
+        joined_at=alert.joined_at,
+        joined_because=because,
+        generator_url=alert.generator_url,
+    )
+
+
+_STATUS = {AlertState.FIRING: "firing", AlertState.RESOLVED: "resolved", AlertState.EXPIRED: "expired"}
+
+
+def _fields(incident: Incident) -> dict[str, object]:
+    return {
+        "id": incident.id,
+        "number": incident.number,
+        "title": incident.title,
+        "state": incident.state.value,
+        "priority": incident.priority.value,
+        "impact": incident.impact.value,
+        "urgency": incident.urgency.value,
+        "rule": incident.rule,
+        "group_key": dict(incident.group_key),
+        "labels": incident.labels,
+        "root_cause": incident.root_cause,
+        "alert_count": AlertCount(firing=incident.firing, resolved=incident.ended),
+        "opened_at": incident.opened_at,
+        "acknowledged_at": incident.acknowledged_at,
+        "resolved_at": incident.resolved_at,
+        "closed_at": incident.closed_at,
+        "assignee": incident.assignee or None,
+        "policy": incident.policy or None,
+        "merged_into": incident.merged_into or None,
+        "previous": incident.previous or None,
+        "config_hash": incident.config_hash,
+        "drill": incident.drill,
+        "acknowledged_by": incident.acknowledged_by or None,
+        "resolved_because": incident.resolved_because or None,
+    }
