@@ -77,11 +77,38 @@ def key_text(group_key: Iterable[tuple[str, str]]) -> str:
 
 
 def incident_view(incident: Incident) -> IncidentView:
-    return IncidentView(**_fields(incident))  # type-checked by the test of views: every field of the struct is given
+    return IncidentView(
+        id=incident.id,
+        number=incident.number,
+        title=incident.title,
+        state=incident.state.value,
+        priority=incident.priority.value,
+        impact=incident.impact.value,
+        urgency=incident.urgency.value,
+        rule=incident.rule,
+        group_key=dict(incident.group_key),
+        labels=incident.labels,
+        root_cause=incident.root_cause,
+        alert_count=AlertCount(firing=incident.firing, resolved=incident.ended),
+        opened_at=incident.opened_at,
+        acknowledged_at=incident.acknowledged_at,
+        resolved_at=incident.resolved_at,
+        closed_at=incident.closed_at,
+        assignee=incident.assignee or None,
+        policy=incident.policy or None,
+        merged_into=incident.merged_into or None,
+        previous=incident.previous or None,
+        config_hash=incident.config_hash,
+        drill=incident.drill,
+        acknowledged_by=incident.acknowledged_by or None,
+        resolved_because=incident.resolved_because or None,
+    )
 
 
 def incident_with_alerts(incident: Incident, alerts: Iterable[Alert]) -> IncidentWithAlerts:
-    return IncidentWithAlerts(**_fields(incident), alerts=[alert_view(alert, incident) for alert in alerts])
+    return IncidentWithAlerts(
+        **msgspec.structs.asdict(incident_view(incident)), alerts=[alert_view(alert, incident) for alert in alerts]
+    )
 
 
 def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
@@ -107,32 +134,3 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
 
 
 _STATUS = {AlertState.FIRING: "firing", AlertState.RESOLVED: "resolved", AlertState.EXPIRED: "expired"}
-
-
-def _fields(incident: Incident) -> dict[str, object]:
-    return {
-        "id": incident.id,
-        "number": incident.number,
-        "title": incident.title,
-        "state": incident.state.value,
-        "priority": incident.priority.value,
-        "impact": incident.impact.value,
-        "urgency": incident.urgency.value,
-        "rule": incident.rule,
-        "group_key": dict(incident.group_key),
-        "labels": incident.labels,
-        "root_cause": incident.root_cause,
-        "alert_count": AlertCount(firing=incident.firing, resolved=incident.ended),
-        "opened_at": incident.opened_at,
-        "acknowledged_at": incident.acknowledged_at,
-        "resolved_at": incident.resolved_at,
-        "closed_at": incident.closed_at,
-        "assignee": incident.assignee or None,
-        "policy": incident.policy or None,
-        "merged_into": incident.merged_into or None,
-        "previous": incident.previous or None,
-        "config_hash": incident.config_hash,
-        "drill": incident.drill,
-        "acknowledged_by": incident.acknowledged_by or None,
-        "resolved_because": incident.resolved_because or None,
-    }
