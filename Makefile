@@ -1,0 +1,74 @@
+# make run   the daemon on the example config, with all it needs
+# make test  lint, types and the whole suite
+#
+# Everything lands in .venv; what is installed is pinned with hashes by the requirements files, and nothing else is
+# fetched. Both commands are quick when nothing changed: a stamp in .venv is newer than what it was made from.
+
+VENV := .venv
+PIP  := $(VENV)/bin/python -m pip --disable-pip-version-check
+# The first interpreter that is new enough; `make PYTHON=/path/to/python3.13 run` to choose.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
+	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+CODE := imd tests $(wildcard benchmarks)
+
+.PHONY: run test lint bench lock clean help
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+run: $(VENV)/run.stamp
+	@mkdir -p var
+	@echo 'imd starts on config.example.yaml; pages are printed here, its database is var/imd.db.'
+	@echo 'Send it a first alert from another terminal, in this folder:'
+	@echo '    $(VENV)/bin/imd send DiskFull instance=db1 severity=critical --annotation summary="2% left on /var"'
+	@echo 'or, as Prometheus does:'
+	@echo "    curl -H 'Content-Type: application/json' http://127.0.0.1:9490/api/v2/alerts \\"
+	@echo "         -d '[{\"labels\": {\"alertname\": \"DiskFull\", \"instance\": \"db1\", \"severity\": \"critical\"}}]'"
+	@echo 'and look at it: $(VENV)/bin/imd incidents    Stop with Ctrl-C.'
+	@exec $(VENV)/bin/imd serve --config config.example.yaml
+
+test: lint
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+# --no-build-isolation: the package is built by the hatchling of requirements-build.txt, not by one fetched unpinned.
+$(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --require-hashes -r requirements-build.txt -r requirements.txt
+	$(PIP) install --quiet --no-build-isolation --no-deps --no-index -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n '$(PYTHON)' || { echo 'imd needs Python 3.11 or newer, and none was found as python3, python3.13,' \
+		'python3.12 or python3.11. Install one (Debian 12: apt install python3-venv), or name yours:' \
+		'make PYTHON=/path/to/python3.13 run' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments:' \
+		'its ensurepip is missing. On Debian: apt install python3-venv' >&2; exit 1; }
+	'$(PYTHON)' -m venv --clear $(VENV)
+
+# Newest versions that pyproject.toml allows, with the hashes of all their files. uv reads the registry that pip is set
+# up with and must not write its address down; tests/test_house.py watches over that.
+COMPILE = var/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
+
+lock:
+	'$(PYTHON)' -m venv --clear var/lock
+	var/lock/bin/python -m pip --disable-pip-version-check install --quiet uv
+	echo 'hatchling>=1.33' | $(COMPILE) - -o requirements-build.txt
+	$(COMPILE) pyproject.toml -c requirements-build.txt -o requirements.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements-build.txt -c requirements.txt -o requirements-dev.txt
+	rm -rf var/lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find imd tests -name __pycache__ -type d -prune -exec rm -rf {} +
