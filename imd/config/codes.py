@@ -1,0 +1,127 @@
+"""Every code of a diagnostic, once. Codes are stable and never reused; docs/errors.md has a section for each.
+
+R0 shape of a document, R1 the file as YAML, R2 small grammars, R3 config.yaml, R4 rule files, R5 names across files.
+W are lints: they never stop anything, `--strict` turns them into exit 1.
+"""
+
+from __future__ import annotations
+
+MISSING_KEY = "R002"
+UNKNOWN_KEY = "R003"
+WRONG_TYPE = "R004"
+NOT_ONE_OF = "R005"
+OUT_OF_BOUNDS = "R006"
+DUPLICATE_KEY = "R007"
+NOT_BUILT = "R008"
+EMPTY = "R009"
+EXCLUSIVE_KEYS = "R010"
+
+UNREADABLE = "R101"
+TOO_LARGE = "R102"
+NOT_UTF8 = "R103"
+BYTE_ORDER_MARK = "R104"
+CONTROL_CHARACTER = "R105"
+YAML_SYNTAX = "R106"
+TAB = "R107"
+ALIAS = "R108"
+TAG = "R109"
+TOO_DEEP = "R110"
+SECOND_DOCUMENT = "R111"
+BAD_KEY = "R112"
+
+BAD_DURATION = "R201"
+BAD_MATCHER = "R202"
+BAD_REGEX = "R203"
+BAD_TEMPLATE = "R204"
+BAD_URL = "R205"
+BAD_ADDRESS = "R206"
+BAD_NAME = "R207"
+BAD_TIMEZONE = "R208"
+BAD_TARGET = "R209"
+
+OPEN_TO_ALL = "R301"
+SECRET_UNREADABLE = "R302"  # noqa: S105
+SECRET_UNSET = "R303"  # noqa: S105
+BAD_SECRET = "R304"  # noqa: S105
+RECEIVER_NOT_BUILT = "R305"
+SOURCE_NOT_BUILT = "R306"
+BAD_STORE = "R307"
+
+NAME_TAKEN = "R401"
+SECOND_PRIORITY = "R402"
+SECOND_MATCHLESS_ROUTE = "R403"
+ONE_WAY_TO_REACH = "R404"
+ALL_LABELS_AND_MORE = "R405"
+
+UNKNOWN_RECEIVER = "R501"
+UNKNOWN_POLICY = "R502"
+UNKNOWN_PERSON = "R503"
+
+BUILT_IN_POLICY_PAGES = "W001"
+UNUSED_RECEIVER = "W002"
+UNUSED_POLICY = "W003"
+UNUSED_PERSON = "W004"
+UNREACHABLE_RULE = "W005"
+BUILT_IN_RULE_TAKES = "W006"
+NO_RECEIVER = "W007"
+NO_RULE_FILE = "W008"
+OPEN_BEYOND_LOOPBACK = "W009"
+TARGET_TAKES_NO_PAGES = "W010"
+
+TITLES = {
+    MISSING_KEY: "a key that must be there is missing",
+    UNKNOWN_KEY: "unknown key",
+    WRONG_TYPE: "a value of the wrong type",
+    NOT_ONE_OF: "a value that is none of those allowed",
+    OUT_OF_BOUNDS: "a number, duration or text out of bounds",
+    DUPLICATE_KEY: "a key stands twice in one map",
+    NOT_BUILT: "not built in this version",
+    EMPTY: "an empty value where something must stand",
+    EXCLUSIVE_KEYS: "keys that exclude each other",
+    UNREADABLE: "a file or folder cannot be read",
+    TOO_LARGE: "a file is too large",
+    NOT_UTF8: "a file is not UTF-8",
+    BYTE_ORDER_MARK: "a file starts with a byte order mark",
+    CONTROL_CHARACTER: "a character that may not stand there",
+    YAML_SYNTAX: "not valid YAML",
+    TAB: "a tab where YAML wants spaces",
+    ALIAS: "anchors, aliases and merge keys are not taken",
+    TAG: "tags are not taken",
+    TOO_DEEP: "nested too deep",
+    SECOND_DOCUMENT: "a second document in one file",
+    BAD_KEY: "a key that is not text",
+    BAD_DURATION: "not a duration",
+    BAD_MATCHER: "not a matcher",
+    BAD_REGEX: "not a regular expression",
+    BAD_TEMPLATE: "a template does not compile",
+    BAD_URL: "not a URL",
+    BAD_ADDRESS: "not an address to listen on",
+    BAD_NAME: "not a name",
+    BAD_TIMEZONE: "unknown time zone",
+    BAD_TARGET: "not a target",
+    OPEN_TO_ALL: "listening beyond loopback without auth",
+    SECRET_UNREADABLE: "a secret's file cannot be read",
+    SECRET_UNSET: "a secret names a variable that is not set",
+    BAD_SECRET: "a secret of the wrong form",
+    RECEIVER_NOT_BUILT: "a receiver type is not built in this version",
+    SOURCE_NOT_BUILT: "a source type is not built in this version",
+    BAD_STORE: "not a store",
+    NAME_TAKEN: "a name is used twice",
+    SECOND_PRIORITY: "priority stands in two files",
+    SECOND_MATCHLESS_ROUTE: "a second route without a match",
+    ONE_WAY_TO_REACH: "a person has not exactly one way to be reached",
+    ALL_LABELS_AND_MORE: "'...' stands beside other labels",
+    UNKNOWN_RECEIVER: "unknown receiver",
+    UNKNOWN_POLICY: "unknown policy",
+    UNKNOWN_PERSON: "unknown person",
+    BUILT_IN_POLICY_PAGES: "some incidents go to the built-in policy",
+    UNUSED_RECEIVER: "a receiver is never used",
+    UNUSED_POLICY: "a policy is never used",
+    UNUSED_PERSON: "a person is never paged",
+    UNREACHABLE_RULE: "a rule can never take an alert",
+    BUILT_IN_RULE_TAKES: "some alerts go to the built-in rule",
+    NO_RECEIVER: "no receiver: nobody is paged",
+    NO_RULE_FILE: "a folder holds no rule file",
+    OPEN_BEYOND_LOOPBACK: "open to everyone who can connect",
+    TARGET_TAKES_NO_PAGES: "a target does not take pages",
+}
