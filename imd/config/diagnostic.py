@@ -37,7 +37,8 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One finding. `source` is the line it speaks of, `width` how many of its characters the carets cover.
+    """One finding. `source` is the line it speaks of (a window of it where it is very long), of which the carets cover
+    `width` characters from `caret`, counted from 0.
 
     Ordered by path, line, column, code. Encodes to JSON as it stands, for `check --json`.
     """
@@ -49,6 +50,7 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     message: str
     source: str = ""
+    caret: int = 0
     width: int = 1
     expected: str = ""
     help: str = ""
@@ -73,19 +75,15 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "\n".join(lines)
 
     def _excerpt(self, color: bool) -> list[str]:
-        # A window of a very long line, so that a terminal still shows the carets.
-        start = max(0, self.column - 1 - _SOURCE_CHARS_MAX // 2) if len(self.source) > _SOURCE_CHARS_MAX else 0
-        shown = self.source[start : start + _SOURCE_CHARS_MAX]
-        before = shown[: self.column - 1 - start]
-        width = max(1, min(self.width, len(shown) - len(before)))
+        before, marked = self.source[: self.caret], self.source[self.caret : self.caret + self.width]
         # Tabs are repeated under tabs, so the carets stand right whatever the terminal makes of them.
         padding = "".join("\t" if char == "\t" else " " * _columns(char) for char in before)
-        carets = "^" * max(1, sum(_columns(char) for char in shown[len(before) : len(before) + width]))
+        carets = "^" * max(1, sum(_columns(char) for char in marked))
         if color:
             carets = f"{self._tint}{carets}{_RESET}"
         gutter = str(self.line)
         under = f"  {' ' * len(gutter)} | {padding}{carets} {_clean(self.expected)}".rstrip()
-        return [f"  {gutter} | {_clean(shown)}", under]
+        return [f"  {gutter} | {_clean(self.source)}", under]
 
     @property
     def _tint(self) -> str:
@@ -97,6 +95,14 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             f"{_BOLD}{place}{_RESET} {self._tint}{_BOLD}{self.severity}[{self.code}]{_RESET}{_BOLD}: "
             f"{_clean(self.message)}{_RESET}"
         )
+
+
+def excerpt(source: str, at: int) -> tuple[str, int]:
+    """The line, or a window of a very long one that holds character `at`, and where in it `at` then is."""
+    if len(source) <= _SOURCE_CHARS_MAX:
+        return source, min(at, len(source))
+    start = max(0, at - _SOURCE_CHARS_MAX // 2)
+    return source[start : start + _SOURCE_CHARS_MAX], at - start
 
 
 def _clean(text: str) -> str:

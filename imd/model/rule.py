@@ -19,6 +19,7 @@ PATTERN_BYTES_MAX = 4096
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False  # else RE2 writes each error to stderr as well
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/:%@ ,;<>~`!\"'#&=")
+_RESERVED = frozenset("{}!=~,\\\"'`")
 
 Test = Callable[[Mapping[str, str]], bool]
 
@@ -55,7 +56,10 @@ class Matcher(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.op.value}"{escaped}"'
+        # Alertmanager quotes a name only where its grammar could not read it bare.
+        plain = self.name and not any(char in _RESERVED or char.isspace() for char in self.name)
+        name = self.name if plain else f'"{self.name}"'
+        return f'{name}{self.op.value}"{escaped}"'
 
 
 def full_match(pattern: str) -> Callable[[str], bool]:
