@@ -1,0 +1,209 @@
+"""What the daemon needs of a store, named by those needs. Every back end keeps this contract (tests/store holds it).
+
+Owns the words: Store, Batch (from `batch`), Snapshot, the rows that reads answer with, and the two ways to fail. Knows
+no SQL and no files.
+
+A failed commit fails its own batch and all queued behind it, for the engine stepped them on top of one another. From
+then on the store refuses every commit until `probe` succeeded; the caller then rebuilds the engine from `load`. Whether
+the failed batch is on disk is unknown until then: `load` decides.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from imd.model.alert import Alert
+from imd.model.effect import Delivery
+from imd.model.incident import Incident, IncidentState, Priority, TimelineEntry
+from imd.model.rule import MATCH_ALL, Match
+from imd.store.batch import Batch
+
+__all__ = [
+    "Batch",
+    "DeliveryRow",
+    "DeliveryState",
+    "IncidentQuery",
+    "Page",
+    "PendingDelivery",
+    "RejectedRow",
+    "Retention",
+    "Snapshot",
+    "Store",
+    "StoreFailed",
+    "StoreRefused",
+    "TooSlow",
+]
+
+
+class StoreFailed(Exception):
+    """The disk or the database failed just now; nothing of the batch may be answered for. Try again after a probe."""
+
+
+class TooSlow(StoreFailed):
+    """A read passed its deadline and was given up; the store itself is well."""
+
+
+class StoreRefused(Exception):
+    """The store cannot be opened as it is. The text is for people: what was found and what to do about it."""
+
+
+class DeliveryState(enum.StrEnum):
+    """PENDING, or how it ended (`model.event.Outcome`, same words)."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class PendingDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery not yet settled. `attempt` counts those made so far (0: none was recorded).
+
+    `ambiguous`: an attempt so far may have arrived. `cancelled`: a CancelPages that named it was committed, so it must
+    not be sent any more; it still waits for its DeliveryFinished.
+    """
+
+    delivery: Delivery
+    attempt: int = 0
+    next_attempt_at: datetime | None = None
+    ambiguous: bool = False
+    cancelled: bool = False
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine held when the last batch was committed, coalesced fields up to 15 s older.
+
+    `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
+    by number: each that was saved and not forgotten. `deliveries`, in order of creation: the unsettled ones.
+    `alive_at` is None in a fresh store. The two `last_` are the highest ever given, deleted rows included.
+    """
+
+    store_id: str
+    alerts: list[Alert]
+    incidents: list[Incident]
+    deliveries: list[PendingDelivery]
+    alive_at: datetime | None
+    last_alert_id: int
+    last_number: int
+
+
+class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which incidents, newest first. None and "" ask for all. `match` sees the group key's values, overlaid by the
+    incident's labels. `since` is the earliest opened_at. `cursor` is a `next_cursor` from before."""
+
+    states: frozenset[IncidentState] | None = None
+    priorities: frozenset[Priority] | None = None
+    rule: str = ""
+    match: Match = MATCH_ALL
+    since: datetime | None = None
+    limit: int = 100
+    cursor: int | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of incidents. It may be short while `next_cursor` is set: a call looks at a bounded number of rows."""
+
+    items: list[Incident]
+    next_cursor: int | None
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery and how it fares. `seq` orders rows by creation and is the cursor."""
+
+    seq: int
+    delivery: Delivery
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime | None
+    ambiguous: bool
+    cancelled: bool
+    error: str
+    settled_at: datetime | None
+
+
+class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Part `index` of a request that was refused. `excerpt` is the start of it, as text."""
+
+    seq: int
+    at: datetime
+    source: str
+    index: int
+    error: str
+    excerpt: str
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things are kept. Incidents count from their end; rejected parts are bounded by number."""
+
+    journal: timedelta = timedelta(days=30)
+    closed: timedelta = timedelta(days=400)
+    rejected_max: int = 10_000
+
+
+class Store(Protocol):
+    """One store, owned by one process. `commit` and the async reads are for the event loop; the rest blocks."""
+
+    @property
+    def store_id(self) -> str:
+        """16 hex digits, random, made with the database. Prefix of every dedup_key."""
+        ...
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size of what is committed and not yet in the main file, for the metric."""
+        ...
+
+    def load(self) -> Snapshot:
+        """Everything the engine needs. Blocks. Raises StoreFailed; StoreRefused where a record cannot be read."""
+        ...
+
+    def commit(self, batch: Batch, done: Callable[[BaseException | None], None]) -> None:
+        """Queue the batch; it may share its transaction with others queued. `done(None)` follows the fsync, or
+        `done(StoreFailed)`; it is called in the writer thread, in the order of commits, and must only hand over."""
+        ...
+
+    def probe(self) -> None:
+        """Reopen if need be and make one durable write; afterwards commits are taken again. Blocks for as long as the
+        disk does. Raises StoreFailed."""
+        ...
+
+    def close(self) -> None:
+        """Commit what is queued, then close and release the lock. Blocks."""
+        ...
+
+    async def incidents(self, query: IncidentQuery) -> Page:
+        """Newest first. Raises StoreFailed, TooSlow; BadPattern from `query.match`."""
+        ...
+
+    async def incident(self, id_or_number: str) -> Incident | None: ...
+
+    async def alerts(self, incident: str, limit: int = 100, after: int = 0) -> list[Alert]:
+        """Members in order of id, beginning behind id `after`."""
+        ...
+
+    async def timeline(self, incident: str) -> list[TimelineEntry]: ...
+
+    async def deliveries(
+        self,
+        incident: str | None = None,
+        state: DeliveryState | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[DeliveryRow]:
+        """Newest first, beginning before seq `before`."""
+        ...
+
+    async def rejected(self, limit: int = 100, before: int | None = None) -> list[RejectedRow]:
+        """Newest first, beginning before seq `before`."""
+        ...
+
+    async def prune(self, now: datetime) -> int:
+        """Delete what is past its retention, in transactions of at most 500 rows between which batches pass. Answers
+        with the number of rows. Raises StoreFailed."""
+        ...

@@ -1,0 +1,184 @@
+"""Opening a store: the one door. Locks, checks, migrates, and only then hands a store out.
+
+Owns the numbered migrations (sql/sqlite/NNNN_name.sql) and the record of those applied. A migration is applied once, in
+one transaction with its own record, and never edited afterwards: its checksum is on record too. Before the first of
+them touches an existing database a copy is made beside it. A database that knows a migration that this imd does not is
+refused: a downgrade would read new rows with old eyes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from imd.clock import Clock, SystemClock
+from imd.store import sqlite_file
+from imd.store.contract import Retention, Store, StoreRefused
+from imd.store.lock import Lock
+from imd.store.record import micros
+from imd.store.sqlite import SqliteStore
+from imd.store.sqlite_file import rows
+
+_SCHEME = "sqlite:///"
+_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One step of the schema. `checksum` is the SHA-256 of its text."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def open_store(
+    url: str, clock: Clock | None = None, retention: Retention | None = None, vfs: str | None = None
+) -> Store:
+    """Open `sqlite:///relative` or `sqlite:////absolute`, making folder and database where there are none.
+
+    Blocks: the check of a 1 GB database takes seconds. `vfs` names an SQLite VFS, for fault tests. Raises StoreRefused
+    with a message for people; the store is then exactly as it was.
+    """
+    path = sqlite_path(url)
+    clock = clock or SystemClock()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreRefused(f"{path.parent}: the folder cannot be made: {error.strerror}") from None
+    lock = Lock.take(path)
+    try:
+        store_id = _prepare(path, clock.now())
+        return SqliteStore(path, lock, store_id, clock, retention or Retention(), vfs)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a `store:` names. Raises StoreRefused."""
+    name = url.removeprefix(_SCHEME)
+    if not url.startswith(_SCHEME) or not name or name.endswith("/") or name == ":memory:":
+        raise StoreRefused(
+            f'store: "{url}" is not understood; write sqlite:///var/imd.db (relative to the working directory) or '
+            "sqlite:////var/lib/imd/imd.db (absolute)"
+        )
+    return Path(name)
+
+
+def known_migrations() -> list[Migration]:
+    """Those that this imd ships, in order."""
+    found = [
+        Migration(int(name[1]), name[2], file.read_text("utf-8"))
+        for file in resources.files("imd.store").joinpath("sql", "sqlite").iterdir()
+        if (name := _FILE_NAME.fullmatch(file.name))
+    ]
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def _prepare(path: Path, now: datetime) -> str:
+    """A checked database with the present schema at `path`; answers with its store id."""
+    try:
+        if not path.exists():
+            sqlite_file.check_missing(path)
+            _create(path, now)
+        sqlite_file.check_before_opening(path)
+        connection = sqlite_file.connect(path)
+        try:
+            sqlite_file.check_after_opening(connection, path)
+            migrate(connection, path, known_migrations(), now)
+            return str(rows(connection, "SELECT value FROM meta WHERE key = 'store_id'")[0][0])
+        finally:
+            connection.close(True)
+    except (apsw.CorruptError, apsw.NotADBError, IndexError) as error:
+        raise StoreRefused(f"{path}: is damaged: {error}; {sqlite_file.RESTORE}") from None
+    except apsw.BusyError:
+        raise StoreRefused(f"{path}: another process holds a lock on it (a backup, a shell?); end that first") from None
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise StoreRefused(f"{path}: cannot be written ({error}); imd's user must own it and its folder") from None
+    except (apsw.Error, OSError) as error:
+        raise StoreRefused(f"{path}: cannot be opened: {error}") from None
+
+
+def _create(path: Path, now: datetime) -> None:
+    """Build the database under another name and move it into place: an empty file at `path` is then always a fault."""
+    new = sqlite_file.beside(path, ".new")
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        sqlite_file.beside(new, suffix).unlink(missing_ok=True)
+    new.touch()
+    connection = sqlite_file.connect(new)
+    try:
+        connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}").fetchall()
+        migrate(connection, new, known_migrations(), now)
+        connection.execute("INSERT INTO meta (key, value) VALUES ('store_id', ?)", (secrets.token_hex(8),))
+    finally:
+        connection.close(True)
+    new.rename(path)
+    sqlite_file.sync_folder(path.parent)
+
+
+def migrate(connection: apsw.Connection, path: Path, known: Sequence[Migration], now: datetime) -> list[int]:
+    """Apply what is missing; answers with the numbers applied. Raises StoreRefused, apsw.Error (nothing was done by
+    the migration that failed)."""
+    applied = _applied(connection)
+    _check_history(path, applied, known)
+    missing = [migration for migration in known if migration.number not in applied]
+    if applied and missing:
+        _copy(connection, sqlite_file.beside(path, f".before-{missing[0].number:04d}"))
+    for migration in missing:
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            connection.execute(migration.sql).fetchall()
+            connection.execute(
+                "INSERT INTO schema_version (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
+                (migration.number, migration.name, migration.checksum, micros(now)),
+            )
+            connection.execute("COMMIT")
+        except apsw.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return [migration.number for migration in missing]
+
+
+def _applied(connection: apsw.Connection) -> dict[int, tuple[str, str]]:
+    """Name and checksum by number."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_version (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+        "checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+    )
+    applied = rows(connection, "SELECT number, name, checksum FROM schema_version ORDER BY number")
+    return {number: (name, checksum) for number, name, checksum in applied}
+
+
+def _check_history(path: Path, applied: dict[int, tuple[str, str]], known: Sequence[Migration]) -> None:
+    newest = max((migration.number for migration in known), default=0)
+    by_number = {migration.number: migration for migration in known}
+    for number, (name, checksum) in applied.items():
+        migration = by_number.get(number)
+        if migration is None:
+            raise StoreRefused(
+                f"{path}: was written by a newer imd (schema {number} {name}; this imd knows {newest}); start that "
+                f"version, or restore the copy {path.name}.before-{newest + 1:04d} that it made when upgrading"
+            )
+        if migration.checksum != checksum:
+            raise StoreRefused(
+                f"{path}: schema {number} {name} is not what this imd ships under that number; it was made by a "
+                "changed build: start that build, or restore a backup"
+            )
+
+
+def _copy(connection: apsw.Connection, to: Path) -> None:
+    to.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(to),))

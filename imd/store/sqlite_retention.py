@@ -1,0 +1,77 @@
+"""Deleting what is past its time, a slice of at most SLICE rows a transaction, so that batches pass in between.
+
+An incident goes with its alerts, timeline and deliveries; these go first, so that a slice that was the last before a
+stop leaves an incident with less history, never history without its incident. What the engine still holds is never
+touched, however old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import apsw
+
+from imd.store.contract import Retention
+from imd.store.record import micros
+from imd.store.sqlite_file import rows
+from imd.store.sqlite_rows import KEEP_LAST_ALERT, KEEP_LAST_NUMBER
+
+SLICE = 500
+
+_OVERDUE_INCIDENT = "SELECT number, id FROM incident WHERE over_at < ? AND held = 0 ORDER BY over_at LIMIT 1"
+_MEMBERS = "SELECT id FROM alert WHERE incident = ? AND incident <> '' AND held = 0 LIMIT ?"
+_DELETE_TIMELINE = """
+DELETE FROM timeline
+WHERE incident = ?1 AND seq IN (SELECT seq FROM timeline WHERE incident = ?1 ORDER BY seq LIMIT ?2)"""
+_DELETE_DELIVERIES = """
+DELETE FROM delivery WHERE seq IN (SELECT seq FROM delivery WHERE incident = ? AND state <> 'pending' LIMIT ?)"""
+# Lines are in order of time but for steps of the clock; looking at the oldest few alone needs no index.
+_DELETE_JOURNAL = """
+DELETE FROM journal WHERE seq IN (SELECT seq FROM journal ORDER BY seq LIMIT ?) AND at < ?"""
+
+
+def slices(retention: Retention, now: datetime) -> list[Callable[[apsw.Connection], int]]:
+    """The kinds of work. Each call deletes at most SLICE rows in the open transaction and answers with how many; 0
+    when there is none left of its kind. Raises apsw.Error."""
+    closed_before = micros(now - retention.closed)
+    journal_before = micros(now - retention.journal)
+    return [
+        lambda connection: _prune_incident(connection, closed_before),
+        lambda connection: _delete(connection, _DELETE_JOURNAL, (SLICE, journal_before)),
+        lambda connection: _delete(
+            connection,
+            "DELETE FROM rejected WHERE seq IN (SELECT seq FROM rejected "
+            "WHERE seq <= (SELECT max(seq) FROM rejected) - ? ORDER BY seq LIMIT ?)",
+            (retention.rejected_max, SLICE),
+        ),
+    ]
+
+
+def _prune_incident(connection: apsw.Connection, over_before: int) -> int:
+    """One slice of the incident that ended first, or the incident itself once nothing else is left of it."""
+    found = rows(connection, _OVERDUE_INCIDENT, (over_before,))
+    if not found:
+        return 0
+    number, incident = found[0]
+    count = _delete_members(connection, incident)
+    count = count or _delete(connection, _DELETE_TIMELINE, (incident, SLICE))
+    count = count or _delete(connection, _DELETE_DELIVERIES, (incident, SLICE))
+    if not count:
+        connection.execute(KEEP_LAST_NUMBER)
+        count = _delete(connection, "DELETE FROM incident WHERE number = ?", (number,))
+    return count
+
+
+def _delete_members(connection: apsw.Connection, incident: str) -> int:
+    ids = rows(connection, _MEMBERS, (incident, SLICE // 3))  # three tables each
+    if ids:
+        connection.execute(KEEP_LAST_ALERT, (0,))
+        for table in ("alert", "alert_seen", "alert_words"):
+            connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608
+    return len(ids)
+
+
+def _delete(connection: apsw.Connection, sql: str, bound: tuple[int | str, ...]) -> int:
+    connection.execute(sql, bound)
+    return connection.changes()

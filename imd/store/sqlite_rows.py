@@ -1,0 +1,100 @@
+"""A batch as SQL: which statement writes which rows. The order is the contract of `Batch`'s attributes."""
+
+from __future__ import annotations
+
+import apsw
+
+from imd.store.batch import Batch
+
+_SAVE_ALERT = """
+INSERT INTO alert (id, held, state, incident, record) VALUES (?, 1, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE
+SET held = 1, state = excluded.state, incident = excluded.incident, record = excluded.record"""
+_SAVE_SEEN = """
+INSERT INTO alert_seen (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"""
+_SAVE_WORDS = """
+INSERT INTO alert_words (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"""
+# Ids never come again, so the highest is kept before its row goes. max(id) is one step down the tree.
+KEEP_LAST_ALERT = """
+INSERT INTO meta (key, value) SELECT 'last_alert_id', max(?, coalesce(max(id), 0)) FROM alert WHERE true
+ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
+KEEP_LAST_NUMBER = """
+INSERT INTO meta (key, value) SELECT 'last_number', coalesce(max(number), 0) FROM incident WHERE true
+ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
+_SAVE_INCIDENT = """
+INSERT INTO incident (number, id, held, state, priority, rule, opened_at, over_at, record)
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (number) DO UPDATE
+SET held = 1, state = excluded.state, priority = excluded.priority, over_at = excluded.over_at,
+    record = excluded.record"""
+_APPEND_ENTRY = """
+INSERT INTO timeline (incident, seq, record) VALUES (?, ?, ?)
+ON CONFLICT (incident, seq) DO UPDATE SET record = excluded.record"""
+_CANCEL = """
+UPDATE delivery SET cancelled = 1
+WHERE incident = ?1 AND state = 'pending' AND (?2 IS NULL OR receiver = ?2) AND kind = ?3"""
+_DELIVER = """
+INSERT INTO delivery (id, incident, receiver, kind, created_at, cancelled, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING"""
+_RETRY = """
+UPDATE delivery SET attempts = ?, next_attempt_at = ?, error = ?, ambiguous = ambiguous OR ?
+WHERE id = ? AND state = 'pending'"""
+_SETTLE = """
+UPDATE delivery SET state = ?, attempts = ?, error = ?, settled_at = ?, next_attempt_at = NULL WHERE id = ?"""
+_REJECT = "INSERT INTO rejected (at, source, part, error, excerpt) VALUES (?, ?, ?, ?, ?)"
+_TRIM_REJECTED = "DELETE FROM rejected WHERE seq <= (SELECT max(seq) FROM rejected) - ?"
+_ALIVE = "INSERT INTO meta (key, value) VALUES ('alive_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
+    """Write the batch into the open transaction. Raises apsw.Error. By id, for neighbours share pages."""
+    _write_alerts(connection, batch)
+    many = connection.executemany
+    if batch.incidents:
+        many(_SAVE_INCIDENT, batch.incidents.values())
+    if batch.past:
+        many("UPDATE incident SET held = 0 WHERE id = ?", [(each,) for each in sorted(batch.past)])
+    if batch.timeline:
+        many(_APPEND_ENTRY, batch.timeline)
+    _write_deliveries(connection, batch)
+    if batch.journal:
+        many("INSERT INTO journal (at, line) VALUES (?, ?)", batch.journal)
+    if batch.rejections:
+        many(_REJECT, batch.rejections)
+        connection.execute(_TRIM_REJECTED, (rejected_max,))  # seq has no gaps but at the old end
+    if batch.alive_at is not None:
+        connection.execute(_ALIVE, (batch.alive_at,))
+
+
+def _write_alerts(connection: apsw.Connection, batch: Batch) -> None:
+    many = connection.executemany
+    if batch.alerts:
+        rows = sorted(batch.alerts.values())
+        ids = [row[:1] for row in rows]
+        many(_SAVE_ALERT, rows)
+        many("DELETE FROM alert_seen WHERE id = ?", ids)
+        many("DELETE FROM alert_words WHERE id = ?", ids)
+    if batch.seen:
+        many(_SAVE_SEEN, sorted(batch.seen.values()))
+        many(_SAVE_WORDS, sorted(batch.words.values()))
+    if batch.dropped:
+        ids = [(each,) for each in sorted(batch.dropped)]
+        connection.execute(KEEP_LAST_ALERT, ids[-1])
+        many("DELETE FROM alert WHERE id = ?", ids)
+        many("DELETE FROM alert_seen WHERE id = ?", ids)
+        many("DELETE FROM alert_words WHERE id = ?", ids)
+    if batch.forgotten:
+        many("UPDATE alert SET held = 0 WHERE id = ?", [(each,) for each in sorted(batch.forgotten)])
+
+
+def _write_deliveries(connection: apsw.Connection, batch: Batch) -> None:
+    """Cancellations first: within the batch they were settled already, so those on disk are all older."""
+    many = connection.executemany
+    if batch.cancelled:
+        many(_CANCEL, batch.cancelled)
+    if batch.outgoing:
+        many(_DELIVER, batch.outgoing.values())
+    if batch.retries:
+        many(_RETRY, batch.retries)
+    if batch.settled:
+        many(_SETTLE, batch.settled)
