@@ -1,0 +1,190 @@
+"""Every command with its flags and its help; what they do is elsewhere.
+
+docs/cli.md has a section for each command and names each flag; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+from pathlib import Path
+
+from imd import __version__
+
+DEFAULT_URL = "http://127.0.0.1:9490"
+_INCIDENT = "an incident's number or id"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line. A parsed command has `command` and its own flags."""
+    parser = argparse.ArgumentParser(
+        prog="imd",
+        description="Alerts in, incidents decided, pages out.",
+        epilog="`imd COMMAND --help` shows examples. Exit codes: 0 done, 1 faults found or failed, 2 used wrongly.",
+    )
+    parser.add_argument("--version", action="version", version=f"imd {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _daemon(commands)
+    _alerts(commands)
+    _incidents(commands)
+    _observing(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # its only name
+
+
+def _add(commands: _Commands[argparse.ArgumentParser], name: str, does: str, *examples: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=does,
+        description=does[0].upper() + does[1:] + ".",
+        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _remote(
+    commands: _Commands[argparse.ArgumentParser], name: str, does: str, *examples: str
+) -> argparse.ArgumentParser:
+    """A command that speaks to a running daemon."""
+    parser = _add(commands, name, does, *examples)
+    daemon = parser.add_argument_group("the daemon")
+    daemon.add_argument(
+        "--url",
+        default=os.environ.get("IMD_URL") or DEFAULT_URL,
+        help=f"where it listens; a path is kept (default: $IMD_URL, else {DEFAULT_URL})",
+    )
+    daemon.add_argument("--token-file", type=Path, metavar="FILE", help="its first line is the token (or $IMD_TOKEN)")
+    daemon.add_argument("--by", metavar="NAME", default=_who(), help="who does this (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+    return parser
+
+
+def _daemon(commands: _Commands[argparse.ArgumentParser]) -> None:
+    serve = _add(commands, "serve", "run the daemon", "imd serve --config /etc/imd/config.yaml")
+    serve.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.yaml")
+    check = _add(
+        commands,
+        "check",
+        "find every fault of config and rules",
+        "imd check --config config.yaml",
+        "imd check rules/ --strict",
+        "imd check --config config.yaml --format json",
+    )
+    check.add_argument("--config", type=Path, metavar="FILE", help="config.yaml, and the rules that it names")
+    check.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="rule files, or folders of them")
+    check.add_argument("--strict", action="store_true", help="a warning is a failure too")
+    check.add_argument("--format", choices=["text", "json"], default="text", help="how to print (default: text)")
+    check.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+
+
+def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:
+    send = _remote(
+        commands,
+        "send",
+        "send one test alert",
+        "imd send DiskFull instance=db1 severity=critical --annotation summary='2%% left on /var'",
+        "imd send alertname=DiskFull instance=db1 severity=critical --resolve",
+    )
+    send.add_argument(
+        "labels", nargs="+", metavar="NAME=VALUE", help="labels; a first word without `=` is the alertname"
+    )
+    send.add_argument("--annotation", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    send.add_argument("--resolve", action="store_true", help="the alert is over, instead of firing")
+    page = _remote(
+        commands, "page", "send a test page to one receiver", "imd page ops-chat 'test of the pager, no action needed'"
+    )
+    page.add_argument("receiver", metavar="RECEIVER", help="its name in config.yaml")
+    page.add_argument("text", nargs="+", metavar="TEXT", help="what the page says")
+
+
+def _incidents(commands: _Commands[argparse.ArgumentParser]) -> None:
+    incidents = _remote(
+        commands,
+        "incidents",
+        "list incidents, or show one",
+        "imd incidents",
+        "imd incidents list --all --priority P1,P2 --since 24h",
+        "imd incidents show 3",
+    )
+    incidents.add_argument("action", nargs="?", choices=["list", "show"], default="list", help="(default: list)")
+    incidents.add_argument("incident", nargs="?", metavar="INCIDENT", help=f"for show: {_INCIDENT}")
+    incidents.add_argument("--all", action="store_true", help="resolved and closed ones too")
+    incidents.add_argument("--status", metavar="STATES", help="states, comma separated, or `open` (default: open)")
+    incidents.add_argument("--priority", metavar="P1,P2", help="only these priorities")
+    incidents.add_argument("--rule", metavar="NAME", help="only those that this rule opened")
+    _match(incidents)
+    incidents.add_argument("--since", metavar="TIME", help="opened since: RFC 3339, or how long ago (24h)")
+    incidents.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: 50)")
+
+    why = _remote(commands, "why", "say why an incident exists and who was paged", "imd why 3")
+    why.add_argument("incident", metavar="INCIDENT", help=_INCIDENT)
+
+    ack = _remote(
+        commands,
+        "ack",
+        "acknowledge incidents: somebody has them, escalation stops",
+        "imd ack 3 4",
+        "imd ack --match 'cluster=\"c1\"' --note 'rack power, on it'",
+    )
+    _several(ack)
+    _match(ack)
+    unack = _remote(commands, "unack", "give acknowledged incidents back to escalation", "imd unack 3")
+    _several(unack)
+    resolve = _remote(
+        commands,
+        "resolve",
+        "resolve incidents by hand",
+        "imd resolve 3 --note 'disk replaced'",
+        "imd resolve 3 --force",
+    )
+    _several(resolve)
+    resolve.add_argument("--force", action="store_true", help="even while alerts fire")
+    note = _remote(
+        commands, "note", "write a line into an incident's timeline", "imd note 3 'vendor called, ETA 14:00'"
+    )
+    note.add_argument("incidents", nargs=1, metavar="INCIDENT", help=_INCIDENT)
+    note.add_argument("text", nargs="+", metavar="TEXT", help="what it says")
+
+
+def _observing(commands: _Commands[argparse.ArgumentParser]) -> None:
+    alerts = _remote(
+        commands, "alerts", "list the alerts that fire now", "imd alerts", "imd alerts --match 'severity=\"critical\"'"
+    )
+    _match(alerts)
+    alerts.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most so many (default: 100)")
+    deliveries = _remote(
+        commands, "deliveries", "list pages and how they went", "imd deliveries", "imd deliveries --state failed"
+    )
+    deliveries.add_argument("--incident", metavar="INCIDENT", help="only those of one incident")
+    deliveries.add_argument("--state", choices=["pending", "accepted", "failed", "cancelled", "unknown"])
+    deliveries.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: 50)")
+    _remote(commands, "status", "show how the daemon is doing", "imd status", "imd status --json")
+
+
+def _several(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("incidents", nargs="*", metavar="INCIDENT", help="incidents by number or id")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a line for the timeline")
+
+
+def _match(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--match", action="append", default=[], metavar="MATCHER", help='a matcher (name="value"); repeated: all hold'
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _who() -> str:
+    """$USER, else the account's name, else `unknown`."""
+    try:
+        return os.environ.get("USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "unknown"

@@ -1,0 +1,92 @@
+"""The command `imd`: from arguments to an exit code.
+
+0: done. 1: faults found, or the daemon refused or failed. 2: used wrongly, a path that does not exist too.
+
+Knows which module runs which command and nothing of what they do. Imports are late, so that `imd --help` and the
+commands to a running daemon start in a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+
+from imd.cli.arguments import build_parser
+from imd.cli.failure import Failed, Misused
+
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. `argv` without the program's name; None takes the process's own."""
+    arguments = build_parser().parse_args(argv)
+    run = _RUN[arguments.command]
+    try:
+        return run(arguments)
+    except Misused as misuse:
+        return _complain(str(misuse), MISUSED)
+    except Failed as failure:
+        return _complain(str(failure), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`imd incidents | head`). Python would complain once more when it
+        # flushes at exit, so that goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _complain(text: str, code: int) -> int:
+    print(f"imd: {text}", file=sys.stderr)
+    return code
+
+
+def _serve(arguments: Namespace) -> int:
+    if not arguments.config.is_file():
+        raise Misused(f"no such file: {arguments.config}")
+    from imd.daemon import app
+
+    return app.run(arguments.config)
+
+
+def _check(arguments: Namespace) -> int:
+    from imd.cli import offline
+
+    return offline.check(arguments)
+
+
+def _send(arguments: Namespace) -> int:
+    from imd.cli import sending
+
+    return sending.run(arguments)
+
+
+def _work(arguments: Namespace) -> int:
+    from imd.cli import incidents
+
+    return incidents.run(arguments)
+
+
+def _observe(arguments: Namespace) -> int:
+    from imd.cli import observing
+
+    return observing.run(arguments)
+
+
+_RUN: dict[str, Callable[[Namespace], int]] = {
+    "serve": _serve,
+    "check": _check,
+    "send": _send,
+    "page": _send,
+    "incidents": _work,
+    "why": _work,
+    "ack": _work,
+    "unack": _work,
+    "resolve": _work,
+    "note": _work,
+    "alerts": _observe,
+    "deliveries": _observe,
+    "status": _observe,
+}

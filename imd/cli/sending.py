@@ -1,0 +1,69 @@
+"""Commands that try the way from alert to pager: send, page."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import msgspec
+
+from imd.cli.failure import Misused
+from imd.cli.instants import stamp
+from imd.cli.remote import Daemon
+from imd.cli.screen import Screen
+from imd.clock import SystemClock
+
+
+def run(arguments: Namespace) -> int:
+    daemon = Daemon.of(arguments, os.environ)
+    return (_send if arguments.command == "send" else _page)(daemon, Screen.of_process(), arguments)
+
+
+def _send(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
+    """As any sender would: a firing alert without an end, or one whose end is now."""
+    labels = _labels(arguments.labels)
+    alert: dict[str, object] = {"labels": labels, "annotations": _pairs(arguments.annotation, "--annotation")}
+    if arguments.resolve:
+        alert["endsAt"] = stamp(SystemClock().now())
+    daemon.post("/api/v2/alerts", [alert])
+    if arguments.json:
+        print(msgspec.json.encode(alert).decode())
+        return 0
+    others = ", ".join(f'{name}="{value}"' for name, value in labels.items() if name != "alertname")
+    what = labels["alertname"] + (f"{{{others}}}" if others else "")
+    screen.line(f"{'resolved' if arguments.resolve else 'firing'}: {what}")
+    return 0
+
+
+def _labels(words: list[str]) -> dict[str, str]:
+    """The first word may be the bare alertname, as amtool has it."""
+    first = words[0]
+    labels = _pairs(words if "=" in first else [f"alertname={first}", *words[1:]], "a label")
+    if not labels.get("alertname"):
+        raise Misused("an alert has a name: `imd send DiskFull instance=db1`, or alertname=DiskFull")
+    return labels
+
+
+def _pairs(words: Iterable[str], what: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (equals and name):
+            raise Misused(f"{what} is name=value, not {word!r}")
+        if name in pairs:
+            raise Misused(f"{what} {name!r} is given twice")
+        pairs[name] = value
+    return pairs
+
+
+def _page(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
+    text = " ".join(arguments.text)
+    path = f"/v1/receivers/{quote(arguments.receiver, safe='')}/page"
+    content = daemon.post(path, {"by": arguments.by, "text": text})
+    if arguments.json:
+        print(content.decode())
+    else:
+        screen.line(f"paged {arguments.receiver}: {text}")
+    return 0

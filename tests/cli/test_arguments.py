@@ -1,0 +1,110 @@
+"""The parser and the manual say the same; wrong use is exit 2 and one line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+from imd.cli import main as cli
+from imd.cli.arguments import build_parser
+
+MANUAL = Path(__file__).parents[2] / "docs/cli.md"
+SHARED = {"--url", "--token-file", "--by", "--json", "--help"}
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    [choices] = [action.choices for action in build_parser()._actions if isinstance(action.choices, dict)]
+    return choices
+
+
+def section(name: str) -> str:
+    found = re.search(rf"^## imd {name}\n(.*?)(?=^## |\Z)", MANUAL.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"docs/cli.md has no section `## imd {name}`"
+    return found.group(1)
+
+
+@pytest.mark.parametrize("name", commands())
+def test_the_manual_has_every_flag_with_an_example(name: str) -> None:
+    text = section(name)
+    assert f"    imd {name}" in text, "an example"
+    for action in commands()[name]._actions:
+        for flag in set(action.option_strings) - SHARED - {"-h"}:
+            assert f"`{flag}" in text, f"{flag} is not in its section"
+
+
+def test_the_manual_names_no_flag_that_is_gone() -> None:
+    for name, parser in commands().items():
+        known = {flag for action in parser._actions for flag in action.option_strings} | SHARED
+        assert set(re.findall(r"--[a-z][a-z-]+", section(name))) <= known | {"--config", "--format"}
+
+
+def test_the_shared_flags_are_explained_once() -> None:
+    text = section("serve") and MANUAL.read_text().split("## imd serve")[0]
+    assert all(f"`{flag}" in text for flag in SHARED - {"--help"})
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_shows_examples_in_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    assert "examples:\n  imd " + name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_runs_something(name: str) -> None:
+    assert name in cli._RUN
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["nonsense"],
+        ["serve"],
+        ["serve", "--config", "/nowhere/config.yaml"],
+        ["check", "--config", "/nowhere/config.yaml"],
+        ["check", "/nowhere/rules"],
+        ["check"],
+        ["send"],
+        ["send", "severity=critical"],
+        ["send", "A", "b"],
+        ["send", "A", "=b"],
+        ["send", "A", "b=1", "b=2"],
+        ["send", "A", "--annotation", "x"],
+        ["incidents", "show"],
+        ["incidents", "list", "3"],
+        ["incidents", "--all", "--status", "open"],
+        ["incidents", "--since", "yesterday"],
+        ["incidents", "--since", "9" * 5000 + "d"],
+        ["incidents", "--limit", "0"],
+        ["ack"],
+        ["ack", "3", "--match", 'a="b"'],
+        ["resolve"],
+        ["status", "--url", "localhost:9490"],
+        ["status", "--url", "ftp://localhost"],
+        ["status", "--url", "http://localhost:port"],
+        ["status", "--url", "http://user:secret@localhost"],
+        ["status", "--token-file", "/nowhere/token"],
+    ],
+)
+def test_wrong_use_is_exit_2_and_says_so(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code: object = cli.main(argv)
+    except SystemExit as ended:
+        code = ended.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1].startswith("imd")
+
+
+def test_by_is_the_user_else_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "ana")
+    assert build_parser().parse_args(["note", "3", "x"]).by == "ana"
+    monkeypatch.delenv("USER")
+    assert build_parser().parse_args(["note", "3", "x"]).by
+    assert build_parser().parse_args(["note", "3", "x", "--by", "ben"]).by == "ben"
