@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -76,8 +76,14 @@ class Restarted(msgspec.Struct, frozen=True):
     alive_at: datetime
 
 
+class ClockStepped(msgspec.Struct, frozen=True):
+    """The wall clock was set, or the machine slept: wall time moved by `by` more (or less) than time passed."""
+
+    by: timedelta
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Time passed; deadlines up to now are due."""
 
 
-Event = AlertsReported | SourceHeard | ActionTaken | DeliveryFinished | RulesChanged | Restarted | Tick
+Event = AlertsReported | SourceHeard | ActionTaken | DeliveryFinished | RulesChanged | Restarted | ClockStepped | Tick

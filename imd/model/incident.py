@@ -58,19 +58,18 @@ class RootCause(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct):
     """What one receiver has heard of one incident; decides whether it is owed updates and the resolve.
 
-    `queued` counts pages not yet settled, `heard` is true once one was accepted or may have been (a timeout after
-    sending). `at` is the last message, `changed` the change counter it told of.
+    `heard` is true once a page was accepted or may have been (a timeout after sending). `at` is the last message,
+    `changed` the change counter it told of.
     """
 
     to: str
-    queued: int = 0
     heard: bool = False
     at: datetime | None = None
     changed: int = 0
 
 
 class Awaited(msgspec.Struct):
-    """A page sent out and not yet accepted: when to pass on, and which escalation step it belongs to."""
+    """A page not yet settled: when to pass on (None: never, or passed on already), and which escalation step it is of."""
 
     receiver: str
     to: str
@@ -83,7 +82,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The record of one incident. Mutable; only `core.engine` and its stages write to it.
 
     `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
-    continues them. `members` (alert ids, in order of joining) is rebuilt from the alerts and is not stored.
+    continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave, `summary` the
+    first member's. `silent` pages nobody (mode monitor). `members` (alert ids, in order of joining) is rebuilt from the alerts and is not stored.
     """
 
     id: str
@@ -113,7 +113,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     silent: bool = False
     reopened: int = 0
     window_ended: str = ""
-    last_join_at: datetime | None = None
+    active_at: datetime | None = None
+    claimed: Priority | None = None
+    summary: str = ""
     changed: int = 0
     firing: int = 0
     ended: int = 0

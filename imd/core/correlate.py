@@ -1,0 +1,95 @@
+"""Which rule takes an alert, under which group key, and whether an incident's window still takes it in.
+
+Owns the rule index and the windows; pure. The first rule that matches takes the alert. The index makes the cost of a
+new alert independent of the number of rules: each list of matchers is filed under one equality that it needs.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping
+from datetime import datetime
+
+from imd.model.incident import Incident
+from imd.model.rule import MATCH_ALL, Matcher, Op, Rule, Test, Window, WindowKind, match_test
+
+GroupKey = tuple[tuple[str, str], ...]
+
+
+class RuleIndex:
+    """Finds the first matching rule. `rules` in order of trial, the last of which takes everything."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._rules = rules
+        self._tests: list[Test] = [match_test(rule.match) for rule in rules]
+        self._always: list[int] = []
+        self._filed: dict[str, dict[str, list[int]]] = {}
+        for number, rule in enumerate(rules):
+            self._file(number, rule)
+
+    def find(self, labels: Mapping[str, str]) -> Rule | None:
+        candidates = list(self._always)
+        for name, by_value in self._filed.items():
+            for number in by_value.get(labels.get(name, ""), ()):
+                insort(candidates, number)
+        for number in candidates:
+            if self._tests[number](labels):
+                return self._rules[number]
+        return None
+
+    def _file(self, number: int, rule: Rule) -> None:
+        for matchers in rule.match or MATCH_ALL:
+            needed = _needed(matchers)
+            if needed is None:
+                if number not in self._always:
+                    self._always.append(number)
+                continue
+            name, values = needed
+            for value in values:
+                filed = self._filed.setdefault(name, {}).setdefault(value, [])
+                if number not in filed[-1:]:
+                    filed.append(number)
+
+
+def _needed(matchers: tuple[Matcher, ...]) -> tuple[str, tuple[str, ...]] | None:
+    """A label and the values of which one is needed for these matchers to hold; alertname for choice."""
+    found: dict[str, tuple[str, ...]] = {}
+    for matcher in matchers:
+        if matcher.op is Op.EQUAL:
+            found.setdefault(matcher.name, (matcher.value,))
+        elif matcher.op is Op.REGEX and all(char.isalnum() or char in "_-|" for char in matcher.value):
+            found.setdefault(matcher.name, tuple(dict.fromkeys(matcher.value.split("|"))))
+    if not found:
+        return None
+    name = "alertname" if "alertname" in found else min(found, key=lambda one: (len(found[one]), one))
+    return name, found[name]
+
+
+def group_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:
+    """The rule's chosen labels and their values; a missing one is empty. Without any of them: the alertname."""
+    if rule.group_by is None:
+        return tuple(sorted(labels.items()))
+    key = tuple((name, labels.get(name, "")) for name in rule.group_by)
+    if key and not any(value for _, value in key):
+        return (("alertname", labels.get("alertname", "")),)
+    return key
+
+
+def window_end(incident: Incident, window: Window, members: int, at: datetime) -> str:
+    """Why the window of an incident no longer takes in an alert of this instant; "" while it does."""
+    bound = bound_reached(incident, window, members, at)
+    if bound:
+        return bound
+    if window.kind is WindowKind.FIXED and at > incident.opened_at + window.gap:
+        return "gap after the opening"
+    if window.kind is WindowKind.SESSION and incident.firing == 0:
+        last = incident.active_at or incident.opened_at
+        return "gap without an alert" if at > last + window.gap else ""
+    return ""
+
+
+def bound_reached(incident: Incident, window: Window, members: int, at: datetime) -> str:
+    """max_life and max_alerts bound every window, and an incident ended by one never reopens."""
+    if members >= window.max_alerts:
+        return "max_alerts"
+    return "max_life" if at > incident.opened_at + window.max_life else ""

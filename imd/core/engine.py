@@ -1,0 +1,331 @@
+"""The engine: one door, the stages in order, the only writer of State.
+
+    effects = engine.step(event, now)
+    engine.next_deadline()
+
+Same state, same events, same times: the same effects in the same order. This file holds the door and the alerts' way
+through dedup and correlation; `incidents` takes it from there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from imd.core import actions, dedup, expiry, journal
+from imd.core.correlate import RuleIndex
+from imd.core.dedup import Verdict
+from imd.core.expiry import Heard, Outage
+from imd.core.incidents import Incidents
+from imd.core.state import Deadline, Due, State
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert, AlertReport, AlertState
+from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SaveSeen, SettleDelivery
+from imd.model.event import (
+    ActionTaken,
+    AlertsReported,
+    ClockStepped,
+    DeliveryFinished,
+    Event,
+    Restarted,
+    RulesChanged,
+    SourceHeard,
+    Tick,
+)
+from imd.model.policy import Ruleset, Source
+from imd.model.rule import Mode
+
+DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
+SEEN_MAX = 2000  # alerts in one SaveSeen, for the same reason
+ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays in memory so long, for late reports
+
+
+class Engine:
+    """Decides. Hand it every event together with the time; commit what it answers before acting on it."""
+
+    def __init__(self, ruleset: Ruleset, state: State) -> None:
+        self.ruleset = ruleset
+        self.state = state
+        self._index = RuleIndex(ruleset.rules)
+        self._incidents = Incidents(ruleset, state)
+        self._arm_restored()
+
+    def step(self, event: Event, now: datetime) -> list[Effect]:
+        """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
+        tx = Transaction(now)
+        match event:
+            case AlertsReported():
+                self._alerts_reported(tx, event)
+            case SourceHeard(source=source):
+                self._hear(source, now)
+            case ActionTaken():
+                actions.act(tx, event, self.state, self._incidents)
+            case DeliveryFinished():
+                self._delivery_finished(tx, event)
+            case RulesChanged(ruleset=ruleset):
+                self._rules_changed(tx, ruleset)
+            case Restarted(alive_at=alive_at):
+                self._restarted(tx, alive_at)
+            case ClockStepped(by=by):
+                self._clock_stepped(tx, by)
+            case Tick():
+                pass
+            case _:
+                assert_never(event)
+        self._incidents.settle(tx)
+        self._take_due(tx)
+        self._incidents.settle(tx)
+        return tx.close()
+
+    def next_deadline(self) -> datetime | None:
+        """When to call step(Tick(), now) next; None if nothing waits."""
+        return self.state.next_deadline()
+
+    # -- alerts ---------------------------------------------------------------------------------------------------
+
+    def _alerts_reported(self, tx: Transaction, event: AlertsReported) -> None:
+        state, now, lateness = self.state, tx.now, self.ruleset.bounds.lateness
+        alerts, unseen, spans_max = state.alerts, state.unseen, self.ruleset.bounds.spans_max
+        self._hear(event.source, now)
+        repeats = resolved = 0
+        for number, report in enumerate(event.alerts):
+            alert = alerts.get(report.identity.key)
+            if alert is not None and dedup.refresh(alert, report, now):  # by far the most frequent report
+                unseen[alert.id] = alert
+                repeats += 1
+                continue
+            resolved += report.resolved
+            verdict = dedup.judge(alert, report, now, lateness)
+            if verdict is Verdict.REPEAT and alert is not None:
+                dedup.absorb(alert, report, verdict, now, spans_max)
+                unseen[alert.id] = alert
+                repeats += 1
+            elif verdict is Verdict.LATE:
+                repeats += 1
+            else:
+                self._changed(tx, event, number, alert, report, verdict)
+        if unseen and state.flush_at is None:
+            state.flush_at = now + self.ruleset.bounds.seen_flush
+            state.remind(state.flush_at, Due.FLUSH, None)
+        tx.count("alerts_received_total", event.source, "firing", amount=len(event.alerts) - resolved)
+        tx.count("alerts_received_total", event.source, "resolved", amount=resolved)
+        tx.count("alerts_deduplicated_total", amount=repeats)
+
+    def _changed(
+        self,
+        tx: Transaction,
+        event: AlertsReported,
+        number: int,
+        alert: Alert | None,
+        report: AlertReport,
+        verdict: Verdict,
+    ) -> None:
+        """A report that changes state, one way or another: on record, then on its way."""
+        if verdict is Verdict.REVIVED and alert is not None and not self._incidents.takes_back(alert, tx.now):
+            verdict = Verdict.NEW  # its incident is over for good: what fires now is an episode of its own
+        if verdict in (Verdict.NEW, Verdict.ENDED_UNSEEN):
+            if verdict is Verdict.NEW and self.state.firing >= self.ruleset.bounds.open_alerts_max:
+                bound = self.ruleset.bounds.open_alerts_max
+                tx.effects.append(Refused(number, f"{bound} alerts are open already (open_alerts_max)"))
+                return
+            alert = self._new_alert(tx, event, alert, report)
+        else:
+            assert alert is not None
+            dedup.absorb(alert, report, verdict, tx.now, self.ruleset.bounds.spans_max)
+        tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, report)))
+        match verdict:
+            case Verdict.NEW:
+                self._arrive(tx, alert)
+            case Verdict.REVIVED:
+                self._fires_again(alert)
+                self._incidents.revive(tx, alert)
+            case Verdict.RESOLVED:
+                self._ended(alert)
+                self._incidents.clear(tx, alert, "resolved")
+            case _:
+                pass
+        tx.save(alert)
+        self._watch(alert, tx.now)
+
+    def _new_alert(self, tx: Transaction, event: AlertsReported, old: Alert | None, report: AlertReport) -> Alert:
+        span = dedup.first_span(report, tx.now)
+        alert = Alert(
+            id=self.state.new_alert_id(),
+            identity=old.identity if old is not None else report.identity,
+            source=event.source,
+            by_api=event.by_api,
+            state=AlertState.RESOLVED if report.resolved else AlertState.FIRING,
+            starts_at=span.starts_at,
+            received_at=tx.now,
+            seen_at=tx.now,
+            spans=(span,),
+            annotations=report.annotations,
+            generator_url=report.generator_url,
+            other_labels=report.labels,
+            ended_at=span.ended_at,
+        )
+        self.state.alerts[alert.identity.key] = alert
+        if old is not None and not old.incident:
+            tx.effects.append(ForgetAlert(old.id, keep=False))
+        if alert.firing:
+            self.state.firing += 1
+        return alert
+
+    def _arrive(self, tx: Transaction, alert: Alert) -> None:
+        """A new episode: to the rule that takes it, and into an incident."""
+        labels = alert.labels()
+        rule = self._index.find(labels)
+        assert rule is not None, "the rule default takes everything"
+        alert.rule = rule.name
+        tx.count("rule_matches_total", rule.name)
+        if rule.name == "default":
+            tx.count("alerts_unmatched_total")
+        if rule.mode in (Mode.PAGE, Mode.MONITOR):
+            self._incidents.arrive(tx, alert, rule, labels)
+
+    def _fires_again(self, alert: Alert) -> None:
+        self.state.firing += 1
+
+    def _ended(self, alert: Alert) -> None:
+        self.state.firing -= 1
+        self.state.stale.get(alert.source, {}).pop(alert.id, None)
+
+    # -- expiry ---------------------------------------------------------------------------------------------------
+
+    def _source(self, name: str) -> Source:
+        return self.ruleset.sources.get(name) or Source(name=name, type=name)
+
+    def _hear(self, name: str, now: datetime) -> None:
+        heard = self.state.heard.get(name)
+        if heard is None:
+            heard = self.state.heard[name] = Heard(now, now)
+        else:
+            heard.hear(now)
+        if not heard.waking and self.state.stale.get(name):
+            heard.waking = True
+            self.state.remind(max(now, heard.back_at + expiry.SETTLE), Due.SOURCE, name)
+
+    def _watch(self, alert: Alert, now: datetime) -> None:
+        """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
+        if alert.firing:
+            due = expiry.deadline(alert, self._source(alert.source), self.state.outage)
+            self.state.remind(max(due, now), Due.ALERT, alert)
+        elif not alert.incident:
+            self.state.remind(now + ENDED_KEPT, Due.FORGET_ALERT, alert)
+
+    def _take_due(self, tx: Transaction) -> None:
+        for deadline in self.state.take_due(tx.now, DUE_MAX):
+            self._due(tx, deadline)
+
+    def _due(self, tx: Transaction, deadline: Deadline) -> None:
+        _, _, due, subject = deadline
+        if due is Due.ALERT:
+            assert isinstance(subject, Alert)
+            self._look_at_alert(tx, subject)
+        elif due is Due.SOURCE:
+            assert isinstance(subject, str)
+            self._wake_stale(tx, subject)
+        elif due is Due.INCIDENT:
+            assert isinstance(subject, str)
+            self._incidents.timers_due(tx, subject)
+        elif due is Due.FLUSH:
+            self._flush_seen(tx)
+        elif due is Due.FORGET_ALERT:
+            assert isinstance(subject, Alert)
+            self._forget_alert(tx, subject)
+        else:
+            assert isinstance(subject, str)
+            self._incidents.forget(tx, subject)
+
+    def _look_at_alert(self, tx: Transaction, alert: Alert) -> None:
+        if not alert.firing:
+            return
+        heard = self.state.heard[alert.source]
+        judged = expiry.judge(alert, self._source(alert.source), heard, self.state.outage, tx.now)
+        if isinstance(judged, expiry.Expires):
+            self._expire(tx, alert, judged)
+            return
+        if judged.stale:
+            self.state.stale.setdefault(alert.source, {})[alert.id] = alert
+        self.state.remind(judged.at, Due.ALERT, alert)
+
+    def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
+        alert.state = AlertState.EXPIRED
+        alert.ended_at = expired.at
+        self._ended(alert)
+        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.because)))
+        self._incidents.clear(tx, alert, expired.because)
+        tx.save(alert)
+        self._watch(alert, tx.now)
+
+    def _wake_stale(self, tx: Transaction, source: str) -> None:
+        """The source has spoken and had its time to speak of all: what it left out is looked at, in slices."""
+        self.state.heard[source].waking = False
+        stale = self.state.stale.get(source)
+        if not stale:
+            return
+        for alert_id in list(stale)[:DUE_MAX]:
+            self._look_at_alert(tx, stale.pop(alert_id))
+        if stale:
+            self.state.heard[source].waking = True
+            self.state.remind(tx.now, Due.SOURCE, source)
+
+    def _flush_seen(self, tx: Transaction) -> None:
+        unseen = self.state.unseen
+        taken = [unseen.pop(alert_id) for alert_id in list(unseen)[:SEEN_MAX]]
+        if taken:
+            tx.effects.append(SaveSeen(tuple(taken)))
+        self.state.flush_at = None
+        if unseen:
+            self.state.flush_at = tx.now
+            self.state.remind(tx.now, Due.FLUSH, None)
+
+    def _forget_alert(self, tx: Transaction, alert: Alert) -> None:
+        if alert.firing or alert.incident:
+            return
+        if self.state.alerts.get(alert.identity.key) is alert:
+            del self.state.alerts[alert.identity.key]
+            tx.effects.append(ForgetAlert(alert.id, keep=False))
+
+    # -- deliveries -----------------------------------------------------------------------------------------------
+
+    def _delivery_finished(self, tx: Transaction, event: DeliveryFinished) -> None:
+        tx.effects.append(
+            SettleDelivery(
+                delivery=event.delivery,
+                outcome=event.outcome.value,
+                error=event.error,
+                attempts=event.attempts,
+                at=tx.now,
+            )
+        )
+        tx.effects.append(Journal(tx.now, journal.delivered(tx.now, event)))
+        incident = self.state.incidents.get(event.incident)
+        if incident is not None:
+            self._incidents.escalation.finished(tx, incident, self._incidents.rule_of(incident), event)
+
+    # -- the world changes ----------------------------------------------------------------------------------------
+
+    def _rules_changed(self, tx: Transaction, ruleset: Ruleset) -> None:
+        """Open incidents keep the rule they opened with; everything new goes by the new rules."""
+        self.ruleset = ruleset
+        self._index = RuleIndex(ruleset.rules)
+        self._incidents = Incidents(ruleset, self.state)
+        tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
+
+    def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
+        self.state.outage = Outage(min(alive_at, tx.now), tx.now)
+        self._incidents.restarted(tx, tx.now - alive_at)
+
+    def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
+        """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
+        if by > timedelta(0):
+            self.state.outage = Outage(tx.now - by, tx.now)
+        self._incidents.shift_timers(tx, by)
+
+    def _arm_restored(self) -> None:
+        """After a restore: every record's deadline is set anew."""
+        for incident in self.state.incidents.values():
+            self._incidents.adopt(incident)
+        for alert in self.state.alerts.values():
+            self._watch(alert, alert.seen_at)

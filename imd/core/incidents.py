@@ -1,0 +1,453 @@
+"""Incidents from the first alert to the last: opening, joining, triggering, resolving, reopening, and leaving memory.
+
+Owns the order of these within a step: alerts only mark what they touch; `settle` draws the consequences once for each
+touched incident (lines, priority, title, state, updates), so a body of a hundred alerts costs one incident's work. What
+people do to incidents is `actions`; who hears of it is `escalation` and `notify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from imd.core import lifecycle, page, priority
+from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
+from imd.core.escalation import Escalation
+from imd.core.notify import Notifier, arm
+from imd.core.routing import Router
+from imd.core.state import Distinct, Due, State
+from imd.core.transaction import Touched, Transaction
+from imd.model.alert import Alert
+from imd.model.effect import ForgetIncident
+from imd.model.incident import Incident, IncidentState, Priority
+from imd.model.policy import PageKind, PageReason, Ruleset
+from imd.model.rule import Mode, ResolveWhen, Rule
+from imd.model.view import key_text
+
+KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
+LOOK_AGAIN = timedelta(minutes=1)
+LONG_OUTAGE = timedelta(minutes=5)  # after a longer one, senders get SENDERS_FIRST to speak before anything escalates
+SENDERS_FIRST = timedelta(seconds=90)
+NAMED_MAX = 5  # names of alerts in one timeline line; the rest is counted
+COUNTED_MAX = 1000  # alerts that one line looks at
+
+
+class Incidents:
+    """Works on the state's incidents under one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, state: State) -> None:
+        self._ruleset = ruleset
+        self._state = state
+        self._router = Router(ruleset)
+        self._rules = {rule.name: rule for rule in ruleset.rules}
+        self.notifier = Notifier(ruleset, state)
+        self.escalation = Escalation(ruleset, state, self.notifier)
+
+    # -- alerts come and go ---------------------------------------------------------------------------------------
+
+    def arrive(self, tx: Transaction, alert: Alert, rule: Rule, labels: Mapping[str, str]) -> None:
+        """A new episode joins the incident of its key, reopens it, or opens a fresh one."""
+        key = group_key(rule, labels)
+        at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
+        known = self._state.by_key.get((rule.name, key))
+        incident = self._state.incidents.get(known) if known is not None else None
+        if incident is not None and incident.open and self._window_open(tx, incident, at):
+            self._join(tx, incident, alert, labels, "joined")
+        elif incident is not None and self._reopens(incident, tx.now):
+            self._reopen(tx, incident, "alerts came back within reopen_within")
+            self._join(tx, incident, alert, labels, "reopened")
+        else:
+            fresh = self._open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
+            self._join(tx, fresh, alert, labels, "opened")
+
+    def takes_back(self, alert: Alert, now: datetime) -> bool:
+        """Whether an episode that fires again is still one with its incident."""
+        incident = self._state.incidents.get(alert.incident)
+        return incident is not None and (incident.open or self._reopens(incident, now))
+
+    def revive(self, tx: Transaction, alert: Alert) -> None:
+        """The same episode fires again, in the same incident; no new page while that is open."""
+        incident = self._state.incidents[alert.incident]
+        if not incident.open:
+            self._reopen(tx, incident, "a member fires again within reopen_within")
+        incident.firing += 1
+        incident.ended -= 1
+        self._mark_changed(incident, alert)
+        tx.touch(incident).revived.append(alert)
+        priority.take_in(incident, self.rule_of(incident), alert.labels(), self._ruleset.priority)
+
+    def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
+        """A member has ended."""
+        incident = self._state.incidents.get(alert.incident)
+        if incident is None:
+            return
+        incident.firing -= 1
+        incident.ended += 1
+        incident.active_at = tx.now
+        self._mark_changed(incident, alert)
+        tx.touch(incident).cleared.append((alert, because))
+
+    def rule_of(self, incident: Incident) -> Rule:
+        """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
+        return self._state.rules[incident.id]
+
+    def _window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
+        members = len(self._state.members[incident.id])
+        window = self.rule_of(incident).window
+        ended = window_end(incident, window, members, at)
+        if ended and not incident.window_ended:
+            if bound_reached(incident, window, members, at):
+                incident.window_ended = ended
+            tx.say(incident, "window", f"takes no more alerts in: its window ended by {ended}")
+        return not ended
+
+    def _reopens(self, incident: Incident, now: datetime) -> bool:
+        if incident.state is not IncidentState.RESOLVED or incident.window_ended:
+            return False
+        rule = self.rule_of(incident)
+        assert incident.resolved_at is not None
+        within = now <= incident.resolved_at + rule.reopen_within
+        return within and not bound_reached(incident, rule.window, len(self._state.members[incident.id]), now)
+
+    def _open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str) -> Incident:
+        number = self._state.new_incident_number()
+        impact, urgency = priority.open_levels(rule, labels, self._ruleset.priority)
+        incident = Incident(
+            id=f"i{number:012d}",
+            number=number,
+            rule=rule.name,
+            group_key=key,
+            state=IncidentState.PENDING,
+            opened_at=tx.now,
+            config_hash=self._ruleset.config_hash,
+            impact=impact,
+            urgency=urgency,
+            labels={**labels, **rule.labels},
+            previous=previous,
+            silent=rule.mode is Mode.MONITOR,
+        )
+        self._state.incidents[incident.id] = incident
+        self._state.members[incident.id] = []
+        self._state.by_key[rule.name, key] = incident.id
+        self._state.rules[incident.id] = rule
+        where = f" ({rule.where})" if rule.where else ""
+        window = f"{rule.window.kind.value}, hold {rule.hold.total_seconds():g}s"
+        after = f", after {previous}" if previous else ""
+        tx.say(
+            incident,
+            "opened",
+            f"opened by rule {rule.name}{where}, key {key_text(key)}, window {window}{after}",
+            by=f"rule {rule.name}",
+            config_hash=incident.config_hash,
+        )
+        arm(self._state, incident, "hold", tx.now + rule.hold)
+        return incident
+
+    def _join(self, tx: Transaction, incident: Incident, alert: Alert, labels: Mapping[str, str], because: str) -> None:
+        if not self._state.members[incident.id]:
+            incident.summary = alert.annotation_map().get("summary", "")
+        alert.incident = incident.id
+        alert.joined_at = tx.now
+        alert.joined_because = because
+        self._state.add_member(incident, alert)
+        incident.firing += 1
+        incident.active_at = tx.now
+        self._mark_changed(incident, alert)
+        rule = self.rule_of(incident)
+        if because != "opened":
+            kept = incident.labels.items()
+            incident.labels = {n: v for n, v in kept if n in rule.labels or labels.get(n) == v}
+        priority.take_in(incident, rule, labels, self._ruleset.priority)
+        tx.touch(incident).joined.append(alert)
+
+    def _mark_changed(self, incident: Incident, alert: Alert) -> None:
+        incident.changed += 1
+        alert.changed = incident.changed
+
+    # -- consequences, once an incident and step ------------------------------------------------------------------
+
+    def settle(self, tx: Transaction) -> None:
+        """Draws the consequences for every touched incident, in order of touching."""
+        for touched in list(tx.touched.values()):
+            if touched.joined or touched.revived or touched.cleared:
+                self._settle_members(tx, touched)
+                touched.forget()
+
+    def _settle_members(self, tx: Transaction, touched: Touched) -> None:
+        incident = touched.incident
+        rule = self.rule_of(incident)
+        self._lines(tx, touched)
+        if touched.joined or touched.revived:
+            self._weigh(tx, touched, rule)
+        self._name(tx, incident, rule)
+        if incident.state is IncidentState.PENDING:
+            self._settle_pending(tx, incident, rule)
+        if incident.open and incident.state is not IncidentState.PENDING:
+            self._settle_resolve(tx, incident, rule, touched)
+        self.notifier.plan_updates(tx, incident)
+
+    def _settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        if incident.firing == 0:
+            self._cancel(tx, incident)
+        elif incident.timers["hold"] <= tx.now:
+            self._trigger(tx, incident, rule)
+
+    def _settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
+        when = rule.resolve.when
+        over = (when is ResolveWhen.ALL and incident.firing == 0) or (
+            when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
+        )
+        if not over:
+            incident.timers.pop("resolve", None)
+            return
+        if touched.cleared:
+            incident.resolved_because = _because(touched)
+        if "resolve" not in incident.timers:
+            arm(self._state, incident, "resolve", tx.now + rule.resolve.after)
+        if incident.timers["resolve"] <= tx.now:
+            self.resolve(tx, incident, incident.resolved_because)
+
+    def _weigh(self, tx: Transaction, touched: Touched, rule: Rule) -> None:
+        """Breadth and the new members' say; a raise is heard of while the incident is worked on."""
+        incident = touched.incident
+        members = self._state.members[incident.id]
+        if rule.raises:
+            earned = priority.due_raise(rule, len(members), self._distinct(incident, rule))
+            if earned is not None:
+                incident.impact = priority.higher(incident.impact, earned[0])
+        decided = priority.decide(incident, rule, self._ruleset.priority)
+        if touched.opened:
+            incident.priority = decided
+        elif decided.rank < incident.priority.rank:
+            self._raise(tx, incident, rule, decided)
+
+    def _raise(self, tx: Transaction, incident: Incident, rule: Rule, decided: Priority) -> None:
+        before, incident.priority = incident.priority, decided
+        tx.say(
+            incident,
+            "priority",
+            f"raised from {before.value} to {decided.value}: "
+            f"impact {incident.impact.value}, urgency {incident.urgency.value}",
+        )
+        if incident.state in (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED):
+            self._name(tx, incident, rule)
+            self.escalation.raised(tx, incident, rule, self._route(tx, incident, rule))
+
+    def _distinct(self, incident: Incident, rule: Rule) -> dict[str, int]:
+        """How many values of each label that `raise` asks for the members have; each member is looked at once."""
+        members = self._state.members[incident.id]
+        counts: dict[str, int] = {}
+        for label in {step.distinct: None for step in rule.raises if step.distinct}:
+            tally = self._state.distinct.setdefault((incident.id, label), Distinct())
+            tally.values.update(value for alert in members[tally.counted :] if (value := alert.labels().get(label, "")))
+            tally.counted = len(members)
+            counts[label] = len(tally.values)
+        return counts
+
+    def _name(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        incident.title, failed = page.title(incident, rule, len(self._state.members[incident.id]))
+        if failed:
+            tx.count("templates_failed_total", rule.name)
+
+    def _route(self, tx: Transaction, incident: Incident, rule: Rule) -> bool:
+        """Reads the routes; whether the policy is another one than before."""
+        chosen = self._router.choose(incident, rule)
+        changed = chosen.policy != incident.policy
+        if changed:
+            incident.policy = chosen.policy
+            tx.say(incident, "route", f"policy {chosen.policy}: {chosen.because}")
+        return changed
+
+    def _lines(self, tx: Transaction, touched: Touched) -> None:
+        incident = touched.incident
+        if touched.joined and not touched.opened:
+            because = "within reopen_within" if incident.reopened and touched.joined[0].joined_because == "reopened" else ""
+            because = because or "same rule, key and open window"
+            tx.say(incident, "joined", f"{_named(touched.joined)} joined: {because}")
+        elif len(touched.joined) > 1:
+            tx.say(incident, "joined", f"{_named(touched.joined[1:])} joined with the first")
+        if touched.revived:
+            tx.say(incident, "revived", f"{_named(touched.revived)} fire again")
+        by_reason: dict[str, list[Alert]] = {}
+        for alert, because in touched.cleared:
+            by_reason.setdefault(because, []).append(alert)
+        for because, alerts in by_reason.items():
+            tx.say(incident, "cleared", f"{_named(alerts)}: {because}; {incident.firing} still firing")
+
+    # -- transitions ----------------------------------------------------------------------------------------------
+
+    def _trigger(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        incident.timers.pop("hold", None)
+        lifecycle.move(incident, "trigger", tx.now)
+        tx.say(incident, "triggered", f"still firing after hold: {incident.priority.value}, impact "
+               f"{incident.impact.value} x urgency {incident.urgency.value}")  # fmt: skip
+        if not incident.reopened:
+            tx.count("incidents_opened_total", rule.name, incident.priority.value)
+        self.start(tx, incident, PageReason.REOPENED if incident.reopened else PageReason.FIRST)
+
+    def start(self, tx: Transaction, incident: Incident, reason: PageReason) -> None:
+        """Reads the routes and begins the policy at step 1."""
+        rule = self.rule_of(incident)
+        self._route(tx, incident, rule)
+        self.escalation.begin(tx, incident, rule, reason)
+
+    def _cancel(self, tx: Transaction, incident: Incident) -> None:
+        incident.timers.clear()
+        if incident.reopened:
+            lifecycle.move(incident, "calm", tx.now)
+            incident.resolved_because = "ended again before hold was over"
+            tx.say(incident, "resolved", "ended again before hold was over; nobody was paged")
+        else:
+            lifecycle.move(incident, "cancel", tx.now)
+            tx.say(incident, "cancelled", "nothing fires any more before hold is over; nobody was paged")
+            self._state.by_key.pop((incident.rule, incident.group_key), None)
+        self._state.remind(tx.now + KEPT_RESOLVED, Due.FORGET_INCIDENT, incident.id)
+
+    def _reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
+        lifecycle.move(incident, "reopen", tx.now)
+        incident.reopened += 1
+        incident.timers.clear()
+        hold = self.rule_of(incident).hold
+        tx.say(incident, "reopened", f"reopened: {why}")
+        arm(self._state, incident, "hold", tx.now + hold)
+
+    def resolve(self, tx: Transaction, incident: Incident, because: str, by_hand: bool = False) -> None:
+        """The incident is over. Pages that are owed still leave, unless a person ended it."""
+        told = incident.state is not IncidentState.PENDING
+        lifecycle.move(incident, "resolve", tx.now)
+        incident.resolved_because = because
+        self.escalation.stop(tx, incident, cancel=by_hand)
+        incident.timers.clear()
+        tx.say(incident, "resolved", f"resolved: {because}")
+        rule = self.rule_of(incident)
+        if told:
+            self.notifier.follow_up(tx, incident, rule, PageKind.RESOLVED)
+        tx.observe("incident_resolve_seconds", (tx.now - incident.opened_at).total_seconds())
+        if by_hand and incident.firing:
+            arm(self._state, incident, "still", tx.now + rule.reopen_within)
+        self._state.remind(tx.now + max(rule.reopen_within, KEPT_RESOLVED), Due.FORGET_INCIDENT, incident.id)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def timers_due(self, tx: Transaction, incident_id: str) -> None:
+        """Takes the incident's timers that are due, in the order of lifecycle.TIMERS."""
+        incident = self._state.incidents.get(incident_id)
+        if incident is None:
+            return
+        due = {name for name, at in incident.timers.items() if at <= tx.now}
+        for name in (*lifecycle.TIMERS, *sorted(due - set(lifecycle.TIMERS))):
+            if name in due and incident.timers.get(name, tx.now + LOOK_AGAIN) <= tx.now:
+                del incident.timers[name]
+                tx.touch(incident)
+                self._timer(tx, incident, name)
+
+    def _timer(self, tx: Transaction, incident: Incident, name: str) -> None:
+        rule = self.rule_of(incident)
+        match name:
+            case "hold":
+                incident.timers["hold"] = tx.now
+                if incident.state is IncidentState.PENDING and incident.firing:
+                    self._name(tx, incident, rule)
+                    self._trigger(tx, incident, rule)
+                incident.timers.pop("hold", None)
+            case "resolve":
+                self.resolve(tx, incident, incident.resolved_because or "alerts resolved")
+            case "ack":
+                self._lapse(tx, incident, rule)
+            case "accept":
+                self.escalation.accept_due(tx, incident, rule)
+            case "escalate":
+                self.escalation.escalate_due(tx, incident, rule)
+            case "remind":
+                self.escalation.remind_due(tx, incident, rule)
+            case "still":
+                self._still_firing(tx, incident, rule)
+            case _:
+                self.notifier.update(tx, incident, rule, name.removeprefix("update:"))
+
+    def _lapse(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        by = incident.acknowledged_by
+        lifecycle.move(incident, "lapse", tx.now)
+        tx.say(incident, "ack_lapsed", f"the acknowledgement by {by} ran out after ack_timeout")
+        self.escalation.lapse(tx, incident, rule, by)
+
+    def _still_firing(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        """Resolved by hand: a member that is still reported so long after that reopens it."""
+        if incident.state is not IncidentState.RESOLVED or incident.resolved_at is None or not incident.firing:
+            return
+        since = incident.resolved_at + rule.reopen_within
+        if any(alert.firing and alert.seen_at >= since for alert in self._state.members[incident.id]):
+            self._reopen(tx, incident, "members are still reported reopen_within after it was resolved by hand")
+            self._name(tx, incident, rule)
+            self._settle_pending(tx, incident, rule)
+        else:
+            arm(self._state, incident, "still", tx.now + LOOK_AGAIN)
+
+    def forget(self, tx: Transaction, incident_id: str) -> None:
+        """Leaves memory once it is over, past reopening, nothing fires and nothing is under way."""
+        incident = self._state.incidents.get(incident_id)
+        if incident is None or incident.open:
+            return
+        if incident.awaited or incident.firing or self._reopens(incident, tx.now):
+            self._state.remind(tx.now + LOOK_AGAIN, Due.FORGET_INCIDENT, incident_id)
+            return
+        for alert in self._state.members.pop(incident_id):
+            if self._state.alerts.get(alert.identity.key) is alert:
+                del self._state.alerts[alert.identity.key]
+        del self._state.incidents[incident_id]
+        rule = self._state.rules.pop(incident_id)
+        for step in rule.raises:
+            self._state.distinct.pop((incident_id, step.distinct), None)
+        if self._state.by_key.get((incident.rule, incident.group_key)) == incident_id:
+            del self._state.by_key[incident.rule, incident.group_key]
+        tx.effects.append(ForgetIncident(incident_id))
+
+    def adopt(self, incident: Incident) -> None:
+        """After a restore: its rule by name, its timers and its way out of memory."""
+        rule = self._rules.get(incident.rule) or self._ruleset.rules[-1]
+        self._state.rules[incident.id] = rule
+        for at in incident.timers.values():
+            self._state.remind(at, Due.INCIDENT, incident.id)
+        if not incident.open:
+            over_at = incident.resolved_at or incident.opened_at
+            self._state.remind(over_at + max(rule.reopen_within, KEPT_RESOLVED), Due.FORGET_INCIDENT, incident.id)
+
+    def restarted(self, tx: Transaction, outage: timedelta) -> None:
+        """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""
+        if outage <= LONG_OUTAGE:
+            return
+        for incident in self._state.incidents.values():
+            early = [name for name, at in incident.timers.items() if at < tx.now + SENDERS_FIRST]
+            for name in early:
+                arm(self._state, incident, name, tx.now + SENDERS_FIRST)
+            if early:
+                minutes = int(outage.total_seconds() // 60)
+                tx.say(incident, "restarted", f"imd was away for {minutes} min; its senders get 90 s to speak first")
+
+    def shift_timers(self, tx: Transaction, by: timedelta) -> None:
+        """The clock was set: what was five minutes away still is."""
+        for incident in self._state.incidents.values():
+            for name, at in list(incident.timers.items()):
+                arm(self._state, incident, name, at + by)
+            for awaited in incident.awaited.values():
+                if awaited.deadline_at is not None:
+                    awaited.deadline_at += by
+            if incident.timers:
+                tx.touch(incident)
+
+
+def _because(touched: Touched) -> str:
+    """Why an incident ended: its alerts resolved, unless the last to go were only not heard of any more."""
+    _, because = touched.cleared[-1]
+    return "alerts resolved" if because == "resolved" else because
+
+
+def _named(alerts: list[Alert]) -> str:
+    """A few alerts by alertname and the count of the rest."""
+    names: dict[str, int] = {}
+    for alert in alerts[:COUNTED_MAX]:
+        name = alert.labels().get("alertname", "an alert")
+        names[name] = names.get(name, 0) + 1
+    shown = [f"{name} x{count}" if count > 1 else name for name, count in list(names.items())[:NAMED_MAX]]
+    rest = f" and {len(names) - NAMED_MAX} other names" if len(names) > NAMED_MAX else ""
+    return ", ".join(shown) + rest

@@ -1,0 +1,138 @@
+"""Messages to receivers: what each one was told of an incident, and what it is owed.
+
+Owns the bookkeeping of who heard what: a receiver gets updates and a resolve only for what it was told of, and always
+for that. Which receiver a page goes to, and when, is `escalation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from imd.core import page
+from imd.core.state import Due, State
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert
+from imd.model.effect import CancelPages, Deliver
+from imd.model.incident import Awaited, Incident, IncidentState, Told
+from imd.model.policy import PageKind, PageReason, Receiver, Ruleset
+from imd.model.rule import Rule
+
+FOLLOW_UPS = (PageKind.UPDATE, PageKind.ACKNOWLEDGED, PageKind.RESOLVED, PageKind.NOTE)
+_UPDATED_STATES = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
+
+
+class Notifier:
+    """Writes messages into the transaction. `rule` is always the rule that the incident opened with."""
+
+    def __init__(self, ruleset: Ruleset, state: State) -> None:
+        self._ruleset = ruleset
+        self._state = state
+
+    def page(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        receiver: Receiver,
+        to: str,
+        reason: PageReason,
+        step: int,
+    ) -> str:
+        """Sends a page; the delivery's id. The receiver is owed what follows from now on, once it heard."""
+        told = incident.told.setdefault(receiver.name, Told(to=to))
+        sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, self._members(incident))
+        told.at, told.changed = tx.now, incident.changed
+        incident.awaited[sent] = Awaited(receiver.name, to, incident.step, incident.round, None)
+        return sent
+
+    def follow_up(self, tx: Transaction, incident: Incident, rule: Rule, kind: PageKind, note: str = "") -> None:
+        """Tells everyone who was paged and wants this kind."""
+        for name, told in incident.told.items():
+            receiver = self._owed(incident, name, told, kind)
+            if receiver is not None:
+                self._send(tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note)
+                told.at, told.changed = tx.now, incident.changed
+                incident.timers.pop(update_timer(name), None)
+
+    def plan_updates(self, tx: Transaction, incident: Incident) -> None:
+        """Arms an update for each receiver that is behind, `update_every` after its last message."""
+        if incident.state not in _UPDATED_STATES:
+            return
+        for name, told in incident.told.items():
+            if told.changed >= incident.changed or update_timer(name) in incident.timers:
+                continue
+            receiver = self._owed(incident, name, told, PageKind.UPDATE)
+            if receiver is not None:
+                arm(self._state, incident, update_timer(name), max(tx.now, (told.at or tx.now) + receiver.update_every))
+
+    def update(self, tx: Transaction, incident: Incident, rule: Rule, name: str) -> None:
+        """The update that was planned: only the alerts that changed since the receiver's last message."""
+        told = incident.told[name]
+        receiver = self._owed(incident, name, told, PageKind.UPDATE)
+        if receiver is None or told.changed >= incident.changed or incident.state not in _UPDATED_STATES:
+            return
+        news = [alert for alert in self._members(incident) if alert.changed > told.changed]
+        self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)
+        told.at, told.changed = tx.now, incident.changed
+
+    def drop_follow_ups(self, tx: Transaction, incident: Incident, receiver: str) -> None:
+        """No page reached the receiver and none is on its way: it is owed nothing, not even the end."""
+        told = incident.told.get(receiver)
+        if told is None or told.heard or any(one.receiver == receiver for one in incident.awaited.values()):
+            return
+        del incident.told[receiver]
+        incident.timers.pop(update_timer(receiver), None)
+        tx.effects.append(CancelPages(incident.id, receiver, FOLLOW_UPS))
+
+    def _owed(self, incident: Incident, name: str, told: Told, kind: PageKind) -> Receiver | None:
+        receiver = self._ruleset.receivers.get(name)
+        if receiver is None or kind not in receiver.send:
+            return None
+        on_its_way = told.heard or any(one.receiver == name for one in incident.awaited.values())
+        return receiver if on_its_way else None
+
+    def _members(self, incident: Incident) -> Sequence[Alert]:
+        return self._state.members.get(incident.id, ())
+
+    def _send(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        receiver: Receiver,
+        to: str,
+        kind: PageKind,
+        reason: PageReason | None,
+        step: int,
+        alerts: Sequence[Alert],
+        note: str = "",
+    ) -> str:
+        delivery = page.delivery(
+            incident,
+            rule,
+            receiver,
+            to=to,
+            kind=kind,
+            reason=reason,
+            step=step,
+            priority=incident.priority,
+            alerts=alerts,
+            store_id=self._state.store_id,
+            external_url=self._ruleset.external_url,
+            now=tx.now,
+            note=note,
+        )
+        tx.effects.append(Deliver(delivery))
+        tx.touch(incident)
+        return delivery.id
+
+
+def update_timer(receiver: str) -> str:
+    return f"update:{receiver}"
+
+
+def arm(state: State, incident: Incident, timer: str, at: datetime) -> None:
+    """Sets one of the incident's timers; an earlier setting of it is void."""
+    incident.timers[timer] = at
+    state.remind(at, Due.INCIDENT, incident.id)

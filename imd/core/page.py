@@ -1,0 +1,152 @@
+"""What a page says, before any channel's markup.
+
+Owns titles, headlines and the body of design section 6. Words are written once, when the message is decided; a channel
+only dresses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from imd.model.alert import Alert, AlertState
+from imd.model.effect import Delivery
+from imd.model.incident import Incident, Priority
+from imd.model.policy import PageKind, PageReason, Receiver
+from imd.model.rule import Rule
+from imd.model.template import RenderFailed
+from imd.model.view import AlertView, IncidentView, alert_view, incident_view
+
+TITLE_CHARS_MAX = 300
+BODY_VERSION = "1"
+
+
+class Links(msgspec.Struct, frozen=True, omit_defaults=False):
+    incident: str | None
+    ack: str | None
+    runbook: str | None
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """The webhook body without `attempt`, which changes with each try. `truncated` counts alerts left out."""
+
+    version: str
+    kind: PageKind
+    reason: PageReason | None
+    dedup_key: str
+    delivery_id: str
+    incident: IncidentView
+    alerts: list[AlertView]
+    truncated: int
+    links: Links
+    note: str | None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def title(incident: Incident, rule: Rule, alerts: int) -> tuple[str, str]:
+    """The title and, where the rule's template failed, why: the built-in title stands in."""
+    if rule.title is None:
+        return default_title(incident), ""
+    try:
+        return one_line(rule.title.render(_values(incident, alerts))), ""
+    except RenderFailed as failed:
+        return default_title(incident), str(failed)
+
+
+def default_title(incident: Incident) -> str:
+    """alertname, the group key's other values, then the first member's summary."""
+    key = dict(incident.group_key)
+    name = key.pop("alertname", "") or incident.labels.get("alertname", "") or incident.rule
+    others = " ".join(value for value in key.values() if value and value != name)
+    head = f"{name} {others}".strip()
+    return one_line(f"{head}: {incident.summary}" if incident.summary else head)
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and control characters, and no longer than a title may be."""
+    flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return flat if len(flat) <= TITLE_CHARS_MAX else flat[: TITLE_CHARS_MAX - 1] + "…"
+
+
+def _values(incident: Incident, alerts: int) -> Mapping[str, object]:
+    return {
+        "labels": incident.labels,
+        "group": dict(incident.group_key),
+        "alerts": alerts,
+        "firing": incident.firing,
+        "cause": incident.root_cause.entity if incident.root_cause else "",
+        "incident": {"id": incident.id, "number": incident.number, "priority": incident.priority.value},
+    }
+
+
+def headline(kind: PageKind, incident: Incident) -> str:
+    """`PAGE P2 #1 title`."""
+    return f"{kind.value.upper()} {incident.priority.value} #{incident.number} {incident.title}"
+
+
+def delivery(
+    incident: Incident,
+    rule: Rule,
+    receiver: Receiver,
+    *,
+    to: str,
+    kind: PageKind,
+    reason: PageReason | None,
+    step: int,
+    priority: Priority,
+    alerts: Sequence[Alert],
+    store_id: str,
+    external_url: str,
+    now: datetime,
+    note: str = "",
+) -> Delivery:
+    """One message with its body. Firing alerts come first; the cut to `send_alerts` is counted in `truncated`."""
+    incident.deliveries += 1
+    identity = f"{incident.id}-{incident.deliveries}"
+    dedup_key = f"{store_id}-{incident.id}"
+    shown = _shown(alerts, receiver.send_alerts)
+    body = Body(
+        version=BODY_VERSION,
+        kind=kind,
+        reason=reason,
+        dedup_key=dedup_key,
+        delivery_id=f"{store_id}-{identity}",
+        incident=incident_view(incident),
+        alerts=[alert_view(alert, incident) for alert in shown],
+        truncated=len(alerts) - len(shown),
+        links=Links(
+            incident=f"{external_url.rstrip('/')}/v1/incidents/{incident.id}" if external_url else None,
+            ack=None,
+            runbook=rule.runbook or None,
+        ),
+        note=note or None,
+    )
+    return Delivery(
+        id=body.delivery_id,
+        incident=incident.id,
+        number=incident.number,
+        dedup_key=dedup_key,
+        receiver=receiver.name,
+        to=to,
+        kind=kind,
+        reason=reason,
+        priority=priority,
+        step=step,
+        created_at=now,
+        headline=headline(kind, incident),
+        body=_encode(body),
+    )
+
+
+def _shown(alerts: Sequence[Alert], at_most: int | None) -> Sequence[Alert]:
+    if at_most is None or len(alerts) <= at_most:
+        return alerts
+    firing = [alert for alert in alerts if alert.state is AlertState.FIRING]
+    if len(firing) >= at_most:
+        return firing[:at_most]
+    ended = [alert for alert in alerts if alert.state is not AlertState.FIRING]
+    return firing + ended[: at_most - len(firing)]

@@ -1,0 +1,77 @@
+"""P1 to P5 from impact and urgency (design section 5, Priority).
+
+Owns the arithmetic. All of it is incremental: a member can only raise, so looking at the newest one is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from imd.model.incident import Incident, Level, Priority
+from imd.model.rule import PriorityTable, Raise, Rule
+
+_RANK = {Level.HIGH: 0, Level.MEDIUM: 1, Level.LOW: 2}
+
+
+def higher(one: Level, other: Level) -> Level:
+    return one if _RANK[one] <= _RANK[other] else other
+
+
+def more_urgent(one: Priority, other: Priority) -> Priority:
+    return one if one.rank <= other.rank else other
+
+
+def urgency_of(labels: Mapping[str, str], table: PriorityTable) -> Level:
+    """From the severity label; severities not listed take the table's default."""
+    levels = table.urgency_from_severity
+    severity = labels.get("severity", "")
+    return levels.get(severity) or levels.get(severity.lower()) or levels.get("default", Level.MEDIUM)
+
+
+def impact_of(labels: Mapping[str, str], table: PriorityTable) -> Level:
+    """From the label tier; medium without one."""
+    tier = labels.get("tier", "")
+    if not tier:
+        return Level.MEDIUM
+    return table.impact_from_tier.get(tier) or table.impact_from_tier.get("default", Level.LOW)
+
+
+def claimed(labels: Mapping[str, str]) -> Priority | None:
+    """The sender's own P1 to P5, in the label priority."""
+    return _CLAIMS.get(labels.get("priority", ""))
+
+
+_CLAIMS = {spelling: priority for priority in Priority for spelling in (priority.value, priority.value.lower())}
+
+
+def open_levels(rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> tuple[Level, Level]:
+    """Impact and urgency at opening."""
+    return rule.impact or impact_of(labels, table), rule.urgency or urgency_of(labels, table)
+
+
+def take_in(incident: Incident, rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> None:
+    """A firing member's say: impact, urgency and the sender's claim go up, never down."""
+    claim = claimed(labels)
+    if claim is not None:
+        incident.claimed = claim if incident.claimed is None else more_urgent(incident.claimed, claim)
+    if rule.impact is None and labels.get("tier"):
+        incident.impact = higher(incident.impact, impact_of(labels, table))
+    if rule.urgency is None:
+        incident.urgency = higher(incident.urgency, urgency_of(labels, table))
+
+
+def due_raise(rule: Rule, alerts: int, distinct: Mapping[str, int]) -> tuple[Level, Raise] | None:
+    """The highest impact that breadth has earned. `alerts` counts members ever, `distinct` values by label."""
+    earned = [
+        step for step in rule.raises if (distinct.get(step.distinct, 0) if step.distinct else alerts) >= step.at_least
+    ]
+    return min(((step.impact, step) for step in earned), key=lambda pair: _RANK[pair[0]], default=None)
+
+
+def decide(incident: Incident, rule: Rule, table: PriorityTable) -> Priority:
+    """Rule, else the sender's claim, else the matrix."""
+    if rule.priority is not None:
+        return rule.priority
+    if incident.claimed is not None:
+        return incident.claimed
+    return table.matrix[incident.impact][incident.urgency]

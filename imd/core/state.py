@@ -1,0 +1,128 @@
+"""Everything the engine remembers between steps, and how it comes back from the store.
+
+Owns the containers and the heap of deadlines; decides nothing. Only the engine and the stages it calls write here. What
+is not in the store (indexes, distinct values, the heap) is rebuilt by `restore`, so that a restart at any point changes
+nothing after it.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections.abc import Iterable
+from datetime import datetime
+
+from imd.core.correlate import GroupKey
+from imd.core.expiry import Heard, Outage
+from imd.model.alert import Alert
+from imd.model.incident import Incident
+from imd.model.rule import Rule
+
+
+class Due(enum.IntEnum):
+    """What a deadline in the heap is about. FORGET_*: the record may leave memory."""
+
+    ALERT = 0
+    SOURCE = 1
+    INCIDENT = 2
+    FLUSH = 3
+    FORGET_ALERT = 4
+    FORGET_INCIDENT = 5
+
+
+class Distinct:
+    """The values of one label among an incident's members; the first `counted` members are in."""
+
+    __slots__ = ("counted", "values")
+
+    def __init__(self) -> None:
+        self.values: set[str] = set()
+        self.counted = 0
+
+
+Deadline = tuple[datetime, int, Due, object]
+
+
+class State:
+    """`alerts` holds the newest episode of each identity; `members` every resident member, in order of joining;
+    `by_key` the newest incident of a rule and group key; `rules` the rule that an open incident opened with."""
+
+    def __init__(self, store_id: str) -> None:
+        self.store_id = store_id
+        self.alerts: dict[bytes, Alert] = {}
+        self.firing = 0
+        self.incidents: dict[str, Incident] = {}
+        self.members: dict[str, list[Alert]] = {}
+        self.by_key: dict[tuple[str, GroupKey], str] = {}
+        self.rules: dict[str, Rule] = {}
+        self.distinct: dict[tuple[str, str], Distinct] = {}
+        self.heard: dict[str, Heard] = {}
+        self.stale: dict[str, dict[int, Alert]] = {}
+        self.unseen: dict[int, Alert] = {}
+        self.flush_at: datetime | None = None
+        self.outage: Outage | None = None
+        self.last_alert_id = 0
+        self.last_number = 0
+        self._heap: list[Deadline] = []
+        self._sequence = 0
+
+    def remind(self, at: datetime, due: Due, subject: object) -> None:
+        """Looks at the subject again at `at`. Entries are never taken back: what no longer holds is ignored."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (at, self._sequence, due, subject))
+
+    def next_deadline(self) -> datetime | None:
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now: datetime, at_most: int) -> list[Deadline]:
+        """The deadlines up to now, oldest first, at most so many: the rest is due in the next step."""
+        due: list[Deadline] = []
+        while self._heap and self._heap[0][0] <= now and len(due) < at_most:
+            due.append(heapq.heappop(self._heap))
+        return due
+
+    def new_alert_id(self) -> int:
+        self.last_alert_id += 1
+        return self.last_alert_id
+
+    def new_incident_number(self) -> int:
+        self.last_number += 1
+        return self.last_number
+
+    def add_member(self, incident: Incident, alert: Alert) -> None:
+        self.members[incident.id].append(alert)
+
+    def counts(self) -> dict[str, int]:
+        """Resident records, for status and metrics."""
+        return {"alerts": len(self.alerts), "firing": self.firing, "incidents": len(self.incidents)}
+
+
+def restore(
+    store_id: str, alerts: Iterable[Alert], incidents: Iterable[Incident], last_alert_id: int, last_number: int
+) -> State:
+    """A State from what the store kept. The engine arms the deadlines (Engine.resume)."""
+    state = State(store_id)
+    state.last_alert_id = last_alert_id
+    state.last_number = last_number
+    for incident in sorted(incidents, key=lambda one: one.number):
+        state.incidents[incident.id] = incident
+        state.members[incident.id] = []
+        state.by_key[(incident.rule, incident.group_key)] = incident.id
+    for alert in sorted(alerts, key=lambda one: one.id):
+        _take_back(state, alert)
+    for members in state.members.values():
+        members.sort(key=lambda one: (one.joined_at or one.received_at, one.id))
+    return state
+
+
+def _take_back(state: State, alert: Alert) -> None:
+    state.alerts[alert.identity.key] = alert
+    if alert.firing:
+        state.firing += 1
+    if alert.incident in state.members:
+        state.members[alert.incident].append(alert)
+    heard = state.heard.get(alert.source)
+    if heard is None:
+        state.heard[alert.source] = Heard(alert.seen_at, alert.seen_at)
+    elif alert.seen_at > heard.heard_at:
+        heard.heard_at = alert.seen_at

@@ -1,0 +1,76 @@
+"""What one step of the engine has decided so far.
+
+Owns the order of effects: alerts as they change, then each touched incident once with its lines, so that a hundred
+alerts that join one incident are one row and one line of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from imd.core import timeline
+from imd.model.alert import Alert
+from imd.model.effect import AppendTimeline, Counted, Effect, SaveAlert, SaveIncident
+from imd.model.incident import Incident
+
+
+class Touched:
+    """What happened to one incident within this step."""
+
+    __slots__ = ("cleared", "incident", "joined", "revived")
+
+    def __init__(self, incident: Incident) -> None:
+        self.incident = incident
+        self.joined: list[Alert] = []
+        self.cleared: list[tuple[Alert, str]] = []
+        self.revived: list[Alert] = []
+
+    @property
+    def opened(self) -> bool:
+        """Whether this step opened the incident."""
+        return bool(self.joined) and self.joined[0].joined_because == "opened"
+
+    def forget(self) -> None:
+        """The consequences are drawn; what follows in this step counts anew."""
+        self.joined, self.cleared, self.revived = [], [], []
+
+
+class Transaction:
+    """Collects a step's effects. `now` is the step's instant."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.effects: list[Effect] = []
+        self.touched: dict[str, Touched] = {}
+        self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+
+    def touch(self, incident: Incident) -> Touched:
+        touched = self.touched.get(incident.id)
+        if touched is None:
+            touched = self.touched[incident.id] = Touched(incident)
+        return touched
+
+    def save(self, alert: Alert) -> None:
+        self.effects.append(SaveAlert(alert))
+
+    def say(
+        self, incident: Incident, kind: str, text: str, by: str = "imd", at: datetime | None = None, **details: str
+    ) -> None:
+        """A line of the incident's timeline; `at` is when it happened, where that is not now."""
+        line = timeline.entry(incident, kind, text, by, at or self.now, self.now, details)
+        self.effects.append(AppendTimeline(incident.id, line))
+        self.touch(incident)
+
+    def count(self, name: str, *values: str, amount: int = 1) -> None:
+        if amount:
+            self._counts[name, values] += amount
+
+    def observe(self, name: str, amount: float, *values: str) -> None:
+        self.effects.append(Counted(name, values, amount))
+
+    def close(self) -> list[Effect]:
+        """All effects, with each touched incident saved once, at the end."""
+        self.effects.extend(SaveIncident(touched.incident) for touched in self.touched.values())
+        self.effects.extend(Counted(name, values, amount) for (name, values), amount in self._counts.items())
+        return self.effects
