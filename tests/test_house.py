@@ -72,7 +72,7 @@ PLANTED = {
     ("imd/cli/e.py", "import re\nWORD = 'a'\ndef f():\n    return re.compile(f'{WORD}+' + r'b')"): "",
     ("imd/cli/f.py", "import subprocess\nsubprocess.run('ls', shell=True)"): "no shell",
     ("imd/cli/utils.py", "x = 1"): "a name that says nothing",
-    ("imd/cli/g.py", "raise NotImplementedError"): "left behind",
+    ("imd/cli/g.py", "x = 1  # TO" + "DO: y"): "left behind",
     ("imd/cli/h.py", "\n" * 500): "501 lines",
 }
 
@@ -102,7 +102,12 @@ def test_a_module_without_a_docstring_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["see /somewhere/x", "https://registry.example/simple", "--index-url x", "a @ https://files.example/a.whl"],
+    [
+        f"see {house.FOLDERS[0]}x",
+        f"https://{house.REGISTRIES[0]}/simple",
+        house.OPTIONS[0],
+        "a @ https://x.example/a.whl",
+    ],
 )
 def test_a_place_is_found(text: str) -> None:
     assert len(list(house.places([("requirements.txt", f"first line\n{text}\n")]))) == 1
