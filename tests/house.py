@@ -268,10 +268,10 @@ def _calls(tree: ast.AST, but_in: str = "") -> Iterator[ast.Call]:
 # Put together here, so that this file passes its own rule.
 REGISTRIES = [".".join(pieces) for pieces in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
 FOLDERS = ["/".join(("", name, "")) for name in ("work", "root")]
-OPTIONS = ["--" + "-".join(pieces) for pieces in (("index", "url"), ("find", "links"), ("trusted", "host"))]
-_PLACES = re.compile(
-    r"(?<![\w./-])(?:" + "|".join(FOLDERS) + r")|" + "|".join(map(re.escape, [*REGISTRIES, *OPTIONS, "--extra-index"]))
-)
+OPTIONS = [
+    "--" + "-".join(pieces) for pieces in (("index", "url"), ("extra", "index"), ("find", "links"), ("trusted", "host"))
+]
+_PLACES = re.compile(r"(?<![\w./-])(?:" + "|".join(FOLDERS) + r")|" + "|".join(map(re.escape, [*REGISTRIES, *OPTIONS])))
 
 
 def places(texts: Iterable[tuple[str, str]]) -> Iterator[Finding]:
