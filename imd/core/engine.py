@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from imd.core import actions, dedup, expiry, journal
+from imd.core import actions, dedup, expiry, journal, priority
 from imd.core.correlate import RuleIndex
 from imd.core.dedup import Verdict
 from imd.core.expiry import Heard, Outage
@@ -180,6 +180,10 @@ class Engine:
         tx.count("rule_matches_total", rule.name)
         if rule.name == "default":
             tx.count("alerts_unmatched_total")
+        if priority.unknown_severity(labels, self.ruleset.priority):
+            tx.count("alerts_unknown_severity_total")
+        if rule.mode is Mode.DROP:
+            tx.count("alerts_dropped_total", rule.name)
         if rule.mode in (Mode.PAGE, Mode.MONITOR):
             self._incidents.arrive(tx, alert, rule, labels)
 
@@ -253,6 +257,7 @@ class Engine:
         alert.state = AlertState.EXPIRED
         alert.ended_at = expired.at
         self._ended(alert)
+        tx.count("alerts_expired_total", alert.source)
         tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.because)))
         self._incidents.clear(tx, alert, expired.because)
         tx.save(alert)

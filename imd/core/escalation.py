@@ -160,7 +160,7 @@ class Escalation:
         incident.exhausted = True
         incident.timers.pop("escalate", None)
         tx.say(incident, "exhausted", f"policy {policy.name} is exhausted, nobody answered: {why}")
-        tx.count("escalations_exhausted_total")
+        tx.count("incidents_exhausted_total")
         self._page_fallback(tx, incident, rule, PageReason.ESCALATED)
         if policy.remind is not None:
             arm(self._state, incident, "remind", tx.now + policy.remind)

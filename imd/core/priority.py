@@ -28,6 +28,12 @@ def urgency_of(labels: Mapping[str, str], table: PriorityTable) -> Level:
     return levels.get(severity) or levels.get(severity.lower()) or levels.get("default", Level.MEDIUM)
 
 
+def unknown_severity(labels: Mapping[str, str], table: PriorityTable) -> bool:
+    """Whether the table's default had to stand in for a severity that was given."""
+    severity = labels.get("severity", "")
+    return bool(severity) and severity.lower() not in table.urgency_from_severity
+
+
 def impact_of(labels: Mapping[str, str], table: PriorityTable) -> Level:
     """From the label tier; medium without one."""
     tier = labels.get("tier", "")

@@ -1,0 +1,376 @@
+"""Inbox to step to commit to answer: the only caller of the engine, and the single writer.
+
+Owns the order that every promise hangs on. How it works, all in the event loop's thread:
+
+- `submit` steps the engine at once and puts the effects into the open batch; then it waits for that batch's commit.
+- The open batch goes to the store's writer thread when none is under way, or when it is full. So bodies that arrive
+  during one commit share the next, and the busier it gets the larger the groups: no timer.
+- Answers and messages leave only after their own commit: `_committed` wakes who waits and hands messages on.
+  A submit that changed nothing waits as well while anything is under way, for it may repeat what is not yet on disk.
+- When a commit fails, or the engine itself does, nothing is stepped until a probe write succeeds. Then the engine is
+  built anew from the store: what was stepped and not committed never happened, and its senders were told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from imd.api.context import Overloaded, StoreDown
+from imd.clock import Clock
+from imd.core.engine import Engine
+from imd.core.state import restore
+from imd.model.alert import Alert
+from imd.model.effect import CancelPages, Counted, Delivery, Effect, Refused
+from imd.model.event import ClockStepped, Event, Restarted, Tick
+from imd.model.policy import Ruleset
+from imd.sources.contract import Rejection
+from imd.store.contract import Batch, PendingDelivery, Snapshot, Store
+from imd.telemetry import Log, Metrics
+
+BATCH_ROWS_MAX = 2000  # more rows than this make acks slow (libraries page: 100 rows x 64 clients took 42 ms)
+ALIVE_EVERY_SECONDS = 5.0
+PROBE_EVERY_SECONDS = 1.0
+CLOCK_STEP_MIN = timedelta(seconds=30)  # less than this is a clock being slewed or a busy machine
+SLEEP_SECONDS_MAX = 60.0  # a wall deadline is looked at again at least so often, for the clock may be set meanwhile
+
+_log = structlog.get_logger()
+
+
+class Outgoing(Protocol):
+    """Where committed messages go: the outbox."""
+
+    def offer(self, deliveries: Iterable[Delivery]) -> None: ...
+
+    def offer_pending(self, pending: Iterable[PendingDelivery]) -> None: ...
+
+    def cancel(self, effect: CancelPages) -> None: ...
+
+
+class _Open:
+    """A batch with the submits that wait for it."""
+
+    __slots__ = ("batch", "bytes", "since", "waiting")
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.waiting: list[asyncio.Future[None]] = []
+        self.bytes = 0
+        self.since = 0.0
+
+
+class Loop:
+    """Steps, commits, answers. For the event loop's thread alone."""
+
+    def __init__(
+        self,
+        store: Store,
+        ruleset: Ruleset,
+        clock: Clock,
+        metrics: Metrics,
+        inbox_bytes_max: int,
+    ) -> None:
+        self._store = store
+        self._ruleset = ruleset
+        self._clock = clock
+        self._metrics = metrics
+        self._inbox_bytes_max = inbox_bytes_max
+        self._inbox_bytes = 0
+        self._open = _Open()
+        self._under_way: deque[_Open] = deque()
+        self._flush_planned = False
+        self._down = "not started"
+        self._engine: Engine | None = None
+        self._outgoing: Outgoing | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: datetime | None = None
+        self._wall = clock.now()
+        self._monotonic = clock.monotonic()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        metrics.inbox_bytes.set_function(lambda: float(self._inbox_bytes))
+        metrics.inbox_bytes_max.set(inbox_bytes_max)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self, outgoing: Outgoing) -> None:
+        """Builds the engine from the store and begins to keep time. Raises StoreRefused, StoreFailed."""
+        self._outgoing = outgoing
+        snapshot = await asyncio.to_thread(self._store.load)
+        self._rebuild(snapshot)
+        self._spawn(self._stay_alive())
+
+    async def stop(self) -> None:
+        """Takes no more events and waits until what was stepped is committed."""
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._under_way or self._open.waiting or not self._open.batch.empty:
+            self._flush()
+            await asyncio.sleep(0.001)
+        self._down = "stopping"
+
+    # -- what others see ------------------------------------------------------------------------------------------
+
+    @property
+    def down(self) -> str:
+        """Why nothing is taken just now; "" when all is well."""
+        return self._down
+
+    @property
+    def engine(self) -> Engine | None:
+        return self._engine
+
+    def open_alerts(self) -> Iterable[Alert]:
+        """Every alert that fires, in order of id. The engine's own records: read them before the next await."""
+        if self._engine is None:
+            return []
+        return sorted((alert for alert in self._engine.state.alerts.values() if alert.firing), key=lambda one: one.id)
+
+    # -- the door -------------------------------------------------------------------------------------------------
+
+    async def submit(self, event: Event, size_bytes: int, rejected: Sequence[Rejection] = ()) -> tuple[Refused, ...]:
+        """Steps the event; returns once its effects are on disk, with what the engine refused of it.
+
+        Raises Overloaded (the inbox is full) and StoreDown (nothing was taken, or its commit failed).
+        """
+        if self._down:
+            raise StoreDown(self._down)
+        if self._inbox_bytes + size_bytes > self._inbox_bytes_max and self._inbox_bytes:
+            self._metrics.count("overload_rejections_total", ("inbox",))
+            raise Overloaded(f"{self._inbox_bytes} bytes wait to be committed")
+        refused = self._step(event)
+        current = self._open
+        if rejected:
+            source = getattr(event, "source", "")
+            for one in rejected:
+                current.batch.reject(self._wall, source, one.index, one.error, one.excerpt)
+        if current.batch.empty and not self._under_way and not current.waiting:
+            return refused
+        committed = asyncio.get_running_loop().create_future()
+        current.waiting.append(committed)
+        current.bytes += size_bytes
+        self._inbox_bytes += size_bytes
+        self._plan_flush()
+        await committed
+        return refused
+
+    async def round_trip(self) -> None:
+        """A durable write through loop and store; what the watchdog rests on. Raises StoreDown."""
+        self._open.batch.alive(self._now())
+        await self.submit(Tick(), 0)
+
+    # -- stepping -------------------------------------------------------------------------------------------------
+
+    def _step(self, event: Event) -> tuple[Refused, ...]:
+        engine = self._engine
+        assert engine is not None
+        now = self._now()
+        batch, metrics = self._open.batch, self._metrics
+        refused: list[Refused] = []
+        try:
+            for effect in self._effects(engine, event, now):
+                if type(effect) is Counted:
+                    metrics.count(effect.name, effect.values, effect.amount)
+                elif type(effect) is Refused:
+                    refused.append(effect)
+                else:
+                    batch.add(effect, now)
+        except Exception as error:
+            # A bug. Whatever it left half done in memory must not reach the disk: as if the commit had failed.
+            _log.exception(Log.FAILED, step=type(event).__name__)
+            self._fail(f"the engine failed on {type(event).__name__}: {type(error).__name__}")
+            raise StoreDown(self._down) from error
+        self._arm_timer(engine.next_deadline(), now)
+        if batch.rows >= BATCH_ROWS_MAX:
+            self._flush()
+        return tuple(refused)
+
+    def _effects(self, engine: Engine, event: Event, now: datetime) -> list[Effect]:
+        stepped = self._clock_stepped
+        if stepped:
+            self._clock_stepped = timedelta(0)
+            return [*engine.step(ClockStepped(stepped), now), *engine.step(event, now)]
+        return engine.step(event, now)
+
+    _clock_stepped = timedelta(0)
+
+    def _now(self) -> datetime:
+        """The wall clock, never falling. A jump against monotonic time is noted for the next step."""
+        wall, monotonic = self._clock.now(), self._clock.monotonic()
+        drift = (wall - self._wall) - timedelta(seconds=monotonic - self._monotonic)
+        self._monotonic = monotonic
+        if abs(drift) >= CLOCK_STEP_MIN:
+            self._clock_stepped += drift
+            self._wall = wall
+        else:
+            self._wall = max(wall, self._wall)
+        return self._wall
+
+    def _arm_timer(self, deadline: datetime | None, now: datetime) -> None:
+        if deadline is None or (self._timer is not None and self._timer_at is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = min(max(0.0, (deadline - now).total_seconds()), SLEEP_SECONDS_MAX)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
+        self._timer_at = deadline
+
+    def _tick(self) -> None:
+        self._timer = self._timer_at = None
+        if self._down or self._engine is None or self._stopping:
+            return
+        deadline = self._engine.next_deadline()
+        now = self._now()
+        if (deadline is not None and deadline <= now) or self._clock_stepped:
+            try:
+                self._step(Tick())
+            except StoreDown:
+                return
+            self._plan_flush()
+        else:
+            self._arm_timer(deadline, now)
+
+    # -- committing -----------------------------------------------------------------------------------------------
+
+    def _plan_flush(self) -> None:
+        """In this turn of the loop others may still step: the batch leaves at its end."""
+        if not self._flush_planned and not self._under_way:
+            self._flush_planned = True
+            asyncio.get_running_loop().call_soon(self._flush_as_planned)
+
+    def _flush_as_planned(self) -> None:
+        self._flush_planned = False
+        if not self._under_way:
+            self._flush()
+
+    def _flush(self) -> None:
+        current = self._open
+        if self._down or (current.batch.empty and not current.waiting):
+            return
+        self._open = _Open()
+        if current.batch.empty and not self._under_way:
+            self._wake(current)
+            return
+        current.since = self._clock.monotonic()
+        self._under_way.append(current)
+        loop = asyncio.get_running_loop()
+        self._store.commit(current.batch, self._hand_over(loop, current))
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, current: _Open) -> Callable[[BaseException | None], None]:
+        def done(error: BaseException | None) -> None:  # in the writer thread
+            loop.call_soon_threadsafe(self._committed, current, error)
+
+        return done
+
+    def _committed(self, current: _Open, error: BaseException | None) -> None:
+        if current not in self._under_way:
+            return  # failed together with one before it
+        if error is not None:
+            self._metrics.commit_failures_total.inc()
+            self._fail(str(error) or type(error).__name__)
+            return
+        self._under_way.remove(current)
+        self._metrics.commit_seconds.observe(self._clock.monotonic() - current.since)
+        self._metrics.commit_rows.observe(current.batch.rows)
+        self._send_off(current.batch)
+        self._wake(current)
+        if not self._under_way and (self._open.waiting or not self._open.batch.empty):
+            self._flush()
+
+    def _send_off(self, batch: Batch) -> None:
+        assert self._outgoing is not None
+        for message in batch.after:
+            if isinstance(message, CancelPages):
+                self._outgoing.cancel(message)
+            else:
+                self._outgoing.offer((message,))
+
+    def _wake(self, current: _Open) -> None:
+        self._inbox_bytes -= current.bytes
+        for waiting in current.waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    # -- failing and coming back ----------------------------------------------------------------------------------
+
+    def _fail(self, reason: str) -> None:
+        """Everything stepped and not committed is void: say so to those who wait, and forget the engine."""
+        self._down = f"the store does not take writes: {reason}"
+        _log.error(Log.STORE_FAILED, reason=reason)
+        self._metrics.store_up.set(0)
+        for void in (*self._under_way, self._open):
+            self._inbox_bytes -= void.bytes
+            for waiting in void.waiting:
+                if not waiting.done():
+                    waiting.set_exception(StoreDown(self._down))
+        self._under_way.clear()
+        self._open = _Open()
+        self._engine = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._timer_at = None
+        self._spawn(self._recover())
+
+    async def _recover(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_EVERY_SECONDS)
+            try:
+                await asyncio.to_thread(self._store.probe)
+                snapshot = await asyncio.to_thread(self._store.load)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the daemon waits for the store to come back
+                self._down = f"the store does not take writes: {error}"
+                continue
+            self._rebuild(snapshot)
+            _log.info(Log.STORE_RECOVERED)
+            return
+
+    def _rebuild(self, snapshot: Snapshot) -> None:
+        state = restore(
+            snapshot.store_id, snapshot.alerts, snapshot.incidents, snapshot.last_alert_id, snapshot.last_number
+        )
+        self._engine = Engine(self._ruleset, state)
+        self._down = ""
+        self._metrics.store_up.set(1)
+        assert self._outgoing is not None
+        self._outgoing.offer_pending(snapshot.deliveries)
+        now = self._now()
+        if snapshot.alive_at is not None:
+            self._clock_stepped = timedelta(0)
+            self._step(Restarted(snapshot.alive_at))
+        self._open.batch.alive(now)
+        self._plan_flush()
+        self._arm_timer(self._engine.next_deadline(), now)
+        _log.info(
+            Log.ENGINE_RESTORED,
+            alerts=len(snapshot.alerts),
+            incidents=len(snapshot.incidents),
+            deliveries=len(snapshot.deliveries),
+        )
+
+    def use(self, ruleset: Ruleset) -> None:
+        """The rules to build the engine with should it be rebuilt; the running one hears of them by RulesChanged."""
+        self._ruleset = ruleset
+
+    async def _stay_alive(self) -> None:
+        """Writes down regularly that imd is up: outages are measured by it after a restart."""
+        while True:
+            before = self._clock.monotonic()
+            await asyncio.sleep(ALIVE_EVERY_SECONDS)
+            self._metrics.loop_lag_seconds.observe(max(0.0, self._clock.monotonic() - before - ALIVE_EVERY_SECONDS))
+            if not self._down:
+                self._open.batch.alive(self._now())
+                self._plan_flush()
+
+    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
