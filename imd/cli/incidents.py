@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from imd.cli.failure import Failed, Misused
-from imd.cli.instants import ago, since, stamp
+from imd.cli.instants import ago, stamp
 from imd.cli.remote import Daemon, Query, read
 from imd.cli.screen import Cell, Column, Screen
 from imd.clock import SystemClock
@@ -20,11 +20,6 @@ from imd.model.view import AlertView, IncidentView, IncidentWithAlerts
 PRIORITY_COLOUR = {"P1": "red", "P2": "yellow"}
 STATE_COLOUR = {"triggered": "red", "acknowledged": "yellow", "snoozed": "yellow", "resolved": "green"}
 _PAGE_MAX = 500
-
-
-class _Incidents(msgspec.Struct):
-    items: list[IncidentView]
-    next_cursor: str | None = None
 
 
 class _Line(msgspec.Struct):
@@ -109,22 +104,26 @@ def _query(arguments: Namespace, status: str) -> list[tuple[str, str]]:
         "status": status,
         "priority": arguments.priority,
         "rule": arguments.rule,
-        "since": since(arguments.since, SystemClock().now()) if arguments.since else "",
+        "since": arguments.since,
     }
     return query + [(name, value) for name, value in given.items() if value]
 
 
 class _RawPage(msgspec.Struct):
     items: list[msgspec.Raw]
-    next_cursor: str | None = None
+    next_cursor: int | str | None = None
 
 
 def _found(daemon: Daemon, query: Query, limit: int) -> tuple[list[msgspec.Raw], bool]:
     """The first `limit` incidents as they came, over as many pages as it takes; and whether there are more."""
     items: list[msgspec.Raw] = []
-    cursor: str | None = ""
+    cursor: int | str | None = ""
     while cursor is not None and len(items) < limit:
-        asked = [*query, ("limit", str(min(_PAGE_MAX, limit - len(items)))), *([("cursor", cursor)] if cursor else [])]
+        asked = [
+            *query,
+            ("limit", str(min(_PAGE_MAX, limit - len(items)))),
+            *([("cursor", str(cursor))] if cursor else []),
+        ]
         page = read(daemon.get("/v1/incidents", asked), _RawPage)
         items += page.items
         cursor = page.next_cursor if page.items else None

@@ -47,8 +47,9 @@ class Daemon:
     def of(cls, arguments: Namespace, environ: Mapping[str, str]) -> Daemon:
         """By --url, --token-file and IMD_TOKEN. Raises Misused where these make no sense."""
         token_file: Path | None = arguments.token_file
-        token = environ.get("IMD_TOKEN", "") if token_file is None else _first_line(token_file)
-        return cls(arguments.url, token.strip())
+        if token_file is not None:
+            return cls(arguments.url, _token(_first_line(token_file), f"the first line of {token_file}"))
+        return cls(arguments.url, _token(environ["IMD_TOKEN"], "IMD_TOKEN") if environ.get("IMD_TOKEN") else "")
 
     def get(self, path: str, query: Query = ()) -> bytes:
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
@@ -115,14 +116,19 @@ def _connection(parts: SplitResult) -> http.client.HTTPConnection:
 
 def _first_line(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return (path.read_text(encoding="utf-8").splitlines() or [""])[0]
     except FileNotFoundError:
         raise Misused(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Failed(f"cannot read the token file {path}: {_words(error)}") from None
-    if not lines or not lines[0].strip().isascii() or not lines[0].strip().isprintable():
-        raise Failed(f"the token file {path} has no token in its first line")
-    return lines[0]
+
+
+def _token(text: str, where: str) -> str:
+    """Never shows the text: it may be nearly right."""
+    token = text.strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise Failed(f"{where} is no token: it is empty or has characters that no header can carry")
+    return token
 
 
 def _words(error: Exception) -> str:

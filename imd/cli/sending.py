@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from imd.cli.failure import Misused
+from imd.cli.failure import Failed, Misused
 from imd.cli.instants import stamp
-from imd.cli.remote import Daemon
-from imd.cli.screen import Screen
+from imd.cli.remote import Daemon, read
+from imd.cli.screen import Screen, clean
 from imd.clock import SystemClock
 
 
@@ -58,12 +58,21 @@ def _pairs(words: Iterable[str], what: str) -> dict[str, str]:
     return pairs
 
 
+class _Tried(msgspec.Struct):
+    """How the receiver took the test page; `detail` is its own words."""
+
+    accepted: bool
+    detail: str = ""
+
+
 def _page(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
-    text = " ".join(arguments.text)
-    path = f"/v1/receivers/{quote(arguments.receiver, safe='')}/page"
-    content = daemon.post(path, {"by": arguments.by, "text": text})
+    path = f"/v1/receivers/{quote(arguments.receiver, safe='')}/test"
+    content = daemon.post(path, {"by": arguments.by, "text": " ".join(arguments.text)})
+    tried = read(content, _Tried)
     if arguments.json:
         print(content.decode())
+    elif tried.accepted:
+        screen.line(f"{arguments.receiver} took it" + (f": {tried.detail}" if tried.detail else ""))
     else:
-        screen.line(f"paged {arguments.receiver}: {text}")
-    return 0
+        raise Failed(f"{arguments.receiver} did not take it: {clean(tried.detail)}")
+    return 0 if tried.accepted else 1

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imd.cli.failure import Misused
-from imd.cli.instants import ago, since
+from imd.cli.instants import ago
 from imd.cli.screen import Cell, Column, Screen, clean, columns_of, cut
 
 COLUMNS = (
@@ -110,22 +109,3 @@ NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 )
 def test_ages(seconds: int, expected: str) -> None:
     assert ago(NOW - timedelta(seconds=seconds), NOW) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("24h", "2026-01-01T12:00:00Z"),
-        ("1h30m", "2026-01-02T10:30:00Z"),
-        ("2026-01-01T00:00:00+01:00", "2025-12-31T23:00:00Z"),
-        ("2026-01-01", "2026-01-01T00:00:00Z"),
-    ],
-)
-def test_since(text: str, expected: str) -> None:
-    assert since(text, NOW) == expected
-
-
-@pytest.mark.parametrize("text", ["", "5", "m5", "1m1h", "5x", "-5m", "5000000d", "1h1h"])
-def test_a_since_that_is_no_time_says_what_is_wanted(text: str) -> None:
-    with pytest.raises(Misused, match=r"--since wants|before all time"):
-        since(text, NOW)
