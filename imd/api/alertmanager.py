@@ -1,0 +1,230 @@
+"""Alertmanager's API v2: to Prometheus, amtool, Karma and Grafana, imd *is* an Alertmanager.
+
+Answers and errors are Alertmanager's, quirks included (api/v2/openapi.yaml and api.go of 0.34, read 2026-11; vectors in
+tests/vectors). One thing is better: where a single alert has the wrong shape, the good ones beside it are kept, as
+Alertmanager itself does for its business rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from aiohttp import web
+
+from imd import __version__
+from imd.api.answers import BusinessRefusal, Refusal, SchemaRefusal, json
+from imd.api.context import Context
+from imd.api.ingest import Ingest, Senders, Taken
+from imd.config.syntax import BadMatcher, parse_matcher
+from imd.model.alert import Alert, fingerprint
+from imd.model.policy import BUILT_IN_POLICY, Ruleset, TargetKind
+from imd.model.rule import BadPattern, Matcher, Op, Test, full_match
+from imd.sources.alertmanager_api import RESOLVE_TIMEOUT
+from imd.sources.contract import BadBody, Reason
+
+SOURCE = "alertmanager"
+_SLICE = 200  # alerts listed before the loop turns: about 5 ms
+_BOOLS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+
+
+class _Receiver(msgspec.Struct):
+    name: str
+
+
+class _Status(msgspec.Struct):
+    state: str = "active"
+    silencedBy: list[str] = []  # noqa: N815
+    inhibitedBy: list[str] = []  # noqa: N815
+    mutedBy: list[str] = []  # noqa: N815
+
+
+class _Gettable(msgspec.Struct):
+    """Alertmanager's gettableAlert."""
+
+    annotations: msgspec.Raw
+    endsAt: datetime  # noqa: N815
+    fingerprint: str
+    receivers: list[_Receiver]
+    startsAt: datetime  # noqa: N815
+    status: _Status
+    updatedAt: datetime  # noqa: N815
+    generatorURL: str  # noqa: N815
+    labels: msgspec.Raw
+
+
+class Alertmanager:
+    def __init__(self, context: Context, senders: Senders, ingest: Ingest) -> None:
+        self._context = context
+        self._senders = senders
+        self._ingest = ingest
+
+    async def post_alerts(self, request: web.Request) -> web.Response:
+        """200 and no body once all are committed, else the first refusal as Alertmanager words it."""
+        if request.content_type != "application/json":
+            only = "only [application/json] are allowed"
+            raise SchemaRefusal(415, f'unsupported media type "{request.content_type[:100]}", {only}')
+        body = await self._ingest.body(request, SOURCE)
+        if not body:
+            raise SchemaRefusal(422, "alerts in body is required", 602)
+        try:
+            taken = await self._ingest.take(SOURCE, self._senders.alertmanager_api(), body)
+        except BadBody as error:
+            raise SchemaRefusal(400, str(error)) from None
+        if taken.rejected:
+            raise _first_refusal(taken)
+        return web.Response()
+
+    async def get_alerts(self, request: web.Request) -> web.Response:
+        """All alerts that fire and whose end is ahead, by fingerprint, unpaged as there."""
+        query = request.query
+        active = _flag(query, "active")
+        for name in ("silenced", "inhibited", "unprocessed"):
+            _flag(query, name)  # checked, though nothing is in these states yet
+        tests = [_filter(text) for text in query.getall("filter", [])]
+        wanted = _receiver_test(query)
+        if not active:
+            return json([])
+        return json(await self._listed(tests, wanted))
+
+    async def get_status(self, _request: web.Request) -> web.Response:
+        """What amtool asks for first. There is no cluster, and the configuration has another shape."""
+        context = self._context
+        return json(
+            {
+                "cluster": {"status": "disabled", "peers": []},
+                "config": {"original": f"# imd {__version__}, configuration {context.ruleset().config_hash}\n"},
+                "uptime": context.started_at,
+                "versionInfo": {
+                    "version": __version__,
+                    "revision": "imd",
+                    "branch": "imd",
+                    "buildUser": "imd",
+                    "buildDate": "",
+                    "goVersion": f"python{platform.python_version()}",
+                },
+            }
+        )
+
+    async def get_receivers(self, _request: web.Request) -> web.Response:
+        return json([_Receiver(name) for name in self._context.ruleset().receivers])
+
+    async def gone(self, _request: web.Request) -> web.StreamResponse:
+        """API v1 was removed in Alertmanager 0.27."""
+        raise SchemaRefusal(410, "API v1 is gone; use API v2")
+
+    async def _listed(self, tests: list[Test], wanted: Test) -> list[_Gettable]:
+        now, ruleset = self._context.clock.now(), self._context.ruleset()
+        receivers: dict[str, list[_Receiver]] = {}
+        listed: list[_Gettable] = []
+        for number, alert in enumerate(list(self._context.view.open_alerts())):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            if not alert.firing:  # ended while the loop turned
+                continue
+            ends_at = _ends_at(alert, ruleset)
+            if ends_at <= now:
+                continue
+            labels = alert.labels()
+            if not all(test(labels) for test in tests):
+                continue
+            if alert.rule not in receivers:
+                receivers[alert.rule] = [_Receiver(name) for name in _receivers_of(alert.rule, ruleset)]
+            to = receivers[alert.rule]
+            if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
+                continue
+            listed.append(_gettable(alert, labels, ends_at, to))
+        listed.sort(key=lambda alert: alert.fingerprint)
+        return listed
+
+
+def _gettable(alert: Alert, labels: Mapping[str, str], ends_at: datetime, to: list[_Receiver]) -> _Gettable:
+    return _Gettable(
+        annotations=msgspec.Raw(alert.annotations),
+        endsAt=ends_at,
+        fingerprint=fingerprint(dict(labels)),
+        receivers=to,
+        startsAt=alert.starts_at,
+        status=_Status(),
+        updatedAt=alert.seen_at,
+        generatorURL=alert.generator_url,
+        labels=msgspec.Raw(alert.other_labels or alert.identity.canonical),
+    )
+
+
+def _ends_at(alert: Alert, ruleset: Ruleset) -> datetime:
+    """The sender's end; without one, when imd would count the alert as expired."""
+    until = alert.listed_until()
+    if until is not None:
+        return until
+    if alert.by_api:
+        return alert.seen_at + RESOLVE_TIMEOUT
+    source = ruleset.sources.get(alert.source)
+    return alert.seen_at + (source.expire_after if source is not None else timedelta(days=5))
+
+
+def _receivers_of(rule_name: str, ruleset: Ruleset) -> list[str]:
+    """Everybody whom the rule's policy would reach, in order. Routes see a whole incident; a single alert shows the
+    rule's own policy, else the last route's."""
+    rule = next((rule for rule in ruleset.rules if rule.name == rule_name), None)
+    name = rule.policy if rule is not None else ""
+    if not name:
+        name = ruleset.routes[-1].policy if ruleset.routes else BUILT_IN_POLICY
+    policy = ruleset.policies.get(name) or ruleset.policies.get(BUILT_IN_POLICY)
+    found: dict[str, None] = {}
+    for target in (target for step in (policy.steps if policy else ()) for target in step.notify):
+        person = ruleset.people.get(target.name) if target.kind is TargetKind.PERSON else None
+        found.update(dict.fromkeys(person.reach if person is not None else (target.name,)))
+    return list(found)
+
+
+_SCHEMA_CODES = {Reason.REQUIRED: 602, Reason.URL: 601}
+
+
+def _first_refusal(taken: Taken) -> Refusal:
+    """Shape before business, as there: 422 and 400 objects are the schema's, 400 strings the rules'."""
+    for rejection in taken.rejected:
+        if rejection.reason in _SCHEMA_CODES:
+            return SchemaRefusal(422, f"{rejection.index}.{rejection.error}", _SCHEMA_CODES[rejection.reason])
+        if rejection.reason is Reason.SCHEMA:
+            return SchemaRefusal(400, f"parsing alerts body failed: alert {rejection.index}: {rejection.error}")
+    return BusinessRefusal(400, "\n".join(dict.fromkeys(rejection.error for rejection in taken.rejected[:100])))
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "true")
+    if text.lower() not in _BOOLS:
+        raise SchemaRefusal(422, f'{name} in query must be of type boolean: "{text[:40]}"', 601)
+    return _BOOLS[text.lower()]
+
+
+def _receiver_test(query: Mapping[str, str]) -> Test:
+    pattern = query.get("receiver", "")
+    if not pattern:
+        return lambda _labels: True
+    try:
+        full = full_match(pattern)
+    except BadPattern as error:
+        raise BusinessRefusal(400, f"failed to parse receiver param: {error}") from None
+    return lambda labels: full(labels["receiver"])
+
+
+def _filter(text: str) -> Test:
+    try:
+        return filter_test(parse_matcher(text))
+    except (BadMatcher, BadPattern) as error:
+        raise BusinessRefusal(400, f"bad matcher format: {text[:200]}: {error}") from None
+
+
+def filter_test(matcher: Matcher) -> Test:
+    """One filter of GET alerts, with its twist (api.go matchFilterLabels): a negative matcher with an empty value holds
+    wherever the label is present, a positive one wherever it is absent."""
+    test, name = matcher.test(), matcher.name
+    if matcher.value:
+        return test
+    if matcher.op in (Op.NOT_EQUAL, Op.NOT_REGEX):
+        return lambda labels: name in labels or test(labels)
+    return lambda labels: name not in labels or test(labels)

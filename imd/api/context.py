@@ -1,0 +1,93 @@
+"""What the API is given by whoever runs it: one door for events, the store's reads, and the state to show.
+
+Owns the ways in which `submit` and `reload` may fail, since the API words them for clients. Knows no aiohttp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from imd.clock import Clock
+from imd.config.settings import Settings
+from imd.model.alert import Alert
+from imd.model.effect import Refused
+from imd.model.event import Event
+from imd.model.policy import Ruleset
+from imd.sources.contract import Rejection
+from imd.store.contract import Store
+from imd.telemetry import Metrics
+
+
+class Unavailable(Exception):
+    """Nothing was taken; the client should come back after `retry_after_seconds`. Answered 503."""
+
+    def __init__(self, reason: str, retry_after_seconds: int = 5) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(Unavailable):
+    """The inbox is full."""
+
+
+class StoreDown(Unavailable):
+    """The store does not take writes just now, or the event's own commit failed."""
+
+
+class ReloadRefused(Exception):
+    """The files have faults and nothing changed; the text lists the faults, a line or more each."""
+
+
+class UnknownReceiver(Exception):
+    """No receiver of that name is configured."""
+
+
+class TestPageFailed(Exception):
+    """The receiver did not take the test page; the text is its own words, without secrets."""
+
+
+class Submit(Protocol):
+    """The one door into the engine. Returns once the event's effects are committed; the parts that the engine refused
+    are named by their index in the event. Raises Overloaded, StoreDown. `rejected` are kept for people to see."""
+
+    async def __call__(
+        self, event: Event, size_bytes: int, rejected: Sequence[Rejection] = ()
+    ) -> tuple[Refused, ...]: ...
+
+
+class LiveView(Protocol):
+    """What the engine holds right now. Records are the engine's own: read them before the next await."""
+
+    def open_alerts(self) -> Iterable[Alert]:
+        """Every alert that fires, in order of id."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """How many of what, by a name for people: alerts_open, incidents_open, outbox_pending…"""
+        ...
+
+
+@dataclass(kw_only=True)
+class Context:
+    """Everything that handlers may reach. `unready` answers with a reason, or "" when work is taken.
+
+    `before_scrape` sets the gauges that nobody keeps up to date; it runs in the event loop. `heard` is written by
+    ingest: when each source last sent something that was understood.
+    """
+
+    submit: Submit
+    store: Store
+    view: LiveView
+    ruleset: Callable[[], Ruleset]
+    settings: Callable[[], Settings]
+    reload: Callable[[], Awaitable[None]]
+    test_page: Callable[[str, str, str], Awaitable[str]]
+    unready: Callable[[], str]
+    metrics: Metrics
+    clock: Clock
+    started_at: datetime
+    before_scrape: Callable[[], None] = lambda: None
+    heard: dict[str, datetime] = field(default_factory=dict)

@@ -1,0 +1,133 @@
+"""Incidents: list, show, timeline, why, alerts; acknowledge, hand back, resolve, note.
+
+Reads come from the store, so they show what is committed. An action is an event like any other and is answered when it
+is on disk; doing again what is done already answers 200 and changes nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from imd.api import parameters
+from imd.api.answers import Refusal, json
+from imd.api.body import read_body
+from imd.api.context import Context
+from imd.api.views import Items, line_view, why_view
+from imd.model.alert import Alert
+from imd.model.event import ActionKind, ActionTaken
+from imd.model.incident import OPEN_STATES, Incident, IncidentState, Priority
+from imd.model.view import alert_view, incident_view, incident_with_alerts
+from imd.store.contract import IncidentQuery
+
+ALERTS_SHOWN = 100
+BY_CHARS_MAX = 200
+NOTE_CHARS_MAX = 16_384
+
+
+class _Action(msgspec.Struct):
+    """Body of an action. `force` resolves while alerts fire."""
+
+    by: str = ""
+    note: str = ""
+    force: bool = False
+
+
+class Incidents:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Newest first; a page may be short, `next_cursor` alone says whether there is more."""
+        query = request.query
+        parameters.allow_only(query, "status", "priority", "rule", "match", "since", "limit", "cursor")
+        page = await self._context.store.incidents(
+            IncidentQuery(
+                states=_states(parameters.words(query, "status", _state)),
+                priorities=parameters.words(query, "priority", Priority),
+                rule=query.get("rule", ""),
+                match=parameters.match(request),
+                since=parameters.since(query, self._context.clock.now()),
+                limit=parameters.limit(query),
+                cursor=parameters.cursor(query),
+            )
+        )
+        return json(Items([incident_view(incident) for incident in page.items], _next(page.next_cursor)))
+
+    async def show(self, request: web.Request) -> web.Response:
+        incident = await self._found(request)
+        alerts = await self._context.store.alerts(incident.id, ALERTS_SHOWN)
+        return json(incident_with_alerts(incident, alerts))
+
+    async def timeline(self, request: web.Request) -> web.Response:
+        incident = await self._found(request)
+        entries = await self._context.store.timeline(incident.id)
+        return json(Items([line_view(entry) for entry in entries]))
+
+    async def alerts(self, request: web.Request) -> web.Response:
+        """Members in the order in which they came; `cursor` goes on behind a page."""
+        query = request.query
+        parameters.allow_only(query, "limit", "cursor")
+        limit = parameters.limit(query)
+        incident = await self._found(request)
+        alerts = await self._context.store.alerts(incident.id, limit, parameters.cursor(query) or 0)
+        last = alerts[-1].id if len(alerts) == limit else None
+        return json(Items([alert_view(alert, incident) for alert in alerts], _next(last)))
+
+    async def why(self, request: web.Request) -> web.Response:
+        store = self._context.store
+        incident = await self._found(request)
+        alerts: list[Alert] = await store.alerts(incident.id, ALERTS_SHOWN)
+        timeline = await store.timeline(incident.id)
+        rows = await store.deliveries(incident.id)
+        rules = {rule.name: rule for rule in self._context.ruleset().rules}
+        shown = [alert_view(alert, incident) for alert in alerts]
+        return json(why_view(incident, incident_view(incident), shown, timeline, reversed(rows), rules))
+
+    async def act(self, request: web.Request) -> web.Response:
+        """200 with the incident as it is then; 409 where its state does not allow the action."""
+        context = self._context
+        limits = context.settings().limits
+        body = await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
+        action = parameters.read_json(body, _Action)
+        kind = ActionKind(request.match_info["action"])
+        _check(kind, action)
+        incident = await self._found(request)
+        event = ActionTaken(kind=kind, incident=incident.id, by=action.by.strip(), note=action.note, force=action.force)
+        for refused in await context.submit(event, len(body)):
+            raise Refusal(409 if refused.conflict else 400, refused.error)
+        return json(incident_view(await self._found(request)))
+
+    async def _found(self, request: web.Request) -> Incident:
+        which = request.match_info["id"]
+        incident = await self._context.store.incident(which)
+        if incident is None:
+            raise Refusal(404, f"no incident {which[:100]!a}")
+        return incident
+
+
+def _check(kind: ActionKind, action: _Action) -> None:
+    if not action.by.strip() or len(action.by) > BY_CHARS_MAX:
+        raise Refusal(400, f"an action needs `by`: who does it, in at most {BY_CHARS_MAX} characters")
+    if kind is ActionKind.NOTE and not action.note.strip():
+        raise Refusal(400, "a note needs `note`: its text")
+    if len(action.note) > NOTE_CHARS_MAX:
+        raise Refusal(400, f"`note` is longer than {NOTE_CHARS_MAX} characters")
+    if "\0" in action.by or "\0" in action.note:
+        raise Refusal(400, "`by` and `note` cannot hold a NUL")
+
+
+def _state(word: str) -> IncidentState | None:
+    """None stands for `open`."""
+    return None if word == "open" else IncidentState(word)
+
+
+def _states(asked: frozenset[IncidentState | None] | None) -> frozenset[IncidentState] | None:
+    if asked is None:
+        return None
+    named = frozenset(state for state in asked if state is not None)
+    return named | OPEN_STATES if None in asked else named
+
+
+def _next(cursor: int | None) -> str | None:
+    return None if cursor is None else str(cursor)

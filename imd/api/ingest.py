@@ -1,0 +1,233 @@
+"""POST /v1/ingest/{source}, and the way from a decoded body into the engine that all senders' paths share.
+
+Owns slicing, counting and the ingest answer. Knows no sender's format.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from imd.api.answers import JSON, Refusal, json
+from imd.api.body import read_body
+from imd.api.context import Context, Unavailable
+from imd.model.alert import AlertReport, identify
+from imd.model.effect import Refused
+from imd.model.event import AlertsReported, SourceHeard, Tick
+from imd.model.policy import Ruleset, Source
+from imd.sources import DECODERS
+from imd.sources.alertmanager_api import AlertmanagerApi
+from imd.sources.contract import BadBody, Decoded, Decoder, Limits, Reason, Rejection, excerpt
+from imd.sources.labels import KnownLabels
+from imd.telemetry import Log
+
+SLICE_ALERTS = 500
+"""Alerts in one event: the engine takes some 10 ms for as many new ones, and the loop turns between slices."""
+
+REJECTED_LISTED_MAX = 1000
+"""Rejections that one answer lists and the store keeps; all are counted."""
+
+OWN_SOURCE = "imd"
+"""imd's own faults are alerts of this source."""
+
+_TOO_LARGE_FIRES = timedelta(minutes=15)
+_log = structlog.get_logger()
+_ACCEPTED_ONE = b'{"accepted":1,"rejected":[]}'
+
+
+class _RejectedItem(msgspec.Struct):
+    index: int
+    error: str
+
+
+class _Answer(msgspec.Struct):
+    accepted: int
+    rejected: list[_RejectedItem]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of one body: how many alerts were committed, and which were refused and why."""
+
+    accepted: int
+    rejected: list[Rejection]
+
+
+class Senders:
+    """Who may send, by name, each with its decoder and its cache of labels.
+
+    A source's cache lives as long as its configuration does not change, over reloads too.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ruleset: Ruleset | None = None
+        self._known: dict[str, tuple[Source, Limits, KnownLabels]] = {}
+        self._decoders: dict[tuple[str, object], Decoder] = {}
+
+    def decoder(self, name: str) -> Decoder | None:
+        """By configured name, or a built-in type's name; None where there is neither."""
+        source = self._source(name)
+        return None if source is None else self._made(source, DECODERS[source.type])
+
+    def alertmanager_api(self) -> Decoder:
+        """A POST without a token belongs to the source of its type's name."""
+        source = self._source("alertmanager")
+        assert source is not None
+        return self._made(source, AlertmanagerApi)
+
+    def known_entries(self) -> dict[str, int]:
+        return {name: len(known) for name, (_, _, known) in self._known.items()}
+
+    def _source(self, name: str) -> Source | None:
+        ruleset = self._context.ruleset()
+        if ruleset is not self._ruleset:
+            self._ruleset = ruleset
+            self._decoders.clear()
+        source = ruleset.sources.get(name)
+        if source is None and name in DECODERS:
+            source = Source(name=name, type=name)
+        return source if source is not None and source.type in DECODERS else None
+
+    def _made(self, source: Source, factory: Callable[[KnownLabels], Decoder]) -> Decoder:
+        decoder = self._decoders.get((source.name, factory))
+        if decoder is None:
+            decoder = self._decoders[source.name, factory] = factory(self._labels_of(source))
+        return decoder
+
+    def _labels_of(self, source: Source) -> KnownLabels:
+        limits = self._limits()
+        known = self._known.get(source.name)
+        if known is not None and known[:2] == (source, limits):
+            return known[2]
+        labels = KnownLabels(source.labels, limits)
+        self._known[source.name] = (source, limits, labels)
+        return labels
+
+    def _limits(self) -> Limits:
+        settings = self._context.settings().limits
+        return Limits(
+            labels_max=settings.labels_max,
+            label_value_bytes_max=settings.label_value_bytes_max,
+            annotation_bytes_max=settings.annotation_bytes_max,
+            depth_max=settings.json_depth_max,
+        )
+
+
+class Ingest:
+    """Bodies in, committed events out."""
+
+    def __init__(self, context: Context, senders: Senders) -> None:
+        self._context = context
+        self._senders = senders
+
+    async def post(self, request: web.Request) -> web.Response:
+        """200 once committed if any alert was accepted or there was none in it, else 400."""
+        name = request.match_info["source"]
+        decoder = self._senders.decoder(name)
+        if decoder is None:
+            raise Refusal(404, f"no source {name[:100]!a}: it is neither configured nor a built-in type")
+        body = await self.body(request, name)
+        try:
+            taken = await self.take(name, decoder, body)
+        except BadBody as error:
+            raise Refusal(400, str(error), "the body is not understood") from None
+        if taken.accepted == 1 and not taken.rejected:
+            return web.Response(body=_ACCEPTED_ONE, content_type=JSON)
+        items = [_RejectedItem(item.index, item.error) for item in taken.rejected[:REJECTED_LISTED_MAX]]
+        status = 400 if taken.rejected and not taken.accepted else 200
+        return json(_Answer(taken.accepted, items), status)
+
+    async def body(self, request: web.Request, source: str) -> bytes:
+        """The request's body within its bounds; one that is too large is counted, kept and logged by its sender."""
+        limits = self._context.settings().limits
+        try:
+            return await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
+        except Refusal as refusal:
+            if refusal.status == 413:
+                await self._report_too_large(source, request.remote or "unknown", limits.body_bytes_max)
+            reason = Reason.TOO_LARGE if refusal.status == 413 else Reason.BODY
+            await self._keep_refusal(source, refusal.detail, reason, f"from {request.remote}")
+            raise
+
+    async def take(self, source: str, decoder: Decoder, body: bytes) -> Taken:
+        """Raises BadBody, Overloaded and StoreDown. A body that is taken partly before one of the latter two may be
+        sent again as a whole: what is known already is a repeat."""
+        now = self._context.clock.now()
+        try:
+            decoded = decoder.decode(body, now)
+        except BadBody as error:
+            await self._keep_refusal(source, str(error), Reason.BODY, excerpt(body))
+            raise
+        if len(decoded.alerts) <= SLICE_ALERTS and not decoded.rejected and decoded.alerts:
+            event = AlertsReported(source, decoder.by_api, tuple(decoded.alerts))
+            refused = await self._context.submit(event, len(body))
+            self._context.heard[source] = now
+            if not refused:
+                return Taken(len(decoded.alerts), [])
+            return self._sum_up(source, decoded, refused)
+        return await self._take_slices(source, decoder.by_api, decoded, len(body), now)
+
+    async def _take_slices(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
+        """Every slice is stepped before the first is waited for, so that they share commits; the loop turns between."""
+        submit, rejected = self._context.submit, decoded.rejected[:REJECTED_LISTED_MAX]
+        if not decoded.alerts:
+            # Refused bodies do not count as hearing from the source: its alerts must not expire on their account.
+            await submit(Tick() if rejected else SourceHeard(source), size_bytes, rejected)
+            if not rejected:
+                self._context.heard[source] = now
+            return self._sum_up(source, decoded, ())
+        waiting: list[asyncio.Task[tuple[Refused, ...]]] = []
+        for start in range(0, len(decoded.alerts), SLICE_ALERTS):
+            part = tuple(decoded.alerts[start : start + SLICE_ALERTS])
+            size = size_bytes * len(part) // len(decoded.alerts)
+            event = AlertsReported(source, by_api, part)
+            waiting.append(asyncio.ensure_future(self._context.submit(event, size, () if start else rejected)))
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        refused: list[Refused] = []
+        for number, answer in enumerate(answers):
+            if isinstance(answer, BaseException):
+                raise answer
+            refused += [Refused(number * SLICE_ALERTS + part.index, part.error) for part in answer]
+        self._context.heard[source] = now
+        return self._sum_up(source, decoded, refused)
+
+    def _sum_up(self, source: str, decoded: Decoded, refused: Sequence[Refused]) -> Taken:
+        by_engine = [Rejection(decoded.position(part.index), part.error, Reason.ENGINE) for part in refused]
+        rejected = sorted(decoded.rejected + by_engine, key=lambda rejection: rejection.index)
+        self._count(source, rejected)
+        return Taken(len(decoded.alerts) - len(by_engine), rejected)
+
+    def _count(self, source: str, rejected: Sequence[Rejection]) -> None:
+        if not rejected:
+            return
+        for rejection in rejected:
+            self._context.metrics.count("alerts_rejected_total", (source, rejection.reason.value))
+        _log.warning(Log.ALERTS_REJECTED, source=source, count=len(rejected), first=rejected[0].error)
+
+    async def _keep_refusal(self, source: str, error: str, reason: Reason, shown: str) -> None:
+        """A whole body was refused: counted, logged and kept for `/v1/rejected`, if the store takes it."""
+        self._context.metrics.count("alerts_rejected_total", (source, reason.value))
+        _log.warning(Log.BODY_REFUSED, source=source, error=error)
+        with contextlib.suppress(Unavailable):  # the client's answer is the same
+            await self._context.submit(Tick(), 0, (Rejection(-1, error, reason, shown),))
+
+    async def _report_too_large(self, source: str, client: str, bytes_max: int) -> None:
+        """Senders do not repeat what got a 4xx: those alerts are lost, and somebody has to hear of it."""
+        labels = {"alertname": "ImdBodyTooLarge", "severity": "critical", "sender": source, "client": client}
+        text = f"{source} at {client} sent a body larger than {bytes_max} bytes; its alerts were refused as a whole."
+        report = AlertReport(
+            identify(labels),
+            resolved=False,
+            starts_at=None,
+            ends_at=self._context.clock.now() + _TOO_LARGE_FIRES,
+            annotations=msgspec.json.encode({"summary": text}),
+        )
+        with contextlib.suppress(Unavailable):
+            await self._context.submit(AlertsReported(OWN_SOURCE, True, (report,)), 0)

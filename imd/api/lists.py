@@ -1,0 +1,96 @@
+"""Lists of everything that is not an incident: alerts that fire, deliveries, refusals, rules; and the state of imd."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import islice
+
+import msgspec
+from aiohttp import web
+
+from imd import __version__
+from imd.api import parameters
+from imd.api.answers import json
+from imd.api.context import Context
+from imd.api.views import Items, delivery_view, rejected_view, rule_view
+from imd.model.rule import match_test
+from imd.model.view import alert_view
+from imd.store.contract import DeliveryState
+
+
+class _SourceStatus(msgspec.Struct):
+    name: str
+    last_heard_at: datetime | None
+
+
+class _Status(msgspec.Struct):
+    version: str
+    started_at: datetime
+    ready: bool
+    unready_because: str | None
+    config_hash: str
+    rules: int
+    sources: list[_SourceStatus]
+    counts: dict[str, int]
+
+
+class Lists:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def alerts(self, request: web.Request) -> web.Response:
+        """Alerts that fire now, in order of their coming; `match` narrows."""
+        query = request.query
+        parameters.allow_only(query, "match", "limit", "cursor")
+        behind, limit = parameters.cursor(query) or 0, parameters.limit(query)
+        test = match_test(parameters.match(request))
+        found = (alert for alert in self._context.view.open_alerts() if alert.id > behind and test(alert.labels()))
+        page = list(islice(found, limit))
+        cursor = str(page[-1].id) if len(page) == limit else None
+        return json(Items([alert_view(alert, None) for alert in page], cursor))
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        """Newest first. `incident` is an id or a number, `state` pending, accepted, failed, cancelled or unknown."""
+        query = request.query
+        parameters.allow_only(query, "incident", "state", "limit", "cursor")
+        limit = parameters.limit(query)
+        states = parameters.words(query, "state", DeliveryState)
+        state = next(iter(states)) if states and len(states) == 1 else None
+        incident = None
+        if which := query.get("incident"):
+            found = await self._context.store.incident(which)
+            if found is None:
+                return json(Items([]))
+            incident = found.id
+        rows = await self._context.store.deliveries(incident, state, limit, parameters.cursor(query))
+        cursor = str(rows[-1].seq) if len(rows) == limit else None
+        return json(Items([delivery_view(row) for row in rows if not states or row.state in states], cursor))
+
+    async def rejected(self, request: web.Request) -> web.Response:
+        """What was refused, newest first."""
+        query = request.query
+        parameters.allow_only(query, "limit", "cursor")
+        limit = parameters.limit(query)
+        rows = await self._context.store.rejected(limit, parameters.cursor(query))
+        cursor = str(rows[-1].seq) if len(rows) == limit else None
+        return json(Items([rejected_view(row) for row in rows], cursor))
+
+    async def rules(self, _request: web.Request) -> web.Response:
+        """All rules in the order in which they are tried."""
+        return json(Items([rule_view(rule) for rule in self._context.ruleset().rules]))
+
+    async def status(self, _request: web.Request) -> web.Response:
+        context = self._context
+        ruleset, unready = context.ruleset(), context.unready()
+        names = dict.fromkeys([*ruleset.sources, *context.heard])
+        status = _Status(
+            version=__version__,
+            started_at=context.started_at,
+            ready=not unready,
+            unready_because=unready or None,
+            config_hash=ruleset.config_hash,
+            rules=len(ruleset.rules),
+            sources=[_SourceStatus(name, context.heard.get(name)) for name in names],
+            counts=dict(context.view.counts()),
+        )
+        return json(status)

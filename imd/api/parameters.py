@@ -1,0 +1,95 @@
+"""What clients may ask for: query parameters and JSON bodies, each refused with the words of what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from imd.api.answers import Refusal
+from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
+from imd.model.rule import MATCH_ALL, BadPattern, Match, match_test
+from imd.sources.contract import NOT_JSON
+
+LIMIT_DEFAULT = 100
+LIMIT_MAX = 500
+
+Shape = TypeVar("Shape")
+Value = TypeVar("Value")
+
+
+def read_json(body: bytes, shape: type[Shape]) -> Shape:
+    """The body in its shape; raises Refusal 400 with the place of the first fault."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except NOT_JSON as error:
+        raise Refusal(400, str(error), "the body is not understood") from None
+
+
+def allow_only(query: Mapping[str, str], *names: str) -> None:
+    """A misspelt parameter would silently widen the answer: it is refused."""
+    for name in query:
+        if name not in names:
+            raise Refusal(400, f"unknown parameter {name[:100]!a}; known here: {', '.join(names)}")
+
+
+def limit(query: Mapping[str, str]) -> int:
+    return min(_number(query, "limit", LIMIT_DEFAULT) or LIMIT_DEFAULT, LIMIT_MAX)
+
+
+def cursor(query: Mapping[str, str]) -> int | None:
+    """Where the page before ended, as its `next_cursor` said."""
+    return _number(query, "cursor", None)
+
+
+def _number(query: Mapping[str, str], name: str, default: int | None) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 18) or int(text) == 0:
+        raise Refusal(400, f"{name} must be a whole number from 1, not {text[:40]!a}")
+    return int(text)
+
+
+def words(query: Mapping[str, str], name: str, known: Callable[[str], Value]) -> frozenset[Value] | None:
+    """A comma-separated parameter, each part made by `known`, which raises ValueError; None where absent."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        return frozenset(known(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise Refusal(400, f"{name}: {text[:100]!a} is not known") from None
+
+
+def since(query: Mapping[str, str], now: datetime) -> datetime | None:
+    """An instant (RFC 3339 with a zone) or how long ago (`2h`, `30d`)."""
+    text = query.get("since", "")
+    if not text:
+        return None
+    try:
+        return now - parse_duration(text)
+    except (BadDuration, OverflowError):
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Refusal(400, f"since must be an instant with its zone or a duration like 2h, not {text[:40]!a}")
+
+
+def match(request: web.Request) -> Match:
+    """All `match` parameters together, each one or more matchers that must all hold."""
+    given = request.query.getall("match", [])
+    try:
+        matchers = tuple(matcher for text in given for matcher in parse_matchers(text))
+        found: Match = (matchers,) if matchers else MATCH_ALL
+        match_test(found)
+    except (BadMatcher, BadPattern) as error:
+        raise Refusal(400, f"match: {error}") from None
+    return found

@@ -1,0 +1,45 @@
+"""A test page to one receiver, past the engine and the outbox: does this way to reach people work?"""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from imd.api.answers import Refusal, json
+from imd.api.body import read_body
+from imd.api.context import Context, TestPageFailed, UnknownReceiver
+from imd.api.parameters import read_json
+
+TEXT_CHARS_MAX = 4096
+
+
+class _TestPage(msgspec.Struct):
+    """Body of POST /v1/receivers/{name}/test."""
+
+    text: str
+    by: str
+
+
+class _Sent(msgspec.Struct):
+    receiver: str
+    detail: str
+
+
+class Receivers:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def test(self, request: web.Request) -> web.Response:
+        """200 once the receiver took it; 502 with the receiver's own words where it did not; 404 unknown."""
+        limits = self._context.settings().limits
+        body = read_json(await read_body(request, limits.body_bytes_max, limits.body_read_timeout), _TestPage)
+        if not body.text.strip() or not body.by.strip() or len(body.text) > TEXT_CHARS_MAX:
+            raise Refusal(400, f"a test page needs `text` (at most {TEXT_CHARS_MAX} characters) and `by`")
+        name = request.match_info["name"]
+        try:
+            detail = await self._context.test_page(name, body.text, body.by)
+        except UnknownReceiver:
+            raise Refusal(404, f"no receiver {name[:100]!a} is configured") from None
+        except TestPageFailed as failure:
+            raise Refusal(502, f"{name}: {failure}", "the receiver did not take it") from None
+        return json(_Sent(name, detail))

@@ -1,0 +1,221 @@
+"""The HTTP server: the route table, and what every request meets before and behind its handler.
+
+A request passes one wrapper: it asks who may, words refusals in the shape of its route, and observes the time. There
+are no aiohttp middlewares: at one alert a body each would cost as much as the decoding.
+
+aiohttp logs a traceback for each request that is no HTTP. Its logger is ours (`_ProtocolLog`): those are counted, and
+said once in a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web, web_response
+from aiohttp.http_exceptions import HttpProcessingError
+
+from imd.api import answers
+from imd.api.alertmanager import Alertmanager
+from imd.api.answers import Refusal, SchemaRefusal
+from imd.api.context import Context, Unavailable
+from imd.api.health import Health
+from imd.api.incidents import Incidents
+from imd.api.ingest import Ingest, Senders
+from imd.api.lists import Lists
+from imd.api.receivers import Receivers
+from imd.config.settings import Scope
+from imd.store.contract import StoreFailed
+from imd.telemetry import Log, Metrics
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Shape = Callable[[Refusal], web.Response]
+Authorize = Callable[[web.Request, Scope], None]
+
+KEEPALIVE_SECONDS = 75.0
+LINGERING_SECONDS = 10.0
+"""How long what is left of a refused body is read on and thrown away, so that its client comes to read the answer."""
+
+_log = structlog.get_logger()
+_MALFORMED_SAID_EVERY_SECONDS = 10.0
+
+# aiohttp names itself and its version in each answer, also in those that it makes before any of our code runs.
+vars(web_response)["SERVER_SOFTWARE"] = "imd"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the table. `scope` None: open to all, always. `shape` words its refusals."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope | None
+    shape: Shape = answers.problem
+
+
+def routes(context: Context) -> list[Route]:
+    """Every path that imd serves, without prefixes."""
+    senders = Senders(context)
+    ingest = Ingest(context, senders)
+    neighbour = Alertmanager(context, senders, ingest)
+    incidents, lists = Incidents(context), Lists(context)
+    health, receivers = Health(context, senders), Receivers(context)
+    as_alertmanager = answers.as_alertmanager
+    return [
+        Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
+        Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager),
+        Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
+        Route("GET", "/api/v2/status", neighbour.get_status, Scope.READ, as_alertmanager),
+        Route("GET", "/api/v2/receivers", neighbour.get_receivers, Scope.READ, as_alertmanager),
+        Route("*", "/api/v1/{rest:.*}", neighbour.gone, None, as_alertmanager),
+        Route("GET", "/v1/incidents", incidents.list, Scope.READ),
+        Route("GET", "/v1/incidents/{id}", incidents.show, Scope.READ),
+        Route("GET", "/v1/incidents/{id}/timeline", incidents.timeline, Scope.READ),
+        Route("GET", "/v1/incidents/{id}/why", incidents.why, Scope.READ),
+        Route("GET", "/v1/incidents/{id}/alerts", incidents.alerts, Scope.READ),
+        Route("POST", "/v1/incidents/{id}/{action:ack|unack|resolve|note}", incidents.act, Scope.RESPOND),
+        Route("GET", "/v1/alerts", lists.alerts, Scope.READ),
+        Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
+        Route("GET", "/v1/rejected", lists.rejected, Scope.READ),
+        Route("GET", "/v1/rules", lists.rules, Scope.READ),
+        Route("GET", "/v1/status", lists.status, Scope.READ),
+        Route("POST", "/v1/receivers/{name}/test", receivers.test, Scope.ADMIN),
+        Route("GET", "/metrics", health.metrics, Scope.READ),
+        Route("GET", "/-/healthy", health.healthy, None),
+        Route("GET", "/-/ready", health.ready, None),
+        Route("POST", "/-/reload", health.reload, Scope.ADMIN),
+    ]
+
+
+def application(context: Context, authorize: Authorize | None = None) -> web.Application:
+    """The application: every route, under every prefix too. `authorize` refuses by raising Refusal (401, 403)."""
+    app = web.Application(client_max_size=context.settings().limits.body_bytes_max)
+    table = routes(context)
+    prefixes = _prefixes(context)
+    for path in dict.fromkeys(route.path for route in table):
+        here = [route for route in table if route.path == path]
+        for prefix in prefixes:
+            _add(app, prefix + path, here, context.metrics, authorize)
+    app.router.add_route("*", "/{rest:.*}", _wrap(_NOT_FOUND, context.metrics, None))
+    return app
+
+
+def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunner:
+    """The application with the server's own bounds. The caller sets it up and adds its sites."""
+    return web.AppRunner(
+        application(context, authorize),
+        access_log=None,
+        logger=_protocol_logger(context.metrics),
+        handle_signals=False,
+        handler_cancellation=False,  # a body once read is taken, whether or not its client waits for the answer
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        lingering_time=LINGERING_SECONDS,
+        auto_decompress=False,  # see body
+        shutdown_timeout=5.0,
+    )
+
+
+def _prefixes(context: Context) -> list[str]:
+    settings = context.settings()
+    own = urlsplit(settings.external_url).path.rstrip("/")
+    return list(dict.fromkeys(["", own, *settings.prefixes]))
+
+
+def _add(app: web.Application, path: str, here: list[Route], metrics: Metrics, authorize: Authorize | None) -> None:
+    resource = app.router.add_resource(path)
+    for route in here:
+        wrapped = _wrap(route, metrics, authorize)
+        resource.add_route(route.method, wrapped)
+        if route.method == "GET":
+            resource.add_route("HEAD", wrapped)
+    methods = [route.method for route in here]
+    if "*" not in methods:
+        resource.add_route("*", _wrap(_not_allowed(here[0], methods), metrics, None))
+
+
+def _not_allowed(route: Route, methods: list[str]) -> Route:
+    allowed = ",".join(sorted(methods))
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        detail = f"method {request.method} is not allowed, but [{allowed}] are"
+        raise SchemaRefusal(405, detail, headers={"Allow": allowed})
+
+    return Route("*", route.path, refuse, None, route.shape)
+
+
+async def _not_found(request: web.Request) -> web.StreamResponse:
+    raise Refusal(404, f"nothing is served at {request.path[:200]}")
+
+
+_NOT_FOUND = Route("*", "other", _not_found, None)
+
+
+def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None) -> Handler:
+    """The one wrapper: authorisation, refusals in the route's shape, the time it took."""
+    observe: dict[int, Callable[[float], None]] = {}
+    handler, shape, scope, clock = route.handler, route.shape, route.scope, time.perf_counter
+
+    async def wrapped(request: web.Request) -> web.StreamResponse:
+        began = clock()
+        try:
+            if authorize is not None and scope is not None:
+                authorize(request, scope)
+            response = await handler(request)
+        except Exception as error:  # noqa: BLE001 - every failure is worded here, and a bug is one answer, not an end
+            response = shape(_refusal(error, route, metrics))
+        bound = observe.get(response.status)
+        if bound is None:
+            child = metrics.http_request_duration_seconds.labels(route.path, str(response.status))
+            bound = observe[response.status] = child.observe
+        bound(clock() - began)
+        return response
+
+    return wrapped
+
+
+def _refusal(error: Exception, route: Route, metrics: Metrics) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, Unavailable):
+        metrics.count("overload_rejections_total", (type(error).__name__.lower(),))
+        return Refusal(503, str(error), headers={"Retry-After": str(error.retry_after_seconds)})
+    if isinstance(error, StoreFailed):
+        return Refusal(503, "the store does not answer just now", headers={"Retry-After": "5"})
+    if isinstance(error, ConnectionError):
+        return Refusal(400, "the client went away")
+    if isinstance(error, web.HTTPException):
+        return Refusal(error.status, error.reason)
+    _log.error(Log.HTTP_FAILED, path=route.path, method=route.method, exc_info=error)
+    return Refusal(500, "a fault of imd's own; its log says more")
+
+
+class _ProtocolLog(logging.Handler):
+    """Where aiohttp logs what it could not make a request of."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(logging.INFO)
+        self._malformed = metrics.http_malformed_total
+        self._quiet_until = 0.0
+        self._unsaid = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, HttpProcessingError | ConnectionError):
+            _log.error(Log.HTTP_FAILED, said=record.getMessage(), exc_info=error)
+            return
+        self._malformed.inc()
+        self._unsaid += 1
+        if (now := time.monotonic()) >= self._quiet_until:
+            _log.warning(Log.HTTP_MALFORMED, count=self._unsaid, last=type(error).__name__, said=record.getMessage())
+            self._quiet_until, self._unsaid = now + _MALFORMED_SAID_EVERY_SECONDS, 0
+
+
+def _protocol_logger(metrics: Metrics) -> logging.Logger:
+    logger = logging.Logger("imd.http", logging.INFO)  # not in logging's tree: nobody else's set-up reaches it
+    logger.addHandler(_ProtocolLog(metrics))
+    return logger

@@ -1,0 +1,184 @@
+"""Shapes of answers that only the API shows; incidents and alerts look as `model.view` says.
+
+Owns the translation from records and rows. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from imd.model.incident import Incident, TimelineEntry
+from imd.model.rule import Match, Rule
+from imd.model.view import AlertView, IncidentView, key_text
+from imd.store.contract import DeliveryRow, RejectedRow
+
+
+class Items(msgspec.Struct, frozen=True):
+    """One page of a list. `next_cursor` goes back as `cursor`; null on the last page."""
+
+    items: list[object]
+    next_cursor: str | None = None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: pending, accepted, failed, cancelled, unknown. `ambiguous`: an attempt may have arrived unanswered."""
+
+    delivery_id: str
+    incident: str
+    number: int
+    receiver: str
+    to: str
+    kind: str
+    reason: str | None
+    priority: str
+    step: int
+    state: str
+    attempts: int
+    ambiguous: bool
+    created_at: datetime
+    next_attempt_at: datetime | None
+    settled_at: datetime | None
+    error: str | None
+    headline: str
+
+
+class RejectedView(msgspec.Struct, frozen=True, kw_only=True):
+    """`index` is the alert's place in its body, -1 for the body as a whole."""
+
+    at: datetime
+    source: str
+    index: int
+    error: str
+    excerpt: str
+
+
+class RuleView(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    description: str
+    match: list[list[str]]
+    group_by: list[str]
+    window: str
+    hold_seconds: float
+    mode: str
+    policy: str | None
+    where: str
+
+
+class LineView(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline."""
+
+    at: datetime
+    learnt_at: datetime
+    kind: str
+    text: str
+    by: str
+    details: dict[str, str]
+
+
+class WhyView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the incident exists, why each alert is in it, who was paged and who was not, and why.
+
+    `exists` are sentences. `lines` are those of the timeline that speak of pages, sent or not.
+    """
+
+    incident: IncidentView
+    exists: list[str]
+    alerts: list[AlertView]
+    pages: list[DeliveryView]
+    lines: list[LineView]
+
+
+_ABOUT_PAGES = frozenset(
+    {"route", "paged", "not_notified", "delivery_failed", "passed_on", "exhausted", "reminded", "notified", "updated",
+     "acknowledged", "unacknowledged", "ack_lapsed", "priority"}
+)  # fmt: skip
+_ABOUT_EXISTENCE = frozenset({"opened", "triggered", "reopened", "resolved", "closed", "cancelled", "window"})
+
+
+def delivery_view(row: DeliveryRow) -> DeliveryView:
+    delivery = row.delivery
+    return DeliveryView(
+        delivery_id=delivery.id,
+        incident=delivery.incident,
+        number=delivery.number,
+        receiver=delivery.receiver,
+        to=delivery.to,
+        kind=delivery.kind.value,
+        reason=delivery.reason.value if delivery.reason else None,
+        priority=delivery.priority.value,
+        step=delivery.step,
+        state=row.state.value,
+        attempts=row.attempts,
+        ambiguous=row.ambiguous,
+        created_at=delivery.created_at,
+        next_attempt_at=row.next_attempt_at,
+        settled_at=row.settled_at,
+        error=row.error or None,
+        headline=delivery.headline,
+    )
+
+
+def rejected_view(row: RejectedRow) -> RejectedView:
+    return RejectedView(at=row.at, source=row.source, index=row.index, error=row.error, excerpt=row.excerpt)
+
+
+def rule_view(rule: Rule) -> RuleView:
+    return RuleView(
+        name=rule.name,
+        description=rule.description,
+        match=_matchers(rule.match),
+        group_by=["..."] if rule.group_by is None else list(rule.group_by),
+        window=rule.window.kind.value,
+        hold_seconds=rule.hold.total_seconds(),
+        mode=rule.mode.value,
+        policy=rule.policy or None,
+        where=rule.where,
+    )
+
+
+def _matchers(match: Match) -> list[list[str]]:
+    return [[str(matcher) for matcher in matchers] for matchers in match]
+
+
+def line_view(entry: TimelineEntry) -> LineView:
+    return LineView(
+        at=entry.at,
+        learnt_at=entry.learnt_at,
+        kind=entry.kind,
+        text=entry.text,
+        by=entry.by,
+        details=entry.details,
+    )
+
+
+def why_view(
+    incident: Incident,
+    shown: IncidentView,
+    alerts: Iterable[AlertView],
+    timeline: Iterable[TimelineEntry],
+    rows: Iterable[DeliveryRow],
+    rules: Mapping[str, Rule],
+) -> WhyView:
+    lines = list(timeline)
+    return WhyView(
+        incident=shown,
+        exists=_existence(incident, rules.get(incident.rule))
+        + [line.text for line in lines if line.kind in _ABOUT_EXISTENCE],
+        alerts=list(alerts),
+        pages=[delivery_view(row) for row in rows],
+        lines=[line_view(line) for line in lines if line.kind in _ABOUT_PAGES],
+    )
+
+
+def _existence(incident: Incident, rule: Rule | None) -> list[str]:
+    where = f" ({rule.where})" if rule is not None and rule.where else ""
+    said = [f"Rule {incident.rule}{where} took its alerts under the key {key_text(incident.group_key)}."]
+    if incident.previous:
+        said.append(f"It follows incident {incident.previous}, whose window had ended.")
+    if incident.merged_into:
+        said.append(f"It was merged into incident {incident.merged_into}.")
+    said.append(f"It was decided under the configuration {incident.config_hash or 'without a hash'}.")
+    return said
