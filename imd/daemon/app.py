@@ -1,0 +1,297 @@
+"""The house wired together: start, reload, test page, drain, stop.
+
+Owns the order in which parts come up and go down. Up: configuration, store, engine, outbox, HTTP. Down: HTTP takes no
+more, what was stepped is committed, messages under way end, the store closes. Decides nothing about alerts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from imd import __version__, channels
+from imd.api import server
+from imd.api.access import Access
+from imd.api.context import Context, ReloadRefused, StoreDown, TestPageFailed, UnknownReceiver
+from imd.channels.contract import BadSettings, Receipt
+from imd.clock import Clock, SystemClock
+from imd.config.diagnostic import Diagnostic
+from imd.config.load import Loaded, Refused, load
+from imd.config.settings import LogFormat, Settings
+from imd.daemon import gauges
+from imd.daemon.loop import Loop
+from imd.daemon.outbox import Outbox
+from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
+from imd.daemon.testpage import test_delivery
+from imd.model.alert import Alert
+from imd.model.event import RulesChanged
+from imd.store.contract import Retention, Store, StoreFailed, StoreRefused
+from imd.store.migrate import open_store
+from imd.telemetry import Log, Metrics, configure_logs
+
+STOP_SECONDS = 4.0  # what messages under way get to end; all of a stop stays within 10 s
+PRUNE_EVERY = timedelta(hours=1)
+GC_THRESHOLD = 50_000  # libraries page, section 4: p99 fell from 129 to 53 ms with this and freeze
+
+_log = structlog.get_logger()
+
+
+def run(config: Path) -> int:
+    """Runs the daemon until SIGTERM or SIGINT. 0: stopped cleanly, 1: refused to start or failed."""
+    clock = SystemClock()
+    loaded = load(config)
+    if isinstance(loaded, Refused):
+        _show(loaded.diagnostics)
+        return 1
+    _show(loaded.warnings)
+    metrics = Metrics()
+    settings = loaded.settings
+    writer = configure_logs(_log_form(settings), settings.log.level.value, on_drop=metrics.log_lines_dropped_total.inc)
+    try:
+        retention = Retention(journal=settings.limits.journal_keep, closed=settings.limits.closed_keep)
+        store = open_store(settings.store, clock, retention)
+    except (StoreRefused, StoreFailed) as error:
+        _complain(error)
+        return 1
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_start(config, loaded, store, clock, metrics))
+    except (StoreRefused, StoreFailed, BadSettings, OSError) as error:
+        _complain(error)
+        return 1
+    finally:
+        store.close()
+        writer.close()
+
+
+async def _start(config: Path, loaded: Loaded, store: Store, clock: Clock, metrics: Metrics) -> int:
+    return await _Daemon(config, loaded, store, clock, metrics).run()
+
+
+class _Daemon:
+    """One run of the daemon."""
+
+    def __init__(self, config: Path, loaded: Loaded, store: Store, clock: Clock, metrics: Metrics) -> None:
+        self._config = config
+        self._settings = loaded.settings
+        self._ruleset = loaded.ruleset
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._notifier = Notifier.from_environment()
+        self._http = channels.http_client(self._settings.limits)
+        self._shared = channels.Shared(http=self._http, clock=clock, limits=self._settings.limits)
+        self._channels = channels.build(self._settings.receivers, self._shared)
+        limits = self._settings.limits
+        self._loop = Loop(store, self._ruleset, clock, metrics, limits.inbox_bytes_max)
+        self._outbox = Outbox(self._channels, self._loop.submit, store, clock, metrics)
+        self._context = Context(
+            submit=self._loop.submit,
+            store=store,
+            view=self,
+            ruleset=lambda: self._ruleset,
+            settings=lambda: self._settings,
+            reload=self._reload,
+            test_page=self._test_page,
+            unready=lambda: self._loop.down,
+            metrics=metrics,
+            clock=clock,
+            started_at=clock.now(),
+            before_scrape=self._before_scrape,
+        )
+        self._reloading = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> int:
+        await self._loop.start(self._outbox)
+        self._outbox.start()
+        runner = server.runner(self._context, Access(lambda: self._settings).authorize)
+        await runner.setup()
+        await self._listen(runner)
+        self._settle_memory()
+        self._catch_signals()
+        self._loaded_at_metric(successful=True)
+        self._tasks = [asyncio.create_task(self._prune()), asyncio.create_task(self._watchdog())]
+        self._notifier.ready(f"listening on {self._settings.listen}")
+        _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
+        await self._stop.wait()
+        await self._shut_down(runner)
+        return 0
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        inherited = inherited_sockets()
+        for one in inherited:
+            await web.SockSite(runner, one).start()
+        if not inherited:
+            listen = self._settings.listen
+            await web.TCPSite(runner, listen.host or None, listen.port, backlog=1024).start()
+
+    async def _shut_down(self, runner: web.AppRunner) -> None:
+        _log.info(Log.STOPPING)
+        self._notifier.stopping("taking no more alerts")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await runner.cleanup()
+        await self._outbox.drain(STOP_SECONDS)
+        await self._loop.stop()
+        await self._http.close()
+        _log.info(Log.STOPPED)
+
+    # -- what the API sees ----------------------------------------------------------------------------------------
+
+    def open_alerts(self) -> list[Alert]:
+        return list(self._loop.open_alerts())
+
+    def counts(self) -> Mapping[str, int]:
+        engine = self._loop.engine
+        state = engine.state if engine is not None else None
+        return {
+            "alerts_open": state.firing if state else 0,
+            "incidents_open": sum(1 for one in state.incidents.values() if one.open) if state else 0,
+            "outbox_pending": self._outbox.pending,
+        }
+
+    async def _test_page(self, receiver: str, text: str, by: str) -> str:
+        """Sends past engine and outbox: does this way to reach people work?"""
+        channel = self._channels.get(receiver)
+        if channel is None:
+            raise UnknownReceiver(receiver)
+        answer = await channel.send(test_delivery(self._store.store_id, receiver, text, by, self._clock.now()), 1)
+        if isinstance(answer, Receipt):
+            return answer.detail
+        raise TestPageFailed(answer.error)
+
+    # -- reload ---------------------------------------------------------------------------------------------------
+
+    async def _reload(self) -> None:
+        """All or nothing: with any fault the old rules and receivers run on. Raises ReloadRefused, StoreDown."""
+        async with self._reloading:
+            loaded = await asyncio.to_thread(load, self._config)
+            if isinstance(loaded, Refused):
+                self._loaded_at_metric(successful=False)
+                faults = "\n".join(one.render() for one in loaded.diagnostics)
+                _log.error(Log.CONFIG_REFUSED, faults=len(loaded.diagnostics), first=str(loaded.diagnostics[0]))
+                raise ReloadRefused(faults)
+            try:
+                fresh = channels.build(loaded.settings.receivers, self._shared)
+            except BadSettings as error:
+                self._loaded_at_metric(successful=False)
+                _log.error(Log.CONFIG_REFUSED, first=str(error))
+                raise ReloadRefused(str(error)) from None
+            await self._take(loaded, fresh)
+
+    async def _take(self, loaded: Loaded, fresh: Mapping[str, channels.Channel]) -> None:
+        self._notifier.reloading()
+        try:
+            await self._loop.submit(RulesChanged(loaded.ruleset), 0)
+        except StoreDown:
+            self._notifier.ready()
+            raise
+        self._loop.use(loaded.ruleset)
+        self._ruleset = loaded.ruleset
+        fixed = [
+            name for name in ("listen", "store") if getattr(loaded.settings, name) != getattr(self._settings, name)
+        ]
+        if fixed:
+            _log.warning(Log.CONFIG_RELOADED, needs_restart=fixed)
+        self._settings = loaded.settings
+        self._channels = dict(fresh)
+        self._outbox.replace(fresh)
+        self._loaded_at_metric(successful=True)
+        self._notifier.ready()
+        _log.info(Log.CONFIG_RELOADED, config_hash=loaded.ruleset.config_hash, rules=len(loaded.ruleset.rules))
+
+    def _loaded_at_metric(self, successful: bool) -> None:
+        self._metrics.config_last_reload_successful.set(1 if successful else 0)
+        if successful:
+            self._metrics.config_last_reload_success_timestamp_seconds.set(self._clock.now().timestamp())
+            self._metrics.config_hash.set(int(self._ruleset.config_hash[:12] or "0", 16))
+
+    # -- in the background ----------------------------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self) -> None:
+        async def reload() -> None:
+            with contextlib.suppress(ReloadRefused, StoreDown):  # both are logged, and metrics say so
+                await self._reload()
+
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(reload()))
+
+    async def _watchdog(self) -> None:
+        """Feeds systemd's watchdog, each time after a round trip through loop and store. A store that is down is not
+        the loop being stuck: a restart would not mend the disk, and what is in memory still serves reads."""
+        interval = watchdog_interval()
+        if interval is None:
+            return
+        while True:
+            try:
+                async with asyncio.timeout(interval.total_seconds()):
+                    await self._loop.round_trip()
+                self._notifier.watchdog()
+            except StoreDown as down:
+                self._notifier.watchdog()
+                self._notifier.status(f"503 to senders: {down}")
+            except TimeoutError:
+                _log.error(Log.WATCHDOG)
+            await asyncio.sleep(interval.total_seconds() / 2)
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_EVERY.total_seconds())
+            with contextlib.suppress(StoreFailed):
+                removed = await self._store.prune(self._clock.now())
+                if removed:
+                    _log.info(Log.STORE_PRUNED, rows=removed)
+
+    def _before_scrape(self) -> None:
+        gauges.refresh(self._metrics, self._loop.engine, self._clock.now())
+        self._metrics.wal_bytes.set(self._store.wal_bytes)
+        self._metrics.outbox_pending.set(self._outbox.pending)
+
+    def _settle_memory(self) -> None:
+        """What was loaded at start is never garbage: collections need not look at it again."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
+
+
+def _log_form(settings: Settings) -> str:
+    if settings.log.format is LogFormat.AUTO:
+        return "console" if sys.stderr.isatty() else "json"
+    return settings.log.format.value
+
+
+def _complain(error: Exception) -> None:
+    sys.stderr.write(f"imd: {error}\n")
+
+
+def _show(diagnostics: tuple[Diagnostic, ...]) -> None:
+    for diagnostic in diagnostics:
+        sys.stderr.write(diagnostic.render() + "\n")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where the extra `fast` is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

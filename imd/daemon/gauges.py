@@ -1,0 +1,37 @@
+"""Gauges of the engine's state, counted when somebody looks rather than with each change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from imd.core.engine import Engine
+from imd.model.incident import Incident
+from imd.telemetry import Metrics
+
+
+def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
+    """Sets them all. Without an engine (the store is down) they keep their last values."""
+    if engine is None:
+        return
+    open_incidents = [one for one in engine.state.incidents.values() if one.open]
+    metrics.alerts_open.set(engine.state.firing)
+    metrics.alerts_open_max.set(engine.ruleset.bounds.open_alerts_max)
+    tally = Counter((one.state.value, one.priority.value) for one in engine.state.incidents.values())
+    metrics.incidents.clear()
+    for (name, priority), amount in tally.items():
+        metrics.incidents.labels(name, priority).set(amount)
+    metrics.escalation_overdue_seconds.set(_overdue_seconds(open_incidents, now))
+    metrics.page_overdue.set(_overdue_pages(open_incidents, now))
+
+
+def _overdue_seconds(incidents: Iterable[Incident], now: datetime) -> float:
+    earliest = min((at for one in incidents for at in one.timers.values()), default=now)
+    return max(0.0, (now - earliest).total_seconds())
+
+
+def _overdue_pages(incidents: Iterable[Incident], now: datetime) -> int:
+    """Pages that were passed on, or should have been, and that nobody has accepted yet."""
+    waiting = [awaited for one in incidents for awaited in one.awaited.values()]
+    return sum(awaited.deadline_at is None or awaited.deadline_at < now for awaited in waiting)
