@@ -6,20 +6,17 @@ import os
 import sys
 from argparse import Namespace
 from datetime import datetime
-from urllib.parse import quote
 
 import msgspec
 
+from imd.cli import why
 from imd.cli.failure import Failed, Misused
 from imd.cli.instants import ago, stamp
-from imd.cli.remote import Daemon, Query, read
-from imd.cli.screen import Cell, Column, Screen
+from imd.cli.remote import Daemon, incident_path, read
+from imd.cli.rows import ALERT_COLUMNS, INCIDENT_COLUMNS, alert_row, alert_total, incident_row, print_headline
+from imd.cli.screen import Column, Screen
 from imd.clock import SystemClock
-from imd.model.view import AlertView, IncidentView, IncidentWithAlerts
-
-PRIORITY_COLOUR = {"P1": "red", "P2": "yellow"}
-STATE_COLOUR = {"triggered": "red", "acknowledged": "yellow", "snoozed": "yellow", "resolved": "green"}
-_PAGE_MAX = 500
+from imd.model.view import IncidentView, IncidentWithAlerts
 
 
 class _Line(msgspec.Struct):
@@ -44,7 +41,7 @@ def run(arguments: Namespace) -> int:
         case "incidents":
             return _list(daemon, screen, arguments)
         case "why":
-            return _why(daemon, screen, arguments)
+            return why.run(daemon, screen, arguments)
         case action:
             return _act(daemon, screen, arguments, action)
 
@@ -55,47 +52,15 @@ def _list(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     if arguments.all and arguments.status:
         raise Misused("--all and --status exclude each other")
     status = arguments.status or ("" if arguments.all else "open")
-    items, more = _found(daemon, _query(arguments, status), arguments.limit)
+    listed = daemon.collect("/v1/incidents", _query(arguments, status), arguments.limit)
     if arguments.json:
-        print(msgspec.json.encode({"items": items}).decode())
-        return 0
-    incidents = [read(bytes(item), IncidentView) for item in items]
-    if not incidents:
-        screen.line("no open incident" if status == "open" else "no incident")
+        print(listed.json())
         return 0
     now = SystemClock().now()
-    screen.table(_COLUMNS, [_row(incident, now) for incident in incidents])
-    if more:
-        print(f"imd: there are more; --limit {arguments.limit * 2} shows more of them", file=sys.stderr)
+    rows = [incident_row(incident, now) for incident in listed.read(IncidentView)]
+    screen.list(INCIDENT_COLUMNS, rows, "no open incident" if status == "open" else "no incident")
+    listed.tell_of_more(arguments.limit)
     return 0
-
-
-_COLUMNS = (
-    Column("#", right=True),
-    Column("PRIO"),
-    Column("STATE"),
-    Column("AGE", right=True, leave_out=1),
-    Column("FIRING", right=True, leave_out=2),
-    Column("ALERTS", right=True, leave_out=3),
-    Column("WHO", elastic=True, leave_out=4),
-    Column("RULE", elastic=True, leave_out=5),
-    Column("TITLE", elastic=True),
-)
-
-
-def _row(incident: IncidentView, now: datetime) -> list[Cell | str]:
-    count = incident.alert_count
-    return [
-        str(incident.number),
-        Cell(incident.priority, PRIORITY_COLOUR.get(incident.priority, "")),
-        Cell(incident.state, STATE_COLOUR.get(incident.state, "")),
-        ago(incident.opened_at, now),
-        str(count.firing),
-        str(count.firing + count.resolved + count.suppressed),
-        incident.assignee or incident.acknowledged_by or "",
-        incident.rule,
-        incident.title,
-    ]
 
 
 def _query(arguments: Namespace, status: str) -> list[tuple[str, str]]:
@@ -109,43 +74,21 @@ def _query(arguments: Namespace, status: str) -> list[tuple[str, str]]:
     return query + [(name, value) for name, value in given.items() if value]
 
 
-class _RawPage(msgspec.Struct):
-    items: list[msgspec.Raw]
-    next_cursor: int | str | None = None
-
-
-def _found(daemon: Daemon, query: Query, limit: int) -> tuple[list[msgspec.Raw], bool]:
-    """The first `limit` incidents as they came, over as many pages as it takes; and whether there are more."""
-    items: list[msgspec.Raw] = []
-    cursor: int | str | None = ""
-    while cursor is not None and len(items) < limit:
-        asked = [
-            *query,
-            ("limit", str(min(_PAGE_MAX, limit - len(items)))),
-            *([("cursor", str(cursor))] if cursor else []),
-        ]
-        page = read(daemon.get("/v1/incidents", asked), _RawPage)
-        items += page.items
-        cursor = page.next_cursor if page.items else None
-    return items[:limit], cursor is not None
-
-
 def _show(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     if not arguments.incident:
         raise Misused("`show` wants an incident, for example `imd incidents show 3`")
-    content = daemon.get(_path(arguments.incident))
+    content = daemon.get(incident_path(arguments.incident))
     if arguments.json:
         print(content.decode())
         return 0
     incident = read(content, IncidentWithAlerts)
-    timeline = read(daemon.get(_path(arguments.incident) + "/timeline"), _Timeline)
+    timeline = read(daemon.get(incident_path(arguments.incident) + "/timeline"), _Timeline)
     now = SystemClock().now()
     _print_facts(screen, incident, now)
     screen.line()
-    screen.table(_ALERT_COLUMNS, [alert_row(alert, now) for alert in incident.alerts])
-    total = incident.alert_count.firing + incident.alert_count.resolved + incident.alert_count.suppressed
-    if total > len(incident.alerts):
-        screen.line(f"and {total - len(incident.alerts)} more alerts")
+    screen.table(ALERT_COLUMNS, [alert_row(alert, now) for alert in incident.alerts])
+    if (more := alert_total(incident) - len(incident.alerts)) > 0:
+        screen.line(f"and {more} more alerts")
     screen.line()
     screen.table(
         (Column("AT"), Column("BY", elastic=True, leave_out=1), Column("WHAT", elastic=True)),
@@ -179,40 +122,6 @@ def _when(at: datetime | None, now: datetime, by: str | None = None, because: st
     return f"{stamp(at)} ({ago(at, now)} ago)" + (f" by {by}" if by else "") + (f", {because}" if because else "")
 
 
-def print_headline(screen: Screen, incident: IncidentView) -> None:
-    screen.line(
-        Cell(f"#{incident.number}", "bold"),
-        Cell(incident.priority, PRIORITY_COLOUR.get(incident.priority, "")),
-        Cell(incident.state, STATE_COLOUR.get(incident.state, "")),
-        Cell(incident.title, "bold"),
-    )
-
-
-_ALERT_COLUMNS = (
-    Column("ALERT", elastic=True),
-    Column("STATUS"),
-    Column("AGE", right=True, leave_out=2),
-    Column("SEEN", right=True, leave_out=3),
-    Column("LABELS", elastic=True, leave_out=1),
-)
-
-
-def alert_row(alert: AlertView, now: datetime) -> list[Cell | str]:
-    labels = read(bytes(alert.labels), dict[str, str])
-    name = labels.pop("alertname", "")
-    return [
-        name,
-        Cell(alert.status, "red" if alert.status == "firing" else "green"),
-        ago(alert.starts_at, now),
-        str(alert.count),
-        " ".join(f"{label}={value}" for label, value in labels.items()),
-    ]
-
-
-def _why(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
-    raise Failed("not yet")
-
-
 def _act(daemon: Daemon, screen: Screen, arguments: Namespace, action: str) -> int:
     """Each incident by itself: one that is refused does not hold up the others. 1 if any was."""
     body = _body(arguments, action)
@@ -220,7 +129,7 @@ def _act(daemon: Daemon, screen: Screen, arguments: Namespace, action: str) -> i
     code = 0
     for which in _chosen(daemon, arguments, action):
         try:
-            content = daemon.post(f"{_path(which)}/{action}", body)
+            content = daemon.post(f"{incident_path(which)}/{action}", body)
             incident = read(content, IncidentView)
         except Failed as failure:
             print(f"imd: incident {which}: {failure}", file=sys.stderr)
@@ -252,11 +161,7 @@ def _chosen(daemon: Daemon, arguments: Namespace, action: str) -> list[str]:
     if not matchers:
         return [which.removeprefix("#") for which in arguments.incidents]
     query = [("status", "open"), *(("match", matcher) for matcher in matchers)]
-    items, _ = _found(daemon, query, sys.maxsize)
-    if not items:
+    incidents = daemon.collect("/v1/incidents", query, sys.maxsize).read(IncidentView)
+    if not incidents:
         raise Failed("no open incident matches")
-    return [str(read(bytes(item), IncidentView).number) for item in items]
-
-
-def _path(which: str) -> str:
-    return f"/v1/incidents/{quote(which.removeprefix('#'), safe='')}"
+    return [str(incident.number) for incident in incidents]

@@ -8,11 +8,12 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import SplitResult, urlencode, urlsplit
+from typing import NamedTuple, TypeVar
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
 
@@ -20,6 +21,7 @@ from imd.cli.failure import Failed, Misused
 from imd.cli.screen import clean
 
 _TIMEOUT_SECONDS = 15.0  # the daemon answers within 10 or says 503
+_PAGE_ITEMS_MAX = 500  # what the daemon gives at once
 _ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _ERROR_CHARS_MAX = 500
 
@@ -33,6 +35,28 @@ class _Problem(msgspec.Struct):
     title: str = ""
     detail: str = ""
     message: str = ""
+
+
+class _Page(msgspec.Struct):
+    items: list[msgspec.Raw]
+    next_cursor: str | None = None
+
+
+class Listed(NamedTuple):
+    """Items of a list as they came, and whether there may be more behind them."""
+
+    items: list[msgspec.Raw]
+    more: bool
+
+    def read(self, shape: type[Shape]) -> list[Shape]:
+        return [read(bytes(item), shape) for item in self.items]
+
+    def json(self) -> str:
+        return msgspec.json.encode({"items": self.items}).decode()
+
+    def tell_of_more(self, limit: int) -> None:
+        if self.more:
+            print(f"imd: there may be more; --limit {limit * 2} shows further ones", file=sys.stderr)
 
 
 class Daemon:
@@ -53,6 +77,18 @@ class Daemon:
 
     def get(self, path: str, query: Query = ()) -> bytes:
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
+
+    def collect(self, path: str, query: Query, limit: int) -> Listed:
+        """The first `limit` items of a list, over as many pages as it takes. A page may be short, even empty; its
+        cursor alone says whether there is more."""
+        items: list[msgspec.Raw] = []
+        cursor: str | None = ""
+        while cursor is not None and len(items) < limit:
+            asked = [*query, ("limit", str(min(_PAGE_ITEMS_MAX, limit - len(items))))]
+            page = read(self.get(path, [*asked, ("cursor", cursor)] if cursor else asked), _Page)
+            items += page.items
+            cursor = page.next_cursor
+        return Listed(items[:limit], cursor is not None)
 
     def post(self, path: str, body: object) -> bytes:
         return self._ask("POST", path, msgspec.json.encode(body))
@@ -92,6 +128,11 @@ def read(content: bytes, shape: type[Shape]) -> Shape:
         return msgspec.json.decode(content, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Failed(f"the answer is not one of imd's ({error}); is --url right?") from None
+
+
+def incident_path(which: str) -> str:
+    """By number (`3`, `#3`) or id."""
+    return f"/v1/incidents/{quote(which.removeprefix('#'), safe='')}"
 
 
 def _parsed(url: str) -> SplitResult:

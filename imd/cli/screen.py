@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TextIO
@@ -56,7 +57,31 @@ class Screen:
     def field(self, name: str, value: str) -> None:
         """One line `name: value`, left out where there is no value."""
         if value:
-            print(f"{name + ':':<14}{clean(value)}", file=self.out)
+            print(f"{name + ':':<13} {clean(value)}", file=self.out)
+
+    def item(self, text: str, depth: int = 0) -> None:
+        """One entry of an enumeration, wrapped at words under its own dash."""
+        indent = "  " * (depth + 1)
+        if self.width is None:
+            print(f"{indent}- {clean(text)}", file=self.out)
+            return
+        print(
+            textwrap.fill(
+                clean(text),
+                max(self.width, 20),
+                initial_indent=f"{indent}- ",
+                subsequent_indent=f"{indent}  ",
+                break_on_hyphens=False,
+            ),
+            file=self.out,
+        )
+
+    def list(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], none: str) -> None:
+        """A table, or the sentence `none` where there are no rows."""
+        if rows:
+            self.table(columns, rows)
+        else:
+            self.line(none)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> None:
         """Print a heading and the rows. Each row has a cell for each column."""

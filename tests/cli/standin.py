@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -20,15 +20,20 @@ class Asked(NamedTuple):
 
 
 class StandIn:
-    """`answers` maps "METHOD /path" to (status, body); a str body is sent as it is, anything else as JSON."""
+    """`answers` maps "METHOD /path" to (status, body); a str body is sent as it is, anything else as JSON. `reply_by`,
+    where set, decides instead."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: dict[str, tuple[int, object]] = {}
         self.asked: list[Asked] = []
+        self.reply_by: Callable[[Asked], tuple[int, object]] | None = None
 
     def reply(self, asked: Asked) -> tuple[int, bytes]:
         self.asked.append(asked)
+        if self.reply_by is not None:
+            status, body = self.reply_by(asked)
+            return status, json.dumps(body).encode()
         status, body = self.answers.get(f"{asked.method} {asked.path}", (404, {"title": "Not Found", "status": 404}))
         return status, body.encode() if isinstance(body, str) else json.dumps(body).encode()
 

@@ -81,7 +81,7 @@ def test_the_limit_is_kept_over_pages(daemon: StandIn, imd: Imd) -> None:
     code, out, err = imd("incidents", "--limit", "3")
     assert code == 0
     assert len(out.splitlines()) == 4
-    assert "there are more" in err
+    assert "there may be more" in err
     assert [asked.query.get("cursor") for asked in daemon.asked] == [None, ["8"]]
 
 
