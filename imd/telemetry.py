@@ -279,12 +279,16 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> bytes:
 
 
 def configure_logs(
-    form: str = "json", level: str = "info", stream: BinaryIO | None = None, on_drop: Callable[[], None] = lambda: None
+    form: str = "json",
+    level: str = "info",
+    stream: BinaryIO | None = None,
+    on_drop: Callable[[], None] = lambda: None,
+    cached: bool = True,
 ) -> LogWriter:
     """Sets up structlog for this process: `form` json or console, `level` debug, info, warning or error.
 
-    Call it once, before the first line: loggers keep the set-up that they meet first. Returns the writer, to be closed
-    last. The time stamp is the log's own business: no decision reads it.
+    Call it once, before the first line: with `cached` (the fast way; tests do without) loggers keep the set-up that
+    they meet first. Returns the writer, to be closed last. The time stamp is the log's own: no decision reads it.
     """
     writer = LogWriter(stream or sys.stderr.buffer, on_drop)
     renderer: Any = _as_json if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
@@ -298,7 +302,7 @@ def configure_logs(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_args: writer,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=cached,
     )
     return writer
 

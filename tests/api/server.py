@@ -1,0 +1,153 @@
+"""A real imd without its outbox: real sockets, engine, loop and SQLite, and a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from imd.api.context import Context, ReloadRefused, TestPageFailed, UnknownReceiver
+from imd.api.server import runner
+from imd.clock import ManualClock
+from imd.config.settings import Limits, Settings
+from imd.daemon.loop import Loop
+from imd.model.alert import Alert
+from imd.model.effect import CancelPages, Delivery
+from imd.model.event import DeliveryFinished, Outcome
+from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
+from imd.store.contract import PendingDelivery, Store
+from imd.store.migrate import open_store
+from imd.telemetry import Metrics
+
+START = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+class Sink:
+    """Stands for the outbox: keeps what was handed to it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Delivery] = []
+
+    def offer(self, deliveries: Iterable[Delivery]) -> None:
+        self.sent += deliveries
+
+    def offer_pending(self, pending: Iterable[PendingDelivery]) -> None:
+        self.sent += [one.delivery for one in pending]
+
+    def cancel(self, effect: CancelPages) -> None:
+        pass
+
+
+class Server:
+    """`url` is where it listens. `reload_fault` and `unready` are what the test wants it to meet."""
+
+    def __init__(self, store: Store, clock: ManualClock, ruleset: Ruleset, settings: Settings) -> None:
+        self.clock, self.store = clock, store
+        self.metrics = Metrics()
+        self.sink = Sink()
+        self.loop = Loop(store, ruleset, clock, self.metrics, settings.limits.inbox_bytes_max)
+        self.ruleset, self.settings = ruleset, settings
+        self.reload_fault = ""
+        self.tested: list[tuple[str, str, str]] = []
+        self.url = ""
+        self.port = 0
+        self.session: aiohttp.ClientSession | None = None
+
+    def context(self) -> Context:
+        return Context(
+            submit=self.loop.submit,
+            store=self.store,
+            view=self,
+            ruleset=lambda: self.ruleset,
+            settings=lambda: self.settings,
+            reload=self._reload,
+            test_page=self._test_page,
+            unready=lambda: self.loop.down,
+            metrics=self.metrics,
+            clock=self.clock,
+            started_at=START,
+        )
+
+    def open_alerts(self) -> Iterable[Alert]:
+        return self.loop.open_alerts()
+
+    def counts(self) -> Mapping[str, int]:
+        return {"alerts_open": len(list(self.open_alerts()))}
+
+    async def call(
+        self, method: str, path: str, body: object = None, raw: bytes | None = None, **headers: str
+    ) -> tuple[int, object, aiohttp.ClientResponse]:
+        """Status, the body as JSON (text where it is none), and the response for its headers."""
+        assert self.session is not None
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
+        async with self.session.request(method, self.url + path, headers=sent, **given) as response:
+            text = await response.text()
+            try:
+                return response.status, await response.json(content_type=None), response
+            except ValueError:
+                return response.status, text, response
+
+    async def finish_deliveries(self) -> None:
+        """As an outbox whose receivers all accept."""
+        while self.sink.sent:
+            one = self.sink.sent.pop(0)
+            finished = DeliveryFinished(
+                delivery=one.id, incident=one.incident, receiver=one.receiver, outcome=Outcome.ACCEPTED
+            )
+            await self.loop.submit(finished, 0)
+
+    async def pass_time(self, by: timedelta) -> None:
+        """The clock moves on and the loop takes what became due."""
+        self.clock.advance(by)
+        await self.loop.round_trip()
+
+    async def _reload(self) -> None:
+        if self.reload_fault:
+            raise ReloadRefused(self.reload_fault)
+
+    async def _test_page(self, name: str, text: str, by: str) -> str:
+        if name not in self.ruleset.receivers:
+            raise UnknownReceiver(name)
+        if text == "fail":
+            raise TestPageFailed("it said no")
+        self.tested.append((name, text, by))
+        return "delivered"
+
+
+BENCH = Ruleset(
+    policies={BUILT_IN_POLICY: built_in_policy(("bench",))},
+    receivers={"bench": Receiver(name="bench")},
+    config_hash="c0ffee",
+)
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, ruleset: Ruleset = BENCH, settings: Settings | None = None, start: datetime = START
+) -> AsyncIterator[Server]:
+    """The server on a port of its own; everything is closed at the end."""
+    settings = settings or Settings(prefixes=("/am",), limits=Limits(body_read_timeout=timedelta(seconds=0.3)))
+    clock = ManualClock(start)
+    store = open_store(f"sqlite:///{folder}/imd.db", clock=clock)
+    server = Server(store, clock, ruleset, settings)
+    await server.loop.start(server.sink)
+    running = runner(server.context())
+    await running.setup()
+    site = web.TCPSite(running, "127.0.0.1", 0)
+    await site.start()
+    server.port = running.addresses[0][1]
+    server.url = f"http://127.0.0.1:{server.port}"
+    async with aiohttp.ClientSession() as session:
+        server.session = session
+        try:
+            yield server
+        finally:
+            await running.cleanup()
+            await server.loop.stop()
+            await asyncio.to_thread(store.close)
