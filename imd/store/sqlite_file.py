@@ -18,7 +18,7 @@ import apsw
 from imd.store.contract import StoreRefused
 
 APPLICATION_ID = 0x696D6431  # "imd1"
-BUSY_TIMEOUT_SECONDS = 2.0
+BUSY_TIMEOUT_MS = 2_000
 _CACHE_KIB = 16_384
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100  # https://www.sqlite.org/fileformat2.html section 1.3; read 2026-11
@@ -36,7 +36,7 @@ def connect(path: Path, *, read_only: bool = False, vfs: str | None = None) -> a
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
     try:
-        connection.set_busy_timeout(int(BUSY_TIMEOUT_SECONDS * 1000))
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         settings = ["mmap_size = 0", "trusted_schema = OFF", f"cache_size = -{_CACHE_KIB}", "temp_store = MEMORY"]
         if not read_only:
             # Checkpoints are the writer's own decision (sqlite_writer); FULL syncs the log at each commit.

@@ -55,15 +55,20 @@ class Reader:
         self._clock = clock
         self._connection: apsw.Connection | None = None
         self._deadline = 0.0
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="imd-store-reader")
 
     def close(self) -> None:
         """Blocks until the read under way is over, its deadline at most."""
-        self._thread.submit(self._drop_connection)
-        self._thread.shutdown(wait=True)
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._drop_connection)
+            self._thread.shutdown(wait=True)
 
     async def read(self, query: Callable[[apsw.Connection], T]) -> T:
         """Run `query` in the reader's thread. Raises StoreFailed, TooSlow."""
+        if self._closed:
+            raise StoreFailed("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, query)
 
     def _read(self, query: Callable[[apsw.Connection], T]) -> T:

@@ -23,6 +23,7 @@ import apsw
 from imd.store import sqlite_rows
 from imd.store.batch import Batch
 from imd.store.contract import StoreFailed
+from imd.store.sqlite_file import BUSY_TIMEOUT_MS
 
 GROUP_ROWS_MAX = 2_000
 CHECKPOINT_PAGES = 1_000  # 4 MiB, SQLite's own default
@@ -47,7 +48,8 @@ class Writer:
         self._connection: apsw.Connection | None = None
         self._failure = "not opened yet"
         self._log_pages = 0
-        self._closed = self._stopped = False
+        self._checkpoint_at = CHECKPOINT_PAGES
+        self._failed = self._closed = self._stopped = False
         self._thread = threading.Thread(target=self._run, name="imd-store-writer", daemon=True)
         self._thread.start()
 
@@ -124,7 +126,7 @@ class Writer:
             failure = error
         for _batch, done in group:
             _tell(done, failure)
-        if failure is None and self._log_pages >= CHECKPOINT_PAGES:
+        if failure is None and self._log_pages >= self._checkpoint_at:
             self._checkpoint()
 
     def _write(self, connection: apsw.Connection, group: list[Commit]) -> None:
@@ -156,10 +158,15 @@ class Writer:
             raise StoreFailed(self._failure) from error
 
     def _open(self) -> None:
-        """Raises apsw.Error. The log is emptied before anything is written behind frames whose sync may have failed."""
+        """Raises apsw.Error. The log is emptied before anything is written behind frames whose sync may have failed;
+        at the first opening none of ours has, and a backup that reads just then is no reason not to start."""
         connection = self._connect()
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            if self._failed:
+                _close(connection)
+                raise
         except apsw.Error:
             _close(connection)
             raise
@@ -171,20 +178,25 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        """Into the main file. A failure here loses nothing but is the disk's: the next commit waits for a probe."""
-        self._log_pages = 0
+        """Into the main file. A failure here loses nothing but is the disk's: the next commit waits for a probe. Where
+        a reader held it back, it is tried again once the log has grown as much again, not at each commit."""
+        pages, self._log_pages = self._log_pages, 0
         connection = self._connection
         if connection is None:
             return
         try:
             if self._wal_bytes() > WAL_BYTES_MAX:
-                _truncate(connection)
+                whole = _truncate(connection)
             else:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                in_log, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                whole = in_log == moved
         except apsw.Error as error:
             self._fail(error)
+        else:
+            self._checkpoint_at = CHECKPOINT_PAGES + (0 if whole else pages)
 
     def _fail(self, error: BaseException) -> None:
+        self._failed = True
         self._failure = f"{type(error).__name__.removesuffix('Error')}: {error}"
         self._drop_connection()
 
@@ -208,14 +220,16 @@ def _write_probe(connection: apsw.Connection) -> None:
     )
 
 
-def _truncate(connection: apsw.Connection) -> None:
+def _truncate(connection: apsw.Connection) -> bool:
+    """Whether the log is empty now."""
     connection.set_busy_timeout(_TRUNCATE_WAIT_MS)
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.BusyError:
-        return  # a reader is in it; its deadline ends it, and the next checkpoint tries again
+        return False
     finally:
-        connection.set_busy_timeout(2_000)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    return True
 
 
 def _close(connection: apsw.Connection) -> None:

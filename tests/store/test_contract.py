@@ -1,0 +1,330 @@
+"""What every store must do, on a real one: nothing here knows which."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imd.model.alert import AlertState, Span
+from imd.model.effect import (
+    AppendTimeline,
+    CancelPages,
+    Counted,
+    Deliver,
+    ForgetAlert,
+    ForgetIncident,
+    Journal,
+    Refused,
+    SaveAlert,
+    SaveIncident,
+    SaveSeen,
+    SettleDelivery,
+)
+from imd.model.incident import IncidentState, Priority
+from imd.model.policy import PageKind
+from imd.model.rule import Matcher, Op
+from imd.store.contract import Batch, DeliveryState, IncidentQuery, Retention, Store, StoreFailed
+from tests.store.samples import NOW, alert, batch, commit, commit_batch, delivery, entry, incident, incident_id, pair
+
+Opener = Callable[..., Store]
+
+
+def test_a_fresh_store_is_empty_and_has_an_id_that_stays(open_again: Opener) -> None:
+    """The id is 16 hex digits and the same after a restart."""
+    snapshot = open_again().load()
+    assert (snapshot.alerts, snapshot.incidents, snapshot.deliveries) == ([], [], [])
+    assert (snapshot.alive_at, snapshot.last_alert_id, snapshot.last_number) == (None, 0, 0)
+    assert len(snapshot.store_id) == 16
+    assert int(snapshot.store_id, 16) >= 0
+    assert open_again().store_id == snapshot.store_id
+
+
+def test_records_come_back_as_they_were_saved(open_again: Opener) -> None:
+    """Every field of alerts and incidents survives a restart, instants as aware UTC to the microsecond."""
+    odd = alert(
+        2,
+        ended_at=datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        starts_at=datetime(1, 1, 1, tzinfo=UTC),
+        state=AlertState.EXPIRED,
+        other_labels=b'{"key":"k"}',
+    )
+    store = open_again()
+    first, member = incident(1), alert(1, incident_id(1))
+    commit(store, SaveIncident(first), SaveAlert(member), SaveAlert(odd))
+    snapshot = open_again().load()
+    assert snapshot.alerts == [member, odd]
+    assert snapshot.incidents == [first]
+    assert snapshot.alerts[0].seen_at.tzinfo is UTC
+    assert isinstance(snapshot.alerts[1].state, AlertState)
+    assert (snapshot.last_alert_id, snapshot.last_number) == (2, 1)
+
+
+def test_records_are_encoded_when_added(store: Store) -> None:
+    """The engine goes on changing its records; the batch holds what they were."""
+    mine = alert(1)
+    collected = batch(SaveAlert(mine))
+    mine.count = 99
+    commit_batch(store, collected)
+    assert store.load().alerts[0].count == 1
+
+
+def test_the_last_save_in_a_batch_wins(store: Store) -> None:
+    """An alert saved twice in a batch is one row with the later state; so is an incident."""
+    mine, theirs = alert(1), incident(1)
+    collected = batch(SaveAlert(mine), SaveIncident(theirs))
+    mine.state, theirs.state = AlertState.RESOLVED, IncidentState.RESOLVED
+    collected.add(SaveAlert(mine), NOW)
+    collected.add(SaveIncident(theirs), NOW)
+    assert collected.rows == 2
+    commit_batch(store, collected)
+    snapshot = store.load()
+    assert snapshot.alerts == [mine]
+    assert snapshot.incidents == [theirs]
+
+
+def test_a_flush_of_repeats_moves_what_repeats_move(open_again: Opener) -> None:
+    """Last seen, spans, count and texts come from the flush, state from the last save."""
+    store = open_again()
+    mine = alert(1)
+    commit(store, SaveAlert(mine))
+    mine.seen_at, mine.count = NOW + timedelta(minutes=1), 7
+    mine.spans = (Span(NOW, NOW + timedelta(minutes=9), None),)
+    mine.annotations, mine.generator_url, mine.other_labels = b'{"a":"b"}', "http://new.example", b'{"c":"d"}'
+    commit(store, SaveSeen((mine,)))
+    assert open_again().load().alerts == [mine]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("seen_first", [True, False])
+def test_of_a_save_and_a_flush_the_later_wins(store: Store, seen_first: bool, together: bool) -> None:
+    """Also within one batch, and also when the clock went backwards between the two."""
+    mine = alert(1)
+    commit(store, SaveAlert(mine))
+    kinds = [lambda: SaveSeen((mine,)), lambda: SaveAlert(mine)]
+    collected = [Batch(), Batch()]
+    for at, make in enumerate(kinds if seen_first else reversed(kinds)):
+        mine.count += 1
+        mine.seen_at -= timedelta(minutes=1)
+        mine.annotations = f'{{"n":"{at}"}}'.encode()
+        collected[0 if together else at].add(make(), NOW)
+    commit_batch(store, *collected)
+    assert store.load().alerts == [mine]
+
+
+def test_forgotten_alerts(open_again: Opener) -> None:
+    """One in no incident is gone; a member stays for its incident; ids do not come again."""
+    store = open_again()
+    commit(store, *pair(1), SaveAlert(alert(2)), SaveAlert(alert(3, incident_id(9))))
+    commit(store, SaveSeen((alert(2),)), ForgetAlert(2, keep=False), ForgetAlert(3, keep=True), ForgetAlert(1, True))
+    snapshot = open_again().load()
+    assert [each.id for each in snapshot.alerts] == [1]  # a member of an incident that is held
+    assert snapshot.last_alert_id == 3
+    commit(open_again(), ForgetAlert(3, keep=False), SaveAlert(alert(7)), ForgetAlert(7, keep=False))
+    assert open_again().load().last_alert_id == 7
+
+
+async def test_a_kept_alert_is_found_by_its_incident(store: Store) -> None:
+    """Forgotten by the engine, listed for people."""
+    commit(store, SaveAlert(alert(3, incident_id(9))), ForgetAlert(3, keep=True))
+    assert store.load().alerts == []
+    assert [each.id for each in await store.alerts(incident_id(9))] == [3]
+
+
+def test_an_alert_saved_again_after_being_forgotten_is_held_again(store: Store) -> None:
+    """Within a batch and across two."""
+    commit(store, SaveAlert(alert(1)), ForgetAlert(1, keep=True), SaveAlert(alert(1)))
+    commit(store, SaveAlert(alert(2)), ForgetAlert(2, keep=False), SaveAlert(alert(2)))
+    commit(store, SaveAlert(alert(3)), ForgetAlert(3, keep=True))
+    commit(store, SaveAlert(alert(3)))
+    assert [each.id for each in store.load().alerts] == [1, 2, 3]
+
+
+async def test_forgotten_incidents_leave_the_snapshot_alone(store: Store) -> None:
+    """They are still found by id and by number; a later save holds them again."""
+    gone = incident(1, state=IncidentState.RESOLVED, resolved_at=NOW)
+    commit(store, SaveIncident(gone), ForgetIncident(gone.id), SaveIncident(incident(2)))
+    assert [each.number for each in store.load().incidents] == [2]
+    assert store.load().last_number == 2
+    assert await store.incident(gone.id) == gone
+    assert await store.incident("1") == gone
+    assert await store.incident("3") is None
+    assert await store.incident("9" * 40) is None
+    assert await store.incident("١") is None
+    commit(store, SaveIncident(gone))
+    assert [each.number for each in store.load().incidents] == [1, 2]
+
+
+async def test_timeline_is_in_order_of_seq(store: Store) -> None:
+    commit(store, AppendTimeline("i1", entry(2, "two")), AppendTimeline("i2", entry(1, "other")))
+    commit(store, AppendTimeline("i1", entry(1, "one")))
+    assert [line.text for line in await store.timeline("i1")] == ["one", "two"]
+    assert (await store.timeline("i2"))[0] == entry(1, "other")
+
+
+async def test_a_delivery_from_outbox_to_settled(open_again: Opener) -> None:
+    """Pending with its attempts until it is settled; ambiguity, once there, stays."""
+    store = open_again()
+    due = NOW + timedelta(seconds=2)
+    commit(store, Deliver(delivery("d1")), Deliver(delivery("d2", kind=PageKind.RESOLVED)))
+    retried = Batch()
+    retried.retry("d1", 1, NOW, "timed out", ambiguous=True)
+    retried.retry("d1", 2, due, "503", ambiguous=False)
+    commit_batch(store, retried)
+    store = open_again()
+    first, second = store.load().deliveries
+    assert (first.delivery, first.attempt, first.next_attempt_at, first.ambiguous) == (delivery("d1"), 2, due, True)
+    assert (second.attempt, second.next_attempt_at, second.ambiguous, second.cancelled) == (0, None, False, False)
+    commit(store, SettleDelivery(delivery="d1", outcome="accepted", error="", attempts=3, at=NOW))
+    assert [each.delivery.id for each in store.load().deliveries] == ["d2"]
+    row = (await store.deliveries(incident_id(1), DeliveryState.ACCEPTED))[0]
+    assert (row.state, row.attempts, row.settled_at, row.next_attempt_at) == (DeliveryState.ACCEPTED, 3, NOW, None)
+
+
+async def test_a_retry_after_the_end_changes_nothing(store: Store) -> None:
+    """The outbox may report an attempt that lost the race with a cancellation."""
+    commit(store, Deliver(delivery("d1")))
+    commit(store, SettleDelivery(delivery="d1", outcome="cancelled", error="acknowledged", attempts=0, at=NOW))
+    late = Batch()
+    late.retry("d1", 1, NOW, "503", ambiguous=False)
+    commit_batch(store, late)
+    assert store.load().deliveries == []
+    assert (await store.deliveries())[0].error == "acknowledged"
+
+
+def test_cancelled_pages_stay_cancelled_over_a_restart(open_again: Opener) -> None:
+    """By incident, kind and receiver; a page that follows the cancellation is meant, also in the same batch."""
+    store = open_again()
+    commit(
+        store,
+        Deliver(delivery("old")),
+        Deliver(delivery("chat", receiver="chat")),
+        Deliver(delivery("resolved", kind=PageKind.RESOLVED)),
+        Deliver(delivery("other", number=2)),
+    )
+    ack = batch(Deliver(delivery("just")), CancelPages(incident_id(1), "ops", ()), Deliver(delivery("new")))
+    assert [type(each).__name__ for each in ack.after] == ["Delivery", "CancelPages", "Delivery"]
+    assert [each.id for each in ack.deliveries] == ["just", "new"]
+    assert len(ack.cancels) == 1
+    commit_batch(store, ack)
+    pending = {each.delivery.id: each.cancelled for each in open_again().load().deliveries}
+    assert pending == {"old": True, "chat": False, "resolved": False, "other": False, "just": True, "new": False}
+    commit(open_again(), CancelPages(incident_id(1), None, (PageKind.RESOLVED,)))
+    pending = {each.delivery.id: each.cancelled for each in open_again().load().deliveries}
+    assert pending == {"old": True, "chat": True, "resolved": True, "other": False, "just": True, "new": True}
+
+
+async def test_rejected_parts_are_bounded(open_again: Opener) -> None:
+    """The newest stay; text that no database takes is made harmless and cut."""
+    store = open_again(Retention(rejected_max=5))
+    for at in range(0, 12, 3):
+        refused = Batch()
+        for index in range(at, at + 3):
+            refused.reject(NOW, "prom", index, "bad \udc80 value", "nul \0 " + "x" * 9000)
+        commit_batch(store, refused)
+    rows = await store.rejected()
+    assert [row.index for row in rows] == [11, 10, 9, 8, 7]
+    assert rows[0].excerpt.startswith("nul \N{SYMBOL FOR NULL} xxx")
+    assert len(rows[0].excerpt) <= 512
+    assert [row.index for row in await store.rejected(limit=2, before=rows[1].seq)] == [9, 8]
+
+
+def test_alive_at_is_the_newest(open_again: Opener) -> None:
+    for minutes in (1, 2):
+        living = Batch()
+        living.alive(NOW + timedelta(minutes=minutes))
+        assert not living.empty
+        commit_batch(open_again(), living)
+    assert open_again().load().alive_at == NOW + timedelta(minutes=2)
+
+
+def test_effects_that_leave_nothing_make_an_empty_batch(store: Store) -> None:
+    collected = batch(Refused(0, "no"), Counted("alerts_received_total", ("prom", "firing")))
+    assert collected.empty
+    commit_batch(store, collected)
+
+
+def test_batches_are_answered_in_order_and_share_transactions(store: Store) -> None:
+    """Two hundred batches queued at once, each answered, all of them there."""
+    order: list[int] = []
+    over = threading.Event()
+    for number in range(1, 201):
+
+        def done(answer: BaseException | None, number: int = number) -> None:
+            assert answer is None
+            order.append(number)
+            if number == 200:
+                over.set()
+
+        store.commit(batch(SaveAlert(alert(number)), Journal(NOW, b"{}")), done)
+    assert over.wait(20)
+    assert order == list(range(1, 201))
+    assert len(store.load().alerts) == 200
+
+
+def test_a_caller_that_went_away_does_not_stop_the_writer(store: Store) -> None:
+    """An event loop closed meanwhile raises RuntimeError when it is told."""
+
+    def gone(_answer: BaseException | None) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    store.commit(batch(SaveAlert(alert(1))), gone)
+    commit(store, SaveAlert(alert(2)))
+    assert len(store.load().alerts) == 2
+
+
+def test_close_commits_what_is_queued(open_again: Opener) -> None:
+    store = open_again()
+    answers: list[BaseException | None] = []
+    for number in range(1, 51):
+        store.commit(batch(SaveAlert(alert(number))), answers.append)
+    store.close()
+    assert answers == [None] * 50
+    with pytest.raises(StoreFailed, match="closed"):
+        commit(store, SaveAlert(alert(51)))
+    with pytest.raises(StoreFailed, match="closed"):
+        store.probe()
+    assert len(open_again().load().alerts) == 50
+
+
+async def test_incidents_newest_first_page_by_page(store: Store) -> None:
+    """Filters by state, priority, rule, time and labels; the cursor carries on."""
+    states = [IncidentState.TRIGGERED, IncidentState.RESOLVED]
+    commit(store, *(SaveIncident(incident(n, state=states[n % 2], rule=f"r{n % 5}")) for n in range(1, 501)))
+
+    async def numbers(**wanted: object) -> list[int]:
+        found: list[int] = []
+        cursor = None
+        while True:
+            page = await store.incidents(IncidentQuery(cursor=cursor, limit=70, **wanted))
+            found += [each.number for each in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    everything = list(range(500, 0, -1))
+    assert await numbers() == everything
+    assert await numbers(states=frozenset({IncidentState.RESOLVED})) == [n for n in everything if n % 2]
+    assert await numbers(priorities=frozenset({Priority.P1})) == [n for n in everything if n % 3 == 0]
+    assert await numbers(states=frozenset()) == []
+    assert await numbers(rule="r3") == [n for n in everything if n % 5 == 3]
+    assert await numbers(since=NOW + timedelta(seconds=499)) == [500, 499]
+    team = Matcher("team", Op.EQUAL, "platform")
+    node = Matcher("node", Op.REGEX, "n1.")
+    assert await numbers(match=((team, node),)) == [19, 17, 15, 13, 11]
+    assert await numbers(rule="' OR 1=1 --") == []
+
+
+async def test_alerts_and_deliveries_page_by_page(store: Store) -> None:
+    commit(store, *(SaveAlert(alert(n, "i1")) for n in range(1, 8)), SaveAlert(alert(9, "i2")), SaveAlert(alert(10)))
+    assert [each.id for each in await store.alerts("i1", limit=4)] == [1, 2, 3, 4]
+    assert [each.id for each in await store.alerts("i1", limit=4, after=4)] == [5, 6, 7]
+    assert await store.alerts("") == []
+    commit(store, *(Deliver(delivery(f"d{n}", number=n % 2)) for n in range(6)))
+    rows = await store.deliveries(limit=4)
+    assert [row.delivery.id for row in rows] == ["d5", "d4", "d3", "d2"]
+    assert [row.delivery.id for row in await store.deliveries(before=rows[-1].seq)] == ["d1", "d0"]
+    assert [row.delivery.id for row in await store.deliveries(incident_id(1))] == ["d5", "d3", "d1"]
+    assert await store.deliveries(state=DeliveryState.FAILED) == []
