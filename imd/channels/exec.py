@@ -35,29 +35,31 @@ class Exec:
 
     async def send(self, delivery: Delivery, attempt: int) -> Answer:
         try:
-            process, transport = await self._start(delivery)
+            transport, protocol = await self._start(delivery)
         except OSError as error:
             text = f"{self._command[0]} does not start: {error.strerror}"
             return Temporary(text) if error.errno in _NO_ROOM else Permanent(text)
         except ValueError as error:  # a NUL byte in an argument
             return Permanent(f"{self._command[0]} does not start: {error}")
+        process = Process(transport, protocol, asyncio.get_running_loop())
         words = _Tail(STDERR_BYTES_MAX)
         talk = asyncio.ensure_future(_talk(process, body_of(delivery, attempt), words))
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                code = await process.wait()
+                await protocol.exited
             await asyncio.wait({talk}, timeout=LAST_WORDS_SECONDS)
         except TimeoutError:
             return Temporary(f"killed after {self._timeout_seconds:g} s{words.text()}", ambiguous=True)
         finally:
             await _end(process, talk)
             transport.close()
-        return _judge(code, words.text())
+        assert process.returncode is not None, "it has exited"
+        return _judge(process.returncode, words.text())
 
     async def close(self) -> None:
         """Nothing: no process outlives its `send`."""
 
-    async def _start(self, delivery: Delivery) -> tuple[Process, asyncio.SubprocessTransport]:
+    async def _start(self, delivery: Delivery) -> tuple[asyncio.SubprocessTransport, _Protocol]:
         """As asyncio.create_subprocess_exec, which keeps the transport to itself: closing that is what frees pipes
         that a grandchild holds open."""
         loop = asyncio.get_running_loop()
@@ -67,8 +69,8 @@ class Exec:
             "IMD_PRIORITY": delivery.priority.value,
             "IMD_INCIDENT": delivery.incident,
         }
-        transport, protocol = await loop.subprocess_exec(
-            lambda: SubprocessStreamProtocol(limit=65_536, loop=loop),
+        return await loop.subprocess_exec(
+            lambda: _Protocol(loop),
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
@@ -76,7 +78,20 @@ class Exec:
             start_new_session=True,  # a group of its own, to be killed as a whole
             env=kept | own,
         )
-        return Process(transport, protocol, loop), transport
+
+
+class _Protocol(SubprocessStreamProtocol):
+    """Tells when the process itself ended. Process.wait also waits for its pipes, which a daemon that the command left
+    behind may hold open for ever."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=65_536, loop=loop)
+        self.exited: asyncio.Future[None] = loop.create_future()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        if not self.exited.done():
+            self.exited.set_result(None)
 
 
 class _Tail:
