@@ -216,7 +216,7 @@ class Ingest:
         self._context.metrics.count("alerts_rejected_total", (source, reason.value))
         _log.warning(Log.BODY_REFUSED, source=source, error=error)
         with contextlib.suppress(Unavailable):  # the client's answer is the same
-            await self._context.submit(Tick(), 0, (Rejection(-1, error, reason, shown),))
+            await self._context.submit(Tick(), 0, (Rejection(-1, error, reason, shown, source),))
 
     async def _report_too_large(self, source: str, client: str, bytes_max: int) -> None:
         """Senders do not repeat what got a 4xx: those alerts are lost, and somebody has to hear of it."""

@@ -22,6 +22,7 @@ class _TestPage(msgspec.Struct):
 
 class _Sent(msgspec.Struct):
     receiver: str
+    accepted: bool
     detail: str
 
 
@@ -30,7 +31,7 @@ class Receivers:
         self._context = context
 
     async def test(self, request: web.Request) -> web.Response:
-        """200 once the receiver took it; 502 with the receiver's own words where it did not; 404 unknown."""
+        """200 with whether the receiver took it and its own words; 404 where there is no such receiver."""
         limits = self._context.settings().limits
         body = read_json(await read_body(request, limits.body_bytes_max, limits.body_read_timeout), _TestPage)
         if not body.text.strip() or not body.by.strip() or len(body.text) > TEXT_CHARS_MAX:
@@ -41,5 +42,5 @@ class Receivers:
         except UnknownReceiver:
             raise Refusal(404, f"no receiver {name[:100]!a} is configured") from None
         except TestPageFailed as failure:
-            raise Refusal(502, f"{name}: {failure}", "the receiver did not take it") from None
-        return json(_Sent(name, detail))
+            return json(_Sent(name, False, str(failure)))
+        return json(_Sent(name, True, detail))

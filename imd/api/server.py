@@ -22,7 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from imd.api import answers
 from imd.api.alertmanager import Alertmanager
 from imd.api.answers import Refusal, SchemaRefusal
-from imd.api.context import Context, Unavailable
+from imd.api.context import Context, StoreDown, Unavailable
 from imd.api.health import Health
 from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
@@ -182,7 +182,8 @@ def _refusal(error: Exception, route: Route, metrics: Metrics) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, Unavailable):
-        metrics.count("overload_rejections_total", (type(error).__name__.lower(),))
+        if isinstance(error, StoreDown):  # the inbox counts what it turns away itself
+            metrics.count("overload_rejections_total", ("store",))
         return Refusal(503, str(error), headers={"Retry-After": str(error.retry_after_seconds)})
     if isinstance(error, StoreFailed):
         return Refusal(503, "the store does not answer just now", headers={"Retry-After": "5"})

@@ -62,12 +62,14 @@ class Reason(enum.StrEnum):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Alert `index` of the body (-1: the body as a whole) was refused; `excerpt` shows its beginning."""
+    """Alert `index` of the body (-1: the body as a whole) was refused; `excerpt` shows its beginning.
+    `source` names the sender where the event that carries this has none."""
 
     index: int
     error: str
     reason: Reason
     excerpt: str = ""
+    source: str = ""
 
 
 class Decoded(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -22,9 +23,22 @@ from imd.model.event import DeliveryFinished, Outcome
 from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
 from imd.store.contract import PendingDelivery, Store
 from imd.store.migrate import open_store
-from imd.telemetry import Metrics
+from imd.telemetry import Metrics, configure_logs
 
 START = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+class Logged:
+    """The process's log, kept in memory."""
+
+    def __init__(self) -> None:
+        self._stream = BytesIO()
+        self._writer = configure_logs(stream=self._stream, cached=False)
+
+    def text(self) -> str:
+        """All that was logged; the log ends here."""
+        self._writer.close()
+        return self._stream.getvalue().decode()
 
 
 class Sink:
