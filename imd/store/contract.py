@@ -28,6 +28,7 @@ __all__ = [
     "DeliveryRow",
     "DeliveryState",
     "IncidentQuery",
+    "JournalRow",
     "Page",
     "PendingDelivery",
     "RejectedRow",
@@ -138,6 +139,14 @@ class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
     excerpt: str
 
 
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of EVENTS.jsonl. `seq` orders lines as they happened."""
+
+    seq: int
+    at: datetime
+    line: bytes
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How long things are kept. Incidents count from their end; rejected parts are bounded by number."""
 
@@ -170,7 +179,10 @@ class Store(Protocol):
 
     def probe(self) -> None:
         """Reopen if need be and make one durable write; afterwards commits are taken again. Blocks for as long as the
-        disk does. Raises StoreFailed."""
+        disk does. Raises StoreFailed.
+
+        After a failure only the one that commits may call it, and once all its batches were answered: what it commits
+        next is taken to build on `load`. For a health check commit a batch with `alive`."""
         ...
 
     def close(self) -> None:
@@ -201,6 +213,10 @@ class Store(Protocol):
 
     async def rejected(self, limit: int = 100, before: int | None = None) -> list[RejectedRow]:
         """Newest first, beginning before seq `before`."""
+        ...
+
+    async def journal(self, since: datetime, limit: int = 1000, after: int = 0) -> list[JournalRow]:
+        """Lines of `since` and later, in order, beginning behind seq `after`."""
         ...
 
     async def prune(self, now: datetime) -> int:

@@ -23,6 +23,7 @@ from imd.store.contract import (
     DeliveryRow,
     DeliveryState,
     IncidentQuery,
+    JournalRow,
     Page,
     PendingDelivery,
     RejectedRow,
@@ -135,6 +136,9 @@ class SqliteStore:
 
     async def rejected(self, limit: int = 100, before: int | None = None) -> list[RejectedRow]:
         return await self._reader.read(lambda connection: sqlite_reader.rejected(connection, limit, before))
+
+    async def journal(self, since: datetime, limit: int = 1000, after: int = 0) -> list[JournalRow]:
+        return await self._reader.read(lambda connection: sqlite_reader.journal(connection, since, limit, after))
 
     async def prune(self, now: datetime) -> int:
         total = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TypeVar
 
 import apsw
@@ -21,6 +22,7 @@ from imd.store.contract import (
     DeliveryRow,
     DeliveryState,
     IncidentQuery,
+    JournalRow,
     Page,
     RejectedRow,
     StoreFailed,
@@ -165,21 +167,17 @@ def timeline(connection: apsw.Connection, incident_id: str) -> list[TimelineEntr
 
 
 _DELIVERY = "seq, record, state, attempts, next_attempt_at, ambiguous, cancelled, error, settled_at"
-_DELIVERIES = {
-    # (by incident, by state) -> a text of its own, so that each can use its index
-    (False, False): f"SELECT {_DELIVERY} FROM delivery WHERE ",  # noqa: S608
-    (True, False): f"SELECT {_DELIVERY} FROM delivery WHERE incident = ? AND ",  # noqa: S608
-    (False, True): f"SELECT {_DELIVERY} FROM delivery WHERE state = ? AND ",  # noqa: S608
-    (True, True): f"SELECT {_DELIVERY} FROM delivery WHERE incident = ? AND state = ? AND ",  # noqa: S608
-}
 _NO_CURSOR = (1 << 63) - 1
 
 
 def deliveries(
     connection: apsw.Connection, incident_id: str | None, state: DeliveryState | None, limit: int, before: int | None
 ) -> list[DeliveryRow]:
-    sql = _DELIVERIES[incident_id is not None, state is not None] + "seq < ? ORDER BY seq DESC LIMIT ?"
-    bound: list[_Value] = [value for value in (incident_id, state.value if state else None) if value is not None]
+    # The state stands in the text, for only so does SQLite use the index over those pending.
+    by_state = "" if state is None else f"state = '{state.value}' AND "
+    by_incident = "" if incident_id is None else "incident = ? AND "
+    sql = f"SELECT {_DELIVERY} FROM delivery WHERE {by_incident}{by_state}seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
+    bound: list[_Value] = [] if incident_id is None else [incident_id]
     bound += [_NO_CURSOR if before is None else before, limit]
     return [
         DeliveryRow(
@@ -206,3 +204,9 @@ def rejected(connection: apsw.Connection, limit: int, before: int | None) -> lis
         RejectedRow(seq=seq, at=instant(at), source=source, index=part, error=error, excerpt=excerpt)
         for seq, at, source, part, error, excerpt in found
     ]
+
+
+def journal(connection: apsw.Connection, since: datetime, limit: int, after: int) -> list[JournalRow]:
+    sql = "SELECT seq, at, line FROM journal WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?"
+    found = rows(connection, sql, (after, micros(since), limit))
+    return [JournalRow(seq=seq, at=instant(at), line=line) for seq, at, line in found]

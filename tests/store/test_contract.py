@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
@@ -14,6 +15,7 @@ from imd.model.effect import (
     CancelPages,
     Counted,
     Deliver,
+    Effect,
     ForgetAlert,
     ForgetIncident,
     Journal,
@@ -26,6 +28,7 @@ from imd.model.effect import (
 from imd.model.incident import IncidentState, Priority
 from imd.model.policy import PageKind
 from imd.model.rule import Matcher, Op
+from imd.store.batch import _ADD
 from imd.store.contract import Batch, DeliveryState, IncidentQuery, Retention, Store, StoreFailed
 from tests.store.samples import NOW, alert, batch, commit, commit_batch, delivery, entry, incident, incident_id, pair
 
@@ -216,6 +219,16 @@ def test_cancelled_pages_stay_cancelled_over_a_restart(open_again: Opener) -> No
     assert pending == {"old": True, "chat": True, "resolved": True, "other": False, "just": True, "new": True}
 
 
+async def test_the_journal_in_order(store: Store) -> None:
+    """From an instant on, page by page."""
+    commit(store, *(Journal(NOW + timedelta(seconds=n), f'{{"n":{n}}}'.encode()) for n in range(5)))
+    rows = await store.journal(NOW + timedelta(seconds=1), limit=2)
+    assert [(row.at, row.line) for row in rows] == [
+        (NOW + timedelta(seconds=n), f'{{"n":{n}}}'.encode()) for n in (1, 2)
+    ]
+    assert [row.line for row in await store.journal(NOW, after=rows[-1].seq)] == [b'{"n":3}', b'{"n":4}']
+
+
 async def test_rejected_parts_are_bounded(open_again: Opener) -> None:
     """The newest stay; text that no database takes is made harmless and cut."""
     store = open_again(Retention(rejected_max=5))
@@ -238,6 +251,11 @@ def test_alive_at_is_the_newest(open_again: Opener) -> None:
         assert not living.empty
         commit_batch(open_again(), living)
     assert open_again().load().alive_at == NOW + timedelta(minutes=2)
+
+
+def test_every_effect_has_its_rows() -> None:
+    """A new kind of effect fails here, not at the first batch that holds one."""
+    assert set(get_args(Effect)) == set(_ADD)
 
 
 def test_effects_that_leave_nothing_make_an_empty_batch(store: Store) -> None:
