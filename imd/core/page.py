@@ -68,8 +68,12 @@ def default_title(incident: Incident) -> str:
 
 def one_line(text: str) -> str:
     """Without line breaks and control characters, and no longer than a title may be."""
-    flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    flat = text if text.isprintable() and "  " not in text else _flattened(text)
     return flat if len(flat) <= TITLE_CHARS_MAX else flat[: TITLE_CHARS_MAX - 1] + "…"
+
+
+def _flattened(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _values(incident: Incident, alerts: int) -> Mapping[str, object]:

@@ -33,7 +33,10 @@ from imd.sources.contract import Rejection
 from imd.store.contract import Batch, PendingDelivery, Snapshot, Store
 from imd.telemetry import Log, Metrics
 
-BATCH_ROWS_MAX = 2000  # more rows than this make acks slow (libraries page: 100 rows x 64 clients took 42 ms)
+BATCH_EFFECTS_MAX = 2000  # more rows than this make acks slow (libraries page: 100 rows x 64 clients took 42 ms)
+COMMIT_SPACING_SECONDS = 0.001
+"""From one commit's begin to the next. Under load it makes groups of what would be commits of two or three bodies:
+measured at one new alert a body, 13 % less CPU and more alerts a second; an idle daemon never waits for it."""
 ALIVE_EVERY_SECONDS = 5.0
 PROBE_EVERY_SECONDS = 1.0
 CLOCK_STEP_MIN = timedelta(seconds=30)  # less than this is a clock being slewed or a busy machine
@@ -55,12 +58,13 @@ class Outgoing(Protocol):
 class _Open:
     """A batch with the submits that wait for it."""
 
-    __slots__ = ("batch", "bytes", "since", "waiting")
+    __slots__ = ("batch", "bytes", "effects", "since", "waiting")
 
     def __init__(self) -> None:
         self.batch = Batch()
         self.waiting: list[asyncio.Future[None]] = []
         self.bytes = 0
+        self.effects = 0
         self.since = 0.0
 
 
@@ -84,6 +88,7 @@ class Loop:
         self._open = _Open()
         self._under_way: deque[_Open] = deque()
         self._flush_planned = False
+        self._flushed = 0.0
         self._down = "not started"
         self._engine: Engine | None = None
         self._outgoing: Outgoing | None = None
@@ -174,7 +179,8 @@ class Loop:
         engine = self._engine
         assert engine is not None
         now = self._now()
-        batch, metrics = self._open.batch, self._metrics
+        current, metrics = self._open, self._metrics
+        batch = current.batch
         refused: list[Refused] = []
         try:
             for effect in self._effects(engine, event, now):
@@ -184,13 +190,14 @@ class Loop:
                     refused.append(effect)
                 else:
                     batch.add(effect, now)
+                    current.effects += 1
         except Exception as error:
             # A bug. Whatever it left half done in memory must not reach the disk: as if the commit had failed.
             _log.exception(Log.FAILED, step=type(event).__name__)
             self._fail(f"the engine failed on {type(event).__name__}: {type(error).__name__}")
             raise StoreDown(self._down) from error
         self._arm_timer(engine.next_deadline(), now)
-        if batch.rows >= BATCH_ROWS_MAX:
+        if current.effects >= BATCH_EFFECTS_MAX:
             self._flush()
         return tuple(refused)
 
@@ -242,10 +249,15 @@ class Loop:
     # -- committing -----------------------------------------------------------------------------------------------
 
     def _plan_flush(self) -> None:
-        """In this turn of the loop others may still step: the batch leaves at its end."""
+        """In this turn of the loop others may still step: the batch leaves at its end, and not right behind another."""
         if not self._flush_planned and not self._under_way:
             self._flush_planned = True
-            asyncio.get_running_loop().call_soon(self._flush_as_planned)
+            wait = self._flushed + COMMIT_SPACING_SECONDS - self._clock.monotonic()
+            loop = asyncio.get_running_loop()
+            if wait > 0:
+                loop.call_later(wait, self._flush_as_planned)
+            else:
+                loop.call_soon(self._flush_as_planned)
 
     def _flush_as_planned(self) -> None:
         self._flush_planned = False
@@ -260,7 +272,7 @@ class Loop:
         if current.batch.empty and not self._under_way:
             self._wake(current)
             return
-        current.since = self._clock.monotonic()
+        self._flushed = current.since = self._clock.monotonic()
         self._under_way.append(current)
         loop = asyncio.get_running_loop()
         self._store.commit(current.batch, self._hand_over(loop, current))
@@ -283,8 +295,8 @@ class Loop:
         self._metrics.commit_rows.observe(current.batch.rows)
         self._send_off(current.batch)
         self._wake(current)
-        if not self._under_way and (self._open.waiting or not self._open.batch.empty):
-            self._flush()
+        if self._open.waiting or self._open.effects:
+            self._plan_flush()
 
     def _send_off(self, batch: Batch) -> None:
         assert self._outgoing is not None
