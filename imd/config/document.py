@@ -11,6 +11,7 @@ becomes a `Broken` node, on which readers keep silent: one fault, one diagnostic
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 import yaml
@@ -32,6 +33,16 @@ _INT_DIGITS_MAX = 18
 # libyaml would count U+0085, U+2028 and U+2029 as line ends, which no editor does: they are refused with the rest.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_HINTS = {
+    "mapping values are not allowed in this context": "a colon before a blank starts a value: put the text in quotes",
+    "found character that cannot start any token": "text that starts with this character must stand in quotes",
+}
+_SECRET_VALUE = re.compile(
+    r"""((?<![\w-])(?!external_url)[\w-]*(?:sec|tok|url|key|pass)[\w-]*(?<!_file)["']?\s*:\s+)"""
+    r"""((?!\$\{\w+\}\s*$|[\[{]\s*(?:$|\{)|[|>])(?:"[^"]*"?|'[^']*'?|\[[^\]]*\]?|[^\s,}#][^,}#]*))""",
+    re.IGNORECASE,
+)
+_MASKED_CHARS_MAX = 500
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -78,7 +89,8 @@ Node = Scalar | Sequence | Mapping | Broken
 class Document(msgspec.Struct):
     """One file: its name for people, its lines, its root (None: empty, or unreadable) and the faults found so far.
 
-    `whole` is False where the file could not be read as YAML, so that what it defines is unknown.
+    `whole` is False where the file could not be read as YAML, or not all of it, so that what it defines is unknown.
+    `failed`: there is an error, whether or not it still found room among the faults.
     """
 
     path: str
@@ -86,14 +98,25 @@ class Document(msgspec.Struct):
     root: Node | None = None
     whole: bool = True
     faults: list[Diagnostic] = []
+    failed: bool = False
+    secrets: bool = False
 
     def fault(self, code: str, span: Span, message: str, *, expected: str = "", help: str = "") -> None:  # noqa: A002
         """Adds an error at `span`."""
+        self.failed = True
         self._add(Severity.ERROR, code, span, message, expected, help)
 
     def lint(self, code: str, span: Span, message: str, *, expected: str = "", help: str = "") -> None:  # noqa: A002
         """Adds a warning at `span`."""
         self._add(Severity.WARNING, code, span, message, expected, help)
+
+    def hide(self, span: Span) -> None:
+        """Masks a secret in the lines that later faults show. Columns stay."""
+        for line in range(span.line, min(span.end_line, len(self.lines)) + 1):
+            start = span.column - 1 if line == span.line else 0
+            end = span.end_column - 1 if line == span.end_line else len(self.lines[line - 1])
+            source = self.lines[line - 1]
+            self.lines[line - 1] = source[:start] + re.sub(r"\S", "*", source[start:end]) + source[end:]
 
     @property
     def full(self) -> bool:
@@ -105,7 +128,7 @@ class Document(msgspec.Struct):
             return
         source = self.lines[span.line - 1] if 0 < span.line <= len(self.lines) else ""
         end = span.end_column if span.end_line == span.line else len(source.rstrip()) + 1
-        shown, caret = excerpt(source, span.column - 1)
+        shown, caret = excerpt(_masked(source) if self.secrets else source, span.column - 1)
         self.faults.append(
             Diagnostic(
                 path=self.path,
@@ -123,9 +146,12 @@ class Document(msgspec.Struct):
         )
 
 
-def read_document(path: str, raw: bytes, bytes_max: int = BYTES_MAX) -> Document:
-    """The file's nodes; every fault of it as YAML is in `faults`. Never raises."""
-    document = Document(path=path, lines=[])
+def read_document(path: str, raw: bytes, bytes_max: int = BYTES_MAX, secrets: bool = False) -> Document:
+    """The file's nodes; every fault of it as YAML is in `faults`. Never raises.
+
+    `secrets`: the file may hold some, so what looks like one is masked in the lines that faults show.
+    """
+    document = Document(path=path, lines=[], secrets=secrets)
     start = Span(1, 1, 1, 2)
     if len(raw) > bytes_max:
         document.fault(codes.TOO_LARGE, start, f"the file has {len(raw)} bytes, at most {bytes_max} are read")
@@ -144,6 +170,14 @@ def read_document(path: str, raw: bytes, bytes_max: int = BYTES_MAX) -> Document
         return _without_root(document)
     _compose(document, text)
     return document
+
+
+@lru_cache(maxsize=64)
+def _masked(source: str) -> str:
+    """A file that does not even parse still shows no secret: values under keys that sound like one are starred out."""
+    if len(source) > _MASKED_CHARS_MAX:
+        return ""  # a window of it could have lost the key that says what the value is
+    return _SECRET_VALUE.sub(lambda found: found[1] + "*" * len(found[2]), source)
 
 
 def point_in(document: Document, scalar: Scalar, offset: int) -> Span:
@@ -242,7 +276,8 @@ def _compose(document: Document, text: str) -> None:
         _without_root(document)
     else:
         document.root = composer.root
-        document.whole = not document.full
+        # A second key, a merge or an alias is left out, and names may have gone with it.
+        document.whole = not document.failed
 
 
 def _syntax_fault(document: Document, text: str, error: yaml.MarkedYAMLError) -> None:
@@ -250,14 +285,11 @@ def _syntax_fault(document: Document, text: str, error: yaml.MarkedYAMLError) ->
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     source = document.lines[line - 1] if line <= len(document.lines) else ""
     place = Span(line, column, line, column + 1)
-    hint = ""
-    if (
-        error.context
-        and error.context_mark
-        and (error.context_mark.line + 1, error.context_mark.column + 1) != (line, column)
-    ):
-        began = f"line {error.context_mark.line + 1}, column {error.context_mark.column + 1}"
-        hint = f"{error.context}, begun at {began}"
+    context = error.context_mark
+    if error.context and context is not None and (context.line + 1, context.column + 1) != (line, column):
+        hint = f"{error.context}, begun at line {context.line + 1}, column {context.column + 1}"
+    else:
+        hint = _HINTS.get(error.problem or "", "")
     indent = source[: len(source) - len(source.lstrip(" \t"))]
     if "\t" in indent:
         at = indent.index("\t") + 1
@@ -336,7 +368,7 @@ class _Composer:
                 codes.ALIAS, event, f'anchor "&{event.anchor}" is not taken', "write the value out where it is needed"
             )
         if not untagged:
-            self._fault(codes.TAG, event, f'tag "{event.tag or "!"}" is not taken', "leave it out")
+            self._fault(codes.TAG, event, f'tag "{_tag(event)}" is not taken', "leave it out")
         return untagged
 
     def _end(self, event: yaml.Event) -> None:
@@ -395,6 +427,11 @@ class _Composer:
         if span.end_line != span.line:
             span = span.first()
         self._document.fault(code, span, message, help=hint)
+
+
+def _tag(event: _Tagged) -> str:
+    """As it stands in the file: `!!str` for the tags of YAML itself."""
+    return (event.tag or "!").replace("tag:yaml.org,2002:", "!!")
 
 
 def _span(event: yaml.Event) -> Span:

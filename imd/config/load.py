@@ -1,0 +1,265 @@
+"""Opens the files, and makes of them either settings and a Ruleset or every diagnostic of every file.
+
+Owns all file access of this floor (secrets' files too), the order of rule files, and how their content becomes one
+Ruleset. Faults never cascade: names are checked only where none can be hidden behind another fault, lints only where
+there is no fault at all. Nothing is kept between calls; a reload is another call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from imd.config import codes
+from imd.config.configfile import Found, read_config
+from imd.config.diagnostic import Diagnostic, Severity, Span
+from imd.config.document import BYTES_MAX, Document, read_document
+from imd.config.lint import WholeSet, check_names, lint
+from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
+from imd.config.settings import Settings
+from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
+from imd.model.rule import PriorityTable, Rule
+from imd.model.template import Template
+
+RULE_SUFFIXES = (".yaml", ".yml")
+TEST_SUFFIXES = (".test.yaml", ".test.yml")
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+SECRET_BYTES_MAX = 65_536
+HASH_BYTES = 6  # 48 bits, which a float of the metrics holds exactly
+_TOP = Span(1, 1, 1, 2)
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A set of files without errors. `files` are those that were read, secrets included: what `watch` looks at."""
+
+    settings: Settings
+    ruleset: Ruleset
+    warnings: tuple[Diagnostic, ...]
+    files: tuple[Path, ...]
+
+
+class Faulty(Exception):
+    """The files have errors; `diagnostics` are all of them, warnings included, in order of file, line and column."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        errors = [found for found in diagnostics if found.severity is Severity.ERROR]
+        super().__init__(f"{len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {errors[0].headline()}")
+        self.diagnostics = diagnostics
+
+
+def load(config: Path | None, paths: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Settings and rules. `paths`, files and folders, stand in for the config's own `rules:` where any are given.
+
+    Without a config settings are the defaults, and every receiver that the rules name is known; where they name none
+    there is one, `default`. Raises Faulty.
+    """
+    loading = _Loading(environ)
+    loading.read(config, paths)
+    diagnostics = loading.diagnostics()
+    if any(document.failed for document in loading.documents):
+        raise Faulty(diagnostics)
+    settings = loading.found.settings if loading.found else Settings()
+    return Loaded(
+        settings=settings,
+        ruleset=_ruleset(loading.files, settings if config is not None else None),
+        warnings=diagnostics,
+        files=tuple(loading.opened),
+    )
+
+
+def load_config(path: Path) -> Loaded:
+    """config.yaml and the rules that it names. Raises Faulty."""
+    return load(path)
+
+
+def load_rules(paths: Sequence[Path]) -> Loaded:
+    """Rules alone, for replay and tests: every receiver they name is known. Raises Faulty."""
+    return load(None, paths)
+
+
+def check(config: Path | None, paths: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> list[Diagnostic]:
+    """Every fault and every lint, in order of file, line and column. Never raises."""
+    loading = _Loading(environ)
+    loading.read(config, paths)
+    return list(loading.diagnostics())
+
+
+class _Loading:
+    """One run over all files."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.documents: list[Document] = []
+        self.opened: list[Path] = []
+        self.files = RuleFiles()
+        self.found: Found | None = None
+
+    def read(self, config: Path | None, paths: Sequence[Path]) -> None:
+        document = None
+        places: list[tuple[Path, Document | None, Span]] = [(path, None, _TOP) for path in paths]
+        if config is not None:
+            document = self._open(config, BYTES_MAX, secrets=True)
+            self.found = read_config(document, _Secrets(config.parent, self._environ, self.opened))
+            if not places:
+                places = [(path, document, span) for path, span in self.found.rules]
+        self._read_rules(places)
+        whole = WholeSet(self.files, self.found, document)
+        check_names(whole)
+        if not any(document.failed for document in self.documents):
+            lint(whole)
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        found = [fault for document in self.documents for fault in document.faults]
+        return tuple(sorted(found, key=lambda one: one.order))
+
+    def _read_rules(self, places: list[tuple[Path, Document | None, Span]]) -> None:
+        bytes_max = self.found.settings.limits.rule_file_bytes_max if self.found else BYTES_MAX
+        seen: set[Path] = set()
+        for path, document, span in places:
+            for file in self._listed(path, document, span):
+                if file.name.endswith(TEST_SUFFIXES) or file.resolve() in seen:
+                    continue
+                seen.add(file.resolve())
+                read_rules(self._open(file, bytes_max, document, span), self.files)
+
+    def _listed(self, path: Path, document: Document | None, span: Span) -> Iterator[Path]:
+        """The file itself, or a folder's rule files by name."""
+        if not path.is_dir():
+            yield path
+            return
+        try:
+            files = sorted(file for file in path.iterdir() if _is_rule_file(file))
+        except OSError as error:
+            self._unreadable(path, error, document, span)
+            return
+        if not files:
+            place = document or self._nowhere(path)
+            place.lint(codes.NO_RULE_FILE, span, f"{path} holds no rule file", help="rule files end in .yaml or .yml")
+        yield from files
+
+    def _open(
+        self, path: Path, bytes_max: int, namer: Document | None = None, span: Span = _TOP, *, secrets: bool = False
+    ) -> Document:
+        """The file's nodes. Where it cannot be read, the fault stands where it was named."""
+        try:
+            with path.open("rb") as file:
+                raw = file.read(bytes_max + 1)
+        except (OSError, ValueError) as error:
+            self._unreadable(path, error, namer, span)
+            return Document(path=str(path), lines=[], whole=False)
+        self.opened.append(path)
+        document = read_document(str(path), raw, bytes_max, secrets)
+        self.documents.append(document)
+        return document
+
+    def _unreadable(self, path: Path, error: Exception, namer: Document | None, span: Span) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        place = namer or self._nowhere(path)
+        place.fault(codes.UNREADABLE, span, f"cannot read {path}: {reason}")
+
+    def _nowhere(self, path: Path) -> Document:
+        document = Document(path=str(path), lines=[])
+        self.documents.append(document)
+        return document
+
+
+def _is_rule_file(file: Path) -> bool:
+    return file.suffix in RULE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+class _Secrets:
+    """Files beside the config, systemd credentials, the environment."""
+
+    def __init__(self, base: Path, environ: Mapping[str, str], opened: list[Path]) -> None:
+        self._base = base
+        self._environ = environ
+        self._opened = opened
+
+    def read(self, name: str) -> str:
+        path = self._path(name)
+        with path.open("rb") as file:
+            raw = file.read(SECRET_BYTES_MAX + 1)
+        if len(raw) > SECRET_BYTES_MAX:
+            raise ValueError(f"more than {SECRET_BYTES_MAX} bytes")
+        self._opened.append(path)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise ValueError("it is not UTF-8") from None
+
+    def variable(self, name: str) -> str | None:
+        return self._environ.get(name)
+
+    def _path(self, name: str) -> Path:
+        folder = self._environ.get(CREDENTIALS)
+        if folder and "/" not in name and (Path(folder) / name).is_file():
+            return Path(folder) / name
+        return self._base / name
+
+
+def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
+    """Everything that decisions depend on. `settings` None: without a config."""
+    receivers = _receivers(files, settings)
+    policies = {named.name: named.value for named in files.policies.values() if named.value is not None}
+    ruleset = Ruleset(
+        rules=tuple(_rules(files)),
+        routes=tuple(_routes(files)),
+        policies=_with_default(policies, receivers),
+        receivers=receivers,
+        people={named.name: named.value for named in files.people.values() if named.value is not None},
+        sources={word: one.source for word, one in settings.sources.items()} if settings else {},
+        priority=files.priority or PriorityTable(),
+        fallback=settings.fallback if settings else "",
+        external_url=settings.external_url if settings else "",
+        bounds=(settings or Settings()).limits.engine_bounds(),
+    )
+    return msgspec.structs.replace(ruleset, config_hash=config_hash(ruleset))
+
+
+def _receivers(files: RuleFiles, settings: Settings | None) -> dict[str, Receiver]:
+    if settings is not None:
+        return {word: one.receiver for word, one in settings.receivers.items()}
+    named = dict.fromkeys(reference.name for reference in files.references if reference.kind == "receiver")
+    return {word: Receiver(name=word) for word in named or (DEFAULT,)}
+
+
+def _with_default(policies: dict[str, Policy], receivers: Iterable[str]) -> dict[str, Policy]:
+    return policies if DEFAULT in policies else {**policies, DEFAULT: built_in_policy(tuple(receivers))}
+
+
+def _rules(files: RuleFiles) -> Iterator[Rule]:
+    """In the order of the files, the rule `default` last wherever it stands."""
+    rules = {named.name: named.value for named in files.rules.values() if named.value is not None}
+    last = rules.pop(DEFAULT, BUILT_IN_RULE)
+    yield from rules.values()
+    yield last
+
+
+def _routes(files: RuleFiles) -> Iterator[Route]:
+    yield from (placed.route for placed in files.routes)
+    if files.matchless_route is not None:
+        yield files.matchless_route.route
+
+
+def config_hash(ruleset: Ruleset) -> str:
+    """Names what decides, by content: 12 hex digits. Comments, the order of keys, file names and lines do not count."""
+    content = msgspec.structs.replace(
+        ruleset,
+        config_hash="",
+        rules=tuple(msgspec.structs.replace(rule, where="") for rule in ruleset.rules),
+    )
+    return blake2b(_encode(content), digest_size=HASH_BYTES).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Template):
+        return value.source
+    raise TypeError(f"{type(value)} has no place in a Ruleset")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain, order="sorted").encode

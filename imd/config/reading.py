@@ -1,0 +1,144 @@
+"""Readers of the values that both config.yaml and rules hold: matchers, templates, URLs, paths, time zones, labels.
+
+Owns what such a value may be and how its fault points into the text. Knows nothing of the keys they stand under.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from imd.config import codes
+from imd.config.diagnostic import Span
+from imd.config.document import Node, Scalar, Sequence, point_in
+from imd.config.shape import Refused, Scope, any_text, mapped, quote, sound, suggest, text, wrong_type
+from imd.config.syntax import BadMatcher, parse_matchers
+from imd.model.rule import Match, Matcher
+from imd.model.template import BadTemplate, Template
+
+_EXAMPLE = "'severity=\"critical\"'"
+
+
+def matchers(node: Node, scope: Scope) -> tuple[Matcher, ...]:
+    """One text of one or more matchers, each of which must hold."""
+    if not isinstance(node, Scalar) or node.value is None:
+        raise wrong_type(node, scope, f"a matcher such as {_EXAMPLE}")
+    try:
+        found = parse_matchers(text(node, scope))
+    except BadMatcher as error:
+        raise _bad_matcher(node, scope, error) from None
+    if not found:
+        raise scope.fault(
+            codes.EMPTY, node, f"{scope.subject} holds no matcher", expected=f"expected one such as {_EXAMPLE}"
+        )
+    return found
+
+
+def _bad_matcher(node: Scalar, scope: Scope, error: BadMatcher) -> Refused:
+    code = codes.BAD_REGEX if error.regex else codes.BAD_MATCHER
+    hint = "" if error.regex else f"write it as {_EXAMPLE}, the value in double quotes"
+    place = point_in(scope.document, node, error.offset)
+    return scope.fault(code, place, f"{scope.subject}: {error}", help=hint)
+
+
+def match(node: Node, scope: Scope) -> Match:
+    """A matcher; a list of which all must hold; or a list of lists, one of which must hold."""
+    if not isinstance(node, Sequence):
+        return (matchers(node, scope),)
+    if not node.items:
+        raise scope.fault(
+            codes.EMPTY, node, f"{scope.subject} is an empty list", expected=f"expected a matcher such as {_EXAMPLE}"
+        )
+    if all(isinstance(item, Sequence) for item in node.items):
+        found = tuple(sound(_all_of, node.items, scope))
+        if len(found) < len(node.items):
+            raise Refused
+        return found
+    return (_all_of(node, scope),)
+
+
+def _all_of(node: Node, scope: Scope) -> tuple[Matcher, ...]:
+    assert isinstance(node, Sequence)
+    if not node.items:
+        raise scope.fault(codes.EMPTY, node, f"{scope.subject} holds an empty list, which would match everything")
+    found = list(sound(matchers, node.items, scope))
+    if len(found) < len(node.items):
+        raise Refused
+    return tuple(matcher for part in found for matcher in part)
+
+
+def template(node: Node, scope: Scope) -> Template:
+    """A compiled template; its fault points at its own line."""
+    source = text(node, scope)
+    try:
+        return _compiled(source)
+    except BadTemplate as error:
+        place = _template_line(node, scope, error.line) if isinstance(node, Scalar) else node.span
+        raise scope.fault(codes.BAD_TEMPLATE, place, f"{scope.subject}: {error}") from None
+
+
+_compiled = lru_cache(maxsize=256)(Template)
+
+
+def _template_line(node: Scalar, scope: Scope, line: int) -> Span:
+    if node.style != "|":
+        return node.span
+    number = min(node.span.line + line, len(scope.document.lines))
+    source = scope.document.lines[number - 1]
+    column = len(source) - len(source.lstrip()) + 1
+    return Span(number, column, number, max(column + 1, len(source.rstrip()) + 1))
+
+
+def is_web_url(value: str) -> bool:
+    """http or https with a host, no blanks."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and value.isprintable() and " " not in value
+
+
+def web_url(node: Node, scope: Scope) -> str:
+    """A URL of http or https."""
+    value = text(node, scope)
+    if not is_web_url(value):
+        raise scope.fault(
+            codes.BAD_URL,
+            node,
+            f"{scope.subject} is {quote(value)}, which is no URL",
+            expected="expected http:// or https:// and a host",
+        )
+    return value
+
+
+def label_name(node: Node, scope: Scope) -> str:
+    """Any text that is not empty may name a label."""
+    return text(node, scope)
+
+
+labels = mapped(any_text)
+
+
+def timezone(node: Node, scope: Scope) -> str:
+    """The name of an IANA time zone."""
+    value = text(node, scope)
+    if not _zone_exists(value):
+        raise scope.fault(
+            codes.BAD_TIMEZONE,
+            node,
+            f"{scope.subject} is {quote(value)}, which is no time zone",
+            expected="expected a name such as Europe/Berlin or UTC",
+            help=suggest(value, zoneinfo.available_timezones()),
+        )
+    return value
+
+
+@lru_cache(maxsize=256)
+def _zone_exists(value: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
