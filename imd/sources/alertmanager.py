@@ -28,7 +28,7 @@ from imd.sources.contract import (
 from imd.sources.labels import KnownLabels
 
 _NONE = msgspec.Raw(b"")
-_SHALLOW = 6  # the message itself, its list of alerts and four maps of labels
+_SHALLOW = 2  # the message itself and its list of alerts
 
 
 class _Notified(msgspec.Struct, gc=False):

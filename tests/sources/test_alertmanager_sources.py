@@ -1,0 +1,270 @@
+"""Alertmanager's two shapes: what each alert becomes, and what is refused of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from imd.model.alert import NO_ANNOTATIONS, AlertReport, fingerprint
+from imd.sources.alertmanager import AlertmanagerWebhook
+from imd.sources.alertmanager_api import AlertmanagerApi
+from imd.sources.contract import BadBody, Decoded, Limits, Reason
+from imd.sources.labels import KnownLabels
+
+NOW = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
+CAPTURES = Path(__file__).parents[1] / "captures"
+
+
+def api(*alerts: object, source_labels: dict[str, str] | None = None, **limits: int) -> Decoded:
+    decoder = AlertmanagerApi(KnownLabels(source_labels or {}, Limits(**limits)))
+    return decoder.decode(json.dumps(alerts).encode(), NOW)
+
+
+def webhook(*alerts: object, **message: object) -> Decoded:
+    body = {"version": "4", "status": "firing", "alerts": alerts, **message}
+    return AlertmanagerWebhook(KnownLabels({})).decode(json.dumps(body).encode(), NOW)
+
+
+def one(decoded: Decoded) -> AlertReport:
+    assert decoded.rejected == []
+    assert len(decoded.alerts) == 1
+    return decoded.alerts[0]
+
+
+def refused(decoded: Decoded) -> tuple[Reason, str]:
+    assert decoded.alerts == []
+    assert len(decoded.rejected) == 1
+    return decoded.rejected[0].reason, decoded.rejected[0].error
+
+
+def captured(name: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (CAPTURES / name).read_text().splitlines()]
+
+
+# -- real clients -------------------------------------------------------------------------------------------------
+
+
+def test_prometheus_requests_are_taken_whole() -> None:
+    """Every recorded POST: nothing refused, the resolve told by its end, the non-ASCII annotation kept."""
+    decoder = AlertmanagerApi(KnownLabels({}))
+    resolved, keys = 0, set()
+    for request in captured("prometheus_2.42_api_v2_alerts.jsonl"):
+        if request["method"] != "POST":
+            continue
+        at = datetime.fromtimestamp(request["t"], UTC)
+        decoded = decoder.decode(json.dumps(request["body"], ensure_ascii=False).encode(), at)
+        assert decoded.rejected == []
+        for sent, alert in zip(request["body"], decoded.alerts, strict=True):
+            assert alert.identity.labels() == sent["labels"]
+            assert json.loads(alert.annotations) == sent.get("annotations", {})
+            ends = datetime.fromisoformat(sent["endsAt"])
+            assert alert.resolved is (ends.year != 1 and ends <= at)
+            resolved += alert.resolved
+            keys.add(alert.identity.key)
+    assert resolved > 0
+    assert len(keys) > 3
+
+
+def test_alertmanagers_messages_are_taken_whole() -> None:
+    """Every recorded message: the status decides, year 1 is no end, and our fingerprint is the one it sends."""
+    decoder = AlertmanagerWebhook(KnownLabels({}))
+    states = set()
+    for request in captured("alertmanager_0.25_webhook_v4.jsonl"):
+        decoded = decoder.decode(json.dumps(request["body"]).encode(), NOW)
+        assert decoded.rejected == []
+        for sent, alert in zip(request["body"]["alerts"], decoded.alerts, strict=True):
+            assert fingerprint(alert.identity.labels()) == sent["fingerprint"]
+            assert alert.resolved is (sent["status"] == "resolved")
+            assert (alert.ends_at is None) is (not alert.resolved)
+            states.add(alert.resolved)
+    assert states == {True, False}
+
+
+# -- the API's array ----------------------------------------------------------------------------------------------
+
+
+def test_the_end_decides() -> None:
+    past, ahead = "2026-11-21T19:29:59Z", "2026-11-21T19:34:00Z"
+    labels = {"a": "b"}
+    assert one(api({"labels": labels, "endsAt": past})).resolved
+    assert not one(api({"labels": labels, "endsAt": ahead})).resolved
+    assert one(api({"labels": labels})).ends_at is None
+    assert one(api({"labels": labels, "startsAt": "0001-01-01T00:00:00.000Z"})).starts_at is None
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"startsAt": "2026-11-21T19:00:00Z", "endsAt": "2026-11-21T18:00:00Z"},
+        {"startsAt": "2026-11-21T19:36:00Z"},
+    ],
+)
+def test_an_end_before_the_start_is_refused(times: dict[str, str]) -> None:
+    reason, error = refused(api({"labels": {"a": "b"}, **times}))
+    assert (reason, error) == (Reason.TIMES, "start time must be before end time")
+
+
+def test_instants_become_utc() -> None:
+    """Offsets and nanoseconds are fine; an instant without a zone is refused; absurd years stay in the calendar."""
+    given = one(api({"labels": {"a": "b"}, "startsAt": "2024-01-02T03:04:05.123456789+05:30"}))
+    assert given.starts_at == datetime(2024, 1, 1, 21, 34, 5, 123457, tzinfo=UTC)
+    assert given.starts_at.tzinfo is UTC
+    assert refused(api({"labels": {"a": "b"}, "startsAt": "2026-11-21T19:00:00"}))[0] is Reason.SCHEMA
+    far = one(
+        api({"labels": {"a": "b"}, "endsAt": "9999-12-31T23:59:59-12:00", "startsAt": "0001-01-01T00:00:00+12:00"})
+    )
+    assert far.starts_at is None
+    assert far.ends_at is not None
+    assert far.ends_at + timedelta(days=365) > NOW
+    assert one(api({"labels": {"a": "b"}, "startsAt": "0200-01-01T00:00:00Z"})).starts_at == datetime(
+        1900, 1, 1, tzinfo=UTC
+    )
+
+
+def test_links_only_where_they_are_safe() -> None:
+    """A URL that is none is refused as Alertmanager does; one that a browser should not follow is dropped."""
+    labels = {"a": "b"}
+    assert one(api({"labels": labels, "generatorURL": "http://p/graph"})).generator_url == "http://p/graph"
+    for unsafe in ("javascript:alert(1)", "/graph", "data:text/html,x", "http://x/" + "y" * 5000):
+        assert one(api({"labels": labels, "generatorURL": unsafe})).generator_url == ""
+    assert refused(api({"labels": labels, "generatorURL": "not a url"}))[0] is Reason.URL
+
+
+def test_null_is_no_alert() -> None:
+    assert AlertmanagerApi(KnownLabels({})).decode(b"null", NOW) == Decoded([], [])
+
+
+# -- the webhook's message ----------------------------------------------------------------------------------------
+
+
+def test_the_status_decides() -> None:
+    """An end while firing means nothing; an alert without a status has the message's."""
+    firing = one(webhook({"labels": {"a": "b"}, "status": "firing", "endsAt": "2026-11-21T18:00:00Z"}))
+    assert (firing.resolved, firing.ends_at) == (False, None)
+    gone = one(webhook({"labels": {"a": "b"}, "status": "resolved", "endsAt": "2026-11-21T18:00:00Z"}))
+    assert (gone.resolved, gone.ends_at) == (True, datetime(2026, 11, 21, 18, tzinfo=UTC))
+    assert one(webhook({"labels": {"a": "b"}}, status="resolved")).resolved
+    assert refused(webhook({"labels": {"a": "b"}, "status": "burning"}))[0] is Reason.STATUS
+
+
+def test_a_truncated_group_says_nothing_of_the_rest() -> None:
+    decoded = webhook({"labels": {"a": "b"}, "status": "firing"}, truncatedAlerts=17)
+    assert not one(decoded).resolved
+
+
+# -- labels -------------------------------------------------------------------------------------------------------
+
+
+def test_empty_labels_are_no_labels() -> None:
+    whole, sparse = api({"labels": {"a": "b", "c": "", "d": None}}), api({"labels": {"a": "b"}})
+    assert one(whole).identity == one(sparse).identity
+    assert refused(api({"labels": {"a": ""}}))[1] == "at least one label pair required"
+    assert refused(api({"labels": {}}))[1] == "at least one label pair required"
+
+
+def test_the_sources_labels_join_the_identity() -> None:
+    here = one(api({"labels": {"a": "b", "region": "sender's"}}, source_labels={"region": "eu"}))
+    assert here.identity.labels() == {"a": "b", "region": "eu"}
+    assert here.identity.key != one(api({"labels": {"a": "b"}})).identity.key
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason", "said"),
+    [
+        ({"a": 1}, Reason.SCHEMA, 'label "a" must be a string'),
+        ({"ok": "x", "n": {"deep": 1}}, Reason.SCHEMA, 'label "n" must be a string'),
+        (["a"], Reason.SCHEMA, "labels must be an object of strings"),
+        (None, Reason.REQUIRED, "labels in body is required"),
+        ({"": "x"}, Reason.LABELS, "invalid label set: invalid name ''"),
+        ({"a\0": "x"}, Reason.LABELS, "invalid label set: invalid name 'a\\x00'"),
+        ({"a": "x\0"}, Reason.LABELS, 'invalid label set: label "a" holds a NUL'),
+        ({"big": "x" * 4097}, Reason.LIMIT, 'label "big" is longer than 4096 bytes'),
+        ({"big": "é" * 2049}, Reason.LIMIT, 'label "big" is longer than 4096 bytes'),
+        ({f"l{n}": "x" for n in range(65)}, Reason.LIMIT, "65 labels, more than 64"),
+        ({"a": "x" * 2_000_000}, Reason.LIMIT, "label set is larger than 1048576 bytes"),
+    ],
+)
+def test_labels_are_refused_by_name(labels: object, reason: Reason, said: str) -> None:
+    assert refused(api({"labels": labels})) == (reason, said)
+
+
+def test_what_just_fits_is_taken() -> None:
+    one(api({"labels": {"big": "x" * 4096, "é": "Σ🙂"}}))
+    one(api({"labels": {f"l{n}": "x" for n in range(64)}}))
+
+
+def test_one_label_text_is_in_memory_once() -> None:
+    """Sorted and without blanks, as Prometheus writes it, the raw text is the canonical one: the same object."""
+    known = KnownLabels({})
+    body = b'[{"labels":{"a":"b","c":"d"},"annotations":{"s":"t"}}]'
+    first, again = (AlertmanagerApi(known).decode(body, NOW).alerts[0] for _ in range(2))
+    assert first.identity is again.identity
+    assert first.identity.canonical is next(iter(known._young))
+    assert first.annotations is again.annotations
+
+
+# -- annotations --------------------------------------------------------------------------------------------------
+
+
+def test_annotations_are_kept_as_sent_and_cut_where_too_long() -> None:
+    assert json.loads(one(api({"labels": {"a": "b"}, "annotations": {"x": "", "y": None}})).annotations) == {
+        "x": "",
+        "y": "",
+    }
+    assert one(api({"labels": {"a": "b"}, "annotations": None})).annotations is NO_ANNOTATIONS
+    cut = json.loads(one(api({"labels": {"a": "b"}, "annotations": {"x": "é" * 4000, "n": "a\0b"}})).annotations)
+    assert cut["x"].endswith("é…")
+    assert len(cut["x"].encode()) <= 4096
+    assert cut["n"] == "a\ufffdb"
+    many = json.loads(one(api({"labels": {"a": "b"}, "annotations": {f"k{n}": "v" for n in range(70)}})).annotations)
+    assert len(many) == 65
+    assert many["…"] == "6 more annotations were cut"
+    assert refused(api({"labels": {"a": "b"}, "annotations": {"x": 1}})) == (
+        Reason.SCHEMA,
+        'annotation "x" must be a string',
+    )
+
+
+# -- bodies -------------------------------------------------------------------------------------------------------
+
+
+def test_good_alerts_beside_bad_ones_are_kept() -> None:
+    """Bad shape and bad content alike cost their own alert, named by its place."""
+    bad = [{"labels": {"n": 1}}, {"labels": {"a": "b"}, "startsAt": "yesterday"}, 7, None, {"labels": {}}]
+    decoded = api({"labels": {"i": "0"}}, *bad, {"labels": {"i": "6"}})
+    assert [alert.identity.labels()["i"] for alert in decoded.alerts] == ["0", "6"]
+    assert [rejection.index for rejection in decoded.rejected] == [1, 2, 3, 4, 5]
+    assert [decoded.position(index) for index in range(2)] == [0, 6]
+    assert all(rejection.error and len(rejection.excerpt) <= 500 for rejection in decoded.rejected)
+
+
+def nested(depth: int) -> bytes:
+    return b'{"alerts":[{"labels":{"a":"b"}}],"status":"firing","x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def test_depth_is_bounded_exactly() -> None:
+    """32 levels pass and 33 do not, however many brackets there are beside and inside strings."""
+    decoder = AlertmanagerWebhook(KnownLabels({}))
+    assert len(decoder.decode(nested(32), NOW).alerts) == 1
+    with pytest.raises(BadBody, match="nested deeper than 32"):
+        decoder.decode(nested(33), NOW)
+    text = json.dumps({"alerts": [{"labels": {"a": "[" * 300 + '"{{{'}}], "status": "firing", "x": [[]] * 100}).encode()
+    assert len(decoder.decode(text, NOW).alerts) == 1
+
+
+def test_the_cache_forgets_and_stays_within_its_bound() -> None:
+    known = KnownLabels({}, entries_max=100)
+    decoder = AlertmanagerApi(known)
+    for n in range(1000):
+        report = one(decoder.decode(json.dumps([{"labels": {"n": str(n)}}]).encode(), NOW))
+        assert report.identity.labels() == {"n": str(n)}
+        assert len(known) <= 101
+    hot = msgspec.json.encode([{"labels": {"n": "hot"}}])
+    first = one(decoder.decode(hot, NOW)).identity
+    for n in range(40):
+        decoder.decode(json.dumps([{"labels": {"n": str(n)}}]).encode(), NOW)
+    assert one(decoder.decode(hot, NOW)).identity is first
