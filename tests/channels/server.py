@@ -95,11 +95,11 @@ def raw(data: bytes, then_close: bool = False) -> Act:
 
 
 def hang(first: bytes = b"") -> Act:
-    """Reads the request, says `first`, then nothing more."""
+    """Reads the request, says `first`, then nothing more until the client goes away."""
 
     async def act(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await raw(first)(server, reader, writer)
-        await asyncio.sleep(3600)
+        await reader.read()
 
     return act
 
