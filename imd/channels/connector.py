@@ -8,6 +8,7 @@ connected to is the address that was judged, so a name that changes its answer i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import threading
@@ -111,7 +112,7 @@ class _Resolver(AbstractResolver):
 
         def run() -> None:
             found = _get_addresses(host, port, family)
-            if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(settle, found)
 
         threading.Thread(target=run, name="imd-resolve", daemon=True).start()

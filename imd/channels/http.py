@@ -37,8 +37,9 @@ RETRY_AFTER_MAX = timedelta(hours=1)
 EXCERPT_BYTES, EXCERPT_CHARS_MAX = 16_384, 200
 TEMPORARY_STATUS = frozenset({408, 425, 429})
 """Beside all of 5xx. 425 (RFC 8470) asks for a retry by its very definition."""
-_SECRET_CHARS_MIN = 4
-"""Shorter parts of a URL (`/`, `/v1`) are no secrets, and blotting them out would garble every text."""
+_SECRET_CHARS_MIN, _SECRET_PART_CHARS_MIN = 4, 8
+"""Shorter texts (`/`, `/v1`), and shorter single parts of a path (`alerts`), are no secrets; blotting them out would
+garble what receivers say."""
 
 
 class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,8 @@ class Endpoint:
 def _secret_parts(url: URL, authorization: str | None) -> tuple[str, ...]:
     """Everything of the URL but scheme, host and port, raw and decoded, whole and by part; the longest first."""
     whole = [url.raw_path, url.raw_path_qs, url.raw_query_string, url.raw_user or "", url.raw_password or ""]
-    parts = [*url.raw_parts, *re.split("[&=]", url.raw_query_string), (authorization or "").removeprefix("Basic ")]
+    whole += [*re.split("[&=]", url.raw_query_string), (authorization or "").removeprefix("Basic ")]
+    parts = [part for part in url.raw_parts if len(part) >= _SECRET_PART_CHARS_MIN]
     texts = {*whole, *parts, *(unquote(text) for text in (*whole, *parts))}
     return tuple(sorted((text for text in texts if len(text) >= _SECRET_CHARS_MIN), key=len, reverse=True))
 
