@@ -25,7 +25,7 @@ from imd.api.context import Context, ReloadRefused, StoreDown, TestPageFailed, U
 from imd.channels.contract import BadSettings, Receipt
 from imd.clock import Clock, SystemClock
 from imd.config.diagnostic import Diagnostic
-from imd.config.load import Loaded, Refused, load
+from imd.config.load import Faulty, Loaded, load_config
 from imd.config.settings import LogFormat, Settings
 from imd.daemon import gauges
 from imd.daemon.loop import Loop
@@ -48,9 +48,10 @@ _log = structlog.get_logger()
 def run(config: Path) -> int:
     """Runs the daemon until SIGTERM or SIGINT. 0: stopped cleanly, 1: refused to start or failed."""
     clock = SystemClock()
-    loaded = load(config)
-    if isinstance(loaded, Refused):
-        _show(loaded.diagnostics)
+    try:
+        loaded = load_config(config)
+    except Faulty as faulty:
+        _show(faulty.diagnostics)
         return 1
     _show(loaded.warnings)
     metrics = Metrics()
@@ -177,18 +178,14 @@ class _Daemon:
     async def _reload(self) -> None:
         """All or nothing: with any fault the old rules and receivers run on. Raises ReloadRefused, StoreDown."""
         async with self._reloading:
-            loaded = await asyncio.to_thread(load, self._config)
-            if isinstance(loaded, Refused):
-                self._loaded_at_metric(successful=False)
-                faults = "\n".join(one.render() for one in loaded.diagnostics)
-                _log.error(Log.CONFIG_REFUSED, faults=len(loaded.diagnostics), first=str(loaded.diagnostics[0]))
-                raise ReloadRefused(faults)
             try:
+                loaded = await asyncio.to_thread(load_config, self._config)
                 fresh = channels.build(loaded.settings.receivers, self._shared)
-            except BadSettings as error:
+            except (Faulty, BadSettings) as error:
                 self._loaded_at_metric(successful=False)
-                _log.error(Log.CONFIG_REFUSED, first=str(error))
-                raise ReloadRefused(str(error)) from None
+                _log.error(Log.CONFIG_REFUSED, error=str(error))
+                faults = [one.render() for one in error.diagnostics] if isinstance(error, Faulty) else [str(error)]
+                raise ReloadRefused("\n".join(faults)) from None
             await self._take(loaded, fresh)
 
     async def _take(self, loaded: Loaded, fresh: Mapping[str, channels.Channel]) -> None:
