@@ -13,8 +13,16 @@ from imd.cli import why
 from imd.cli.failure import Failed, Misused
 from imd.cli.instants import ago, stamp
 from imd.cli.remote import Daemon, incident_path, read
-from imd.cli.rows import ALERT_COLUMNS, INCIDENT_COLUMNS, alert_row, alert_total, incident_row, print_headline
-from imd.cli.screen import Column, Screen
+from imd.cli.rows import (
+    ALERT_COLUMNS,
+    INCIDENT_COLUMNS,
+    alert_row,
+    alert_total,
+    incident_row,
+    pairs_text,
+    print_headline,
+)
+from imd.cli.screen import Screen
 from imd.clock import SystemClock
 from imd.model.view import IncidentView, IncidentWithAlerts
 
@@ -90,30 +98,32 @@ def _show(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     if (more := alert_total(incident) - len(incident.alerts)) > 0:
         screen.line(f"and {more} more alerts")
     screen.line()
-    screen.table(
-        (Column("AT"), Column("BY", elastic=True, leave_out=1), Column("WHAT", elastic=True)),
-        [[stamp(line.at), line.by, line.text] for line in timeline.items],
-    )
+    for line in timeline.items:
+        screen.item(f"{stamp(line.at)} {line.text}")
     return 0
 
 
 def _print_facts(screen: Screen, incident: IncidentView, now: datetime) -> None:
     print_headline(screen, incident)
-    screen.field("id", incident.id)
-    screen.field("rule", incident.rule)
-    screen.field("key", ", ".join(f'{name}="{value}"' for name, value in incident.group_key.items()))
-    screen.field("labels", ", ".join(f'{name}="{value}"' for name, value in incident.labels.items()))
-    screen.field("impact", f"{incident.impact}, urgency {incident.urgency}")
-    screen.field("policy", incident.policy or "")
-    screen.field("assignee", incident.assignee or "")
-    screen.field("opened", _when(incident.opened_at, now))
-    screen.field("acknowledged", _when(incident.acknowledged_at, now, by=incident.acknowledged_by))
-    screen.field("resolved", _when(incident.resolved_at, now, because=incident.resolved_because))
-    screen.field("closed", _when(incident.closed_at, now))
-    screen.field("merged into", incident.merged_into or "")
-    screen.field("previous", incident.previous or "")
-    if incident.root_cause:
-        screen.field("cause", f"{incident.root_cause.entity}: {incident.root_cause.reason}")
+    cause = incident.root_cause
+    screen.fields(
+        {
+            "id": incident.id,
+            "rule": incident.rule,
+            "key": pairs_text(incident.group_key),
+            "labels": pairs_text(incident.labels),
+            "impact": f"{incident.impact}, urgency {incident.urgency}",
+            "cause": f"{cause.entity}: {cause.reason}" if cause else "",
+            "policy": incident.policy or "",
+            "assignee": incident.assignee or "",
+            "opened": _when(incident.opened_at, now),
+            "acknowledged": _when(incident.acknowledged_at, now, by=incident.acknowledged_by),
+            "resolved": _when(incident.resolved_at, now, because=incident.resolved_because),
+            "closed": _when(incident.closed_at, now),
+            "merged into": incident.merged_into or "",
+            "previous": incident.previous or "",
+        }
+    )
 
 
 def _when(at: datetime | None, now: datetime, by: str | None = None, because: str | None = None) -> str:

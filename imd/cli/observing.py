@@ -78,11 +78,14 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
         print(content.decode())
         return 0 if status.ready else 1
     now = SystemClock().now()
-    screen.field("imd", f"{status.version}, {'ready' if status.ready else 'not ready: ' + str(status.unready_because)}")
-    screen.field("up", f"{ago(status.started_at, now)}, since {stamp(status.started_at)}")
-    screen.field("rules", f"{status.rules}, configuration {status.config_hash}")
-    for name, number in status.counts.items():
-        screen.field(name.replace("_", " "), str(number))
+    screen.fields(
+        {
+            "imd": f"{status.version}, {'ready' if status.ready else f'not ready: {status.unready_because}'}",
+            "up": f"{ago(status.started_at, now)}, since {stamp(status.started_at)}",
+            "rules": f"{status.rules}, configuration {status.config_hash}",
+            **{name.replace("_", " "): str(number) for name, number in status.counts.items()},
+        }
+    )
     screen.line()
     screen.list(
         (Column("SOURCE", elastic=True), Column("LAST HEARD")),

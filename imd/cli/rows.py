@@ -76,7 +76,7 @@ ALERT_COLUMNS = (
     Column("ALERT", elastic=True),
     Column("STATUS"),
     Column("AGE", right=True, leave_out=2),
-    Column("SEEN", right=True, leave_out=3),
+    Column("COUNT", right=True, leave_out=3),
     Column("LABELS", elastic=True, leave_out=1),
 )
 

@@ -54,10 +54,12 @@ class Screen:
         """Print cells beside each other, a space between them; whatever is too long wraps as the terminal likes."""
         print(" ".join(self._painted(_cell(cell)) for cell in cells), file=self.out)
 
-    def field(self, name: str, value: str) -> None:
-        """One line `name: value`, left out where there is no value."""
-        if value:
-            print(f"{name + ':':<13} {clean(value)}", file=self.out)
+    def fields(self, pairs: Mapping[str, str]) -> None:
+        """`name: value`, a line each, values under each other; those without a value are left out."""
+        given = {name: value for name, value in pairs.items() if value}
+        width = max((len(name) for name in given), default=0) + 1
+        for name, value in given.items():
+            print(f"{name + ':':<{width}} {clean(value)}", file=self.out)
 
     def item(self, text: str, depth: int = 0) -> None:
         """One entry of an enumeration, wrapped at words under its own dash."""

@@ -110,9 +110,9 @@ def test_show_tells_facts_alerts_and_timeline(daemon: StandIn, imd: Imd) -> None
     code, out, _ = imd("incidents", "show", "#3")
     assert code == 0
     assert out.splitlines()[0] == f"#3 P2 triggered {TITLE}"
-    assert 'key:          cluster="c1", node="n1"' in out
+    assert 'key:    {cluster="c1", node="n1"}\n' in out
     assert "cluster=c1 node=n1" in out
-    assert "2026-01-01T09:00:00Z  node-loss  opened under rule node-loss" in out
+    assert "- 2026-01-01T09:00:00Z opened under rule node-loss\n" in out
 
 
 def test_ack_does_each_by_itself(daemon: StandIn, imd: Imd) -> None:

@@ -128,6 +128,6 @@ def test_status_is_a_failure_where_nothing_is_taken(daemon: StandIn, imd: Imd, r
     got, out, _ = imd("status")
     assert got == code
     assert ("the disk is full" in out) is not ready
-    assert "alerts open:  12" in out
+    assert "alerts open: 12" in out
     assert "never" in out
     assert imd("status", "--json")[0] == code
