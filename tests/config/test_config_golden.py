@@ -1,4 +1,4 @@
-"""Broken files and what is said of them: each file of golden/ holds its diagnostics, word for word, in its head comment.
+"""Broken files and what is said of them: the head comment of each file of golden/ holds its diagnostics, word for word.
 
 A file named config-* is read as config.yaml, any other as a rule file without a config. To change a message, change
 the head comment with it.
