@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-LINES_MAX = 450  # aim at 400; what is longer has two subjects
+LINES_MAX = 480  # aim at 400; what is a fifth longer has two subjects
 
 FLOORS = {"model": 0, "core": 1, "config": 1, "sources": 1, "replay": 2, "channels": 2, "store": 2}
 FLOORS |= {"api": 3, "daemon": 4, "cli": 5}

@@ -73,7 +73,7 @@ PLANTED = {
     ("imd/cli/f.py", "import subprocess\nsubprocess.run('ls', shell=True)"): "no shell",
     ("imd/cli/utils.py", "x = 1"): "a name that says nothing",
     ("imd/cli/g.py", "x = 1  # TO" + "DO: y"): "left behind",
-    ("imd/cli/h.py", "\n" * 500): "501 lines",
+    ("imd/cli/h.py", "\n" * 500): "501 lines, more than 480",
 }
 
 

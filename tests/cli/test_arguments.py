@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,18 @@ def test_by_is_the_user_else_the_account(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("USER")
     assert build_parser().parse_args(["note", "3", "x"]).by
     assert build_parser().parse_args(["note", "3", "x", "--by", "ben"]).by == "ben"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["status", "--url", "http://127.0.0.1:1"]])
+def test_a_client_command_loads_nothing_of_the_daemon(argv: list[str]) -> None:
+    """What makes it start in a tenth of a second; a count of modules, not a stopwatch."""
+    program = (
+        "import sys\n"
+        "from imd.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()} | set(done.stderr.split())
+    assert not loaded & {"aiohttp", "structlog", "jinja2", "re2", "apsw", "yaml", "asyncio", "imd.daemon", "imd.config"}
