@@ -86,14 +86,17 @@ class Engine:
     def _alerts_reported(self, tx: Transaction, event: AlertsReported) -> None:
         state, now, lateness = self.state, tx.now, self.ruleset.bounds.lateness
         alerts, unseen, spans_max = state.alerts, state.unseen, self.ruleset.bounds.spans_max
+        by_api = event.by_api
         self._hear(event.source, now)
         repeats = resolved = 0
         for number, report in enumerate(event.alerts):
             alert = alerts.get(report.identity.key)
-            if alert is not None and dedup.refresh(alert, report, now):  # by far the most frequent report
-                unseen[alert.id] = alert
-                repeats += 1
-                continue
+            if alert is not None:
+                alert.by_api = by_api  # two senders may report one alert: the newest word says whose deadline counts
+                if dedup.refresh(alert, report, now):  # by far the most frequent report
+                    unseen[alert.id] = alert
+                    repeats += 1
+                    continue
             resolved += report.resolved
             verdict = dedup.judge(alert, report, now, lateness)
             if verdict is Verdict.REPEAT and alert is not None:

@@ -113,6 +113,8 @@ class Escalation:
         told = incident.told.get(awaited.receiver)
         if event.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
             if told is not None and not told.heard:
+                if not any(one.heard for one in incident.told.values()):
+                    tx.observe("alert_to_page_seconds", (tx.now - incident.opened_at).total_seconds())
                 told.heard = True
             self._notifier.plan_updates(tx, incident)
         else:

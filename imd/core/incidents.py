@@ -18,7 +18,7 @@ from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
 from imd.core.transaction import Touched, Transaction
 from imd.model.alert import Alert
-from imd.model.effect import ForgetIncident
+from imd.model.effect import ForgetAlert, ForgetIncident
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.model.rule import Mode, ResolveWhen, Rule
@@ -394,6 +394,7 @@ class Incidents:
         for alert in self._state.members.pop(incident_id):
             if self._state.alerts.get(alert.identity.key) is alert:
                 del self._state.alerts[alert.identity.key]
+            tx.effects.append(ForgetAlert(alert.id, keep=True))
         del self._state.incidents[incident_id]
         rule = self._state.rules.pop(incident_id)
         for step in rule.raises:
