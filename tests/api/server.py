@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from imd.api.context import Context, ReloadRefused, TestPageFailed, UnknownReceiver
-from imd.api.server import runner
+from imd.api.server import Authorize, runner
 from imd.clock import ManualClock
 from imd.config.settings import Limits, Settings
 from imd.daemon.loop import Loop
@@ -143,7 +143,11 @@ BENCH = Ruleset(
 
 @asynccontextmanager
 async def serving(
-    folder: Path, ruleset: Ruleset = BENCH, settings: Settings | None = None, start: datetime = START
+    folder: Path,
+    ruleset: Ruleset = BENCH,
+    settings: Settings | None = None,
+    start: datetime = START,
+    authorize: Authorize | None = None,
 ) -> AsyncIterator[Server]:
     """The server on a port of its own; everything is closed at the end."""
     settings = settings or Settings(prefixes=("/am",), limits=Limits(body_read_timeout=timedelta(seconds=0.3)))
@@ -151,7 +155,7 @@ async def serving(
     store = open_store(f"sqlite:///{folder}/imd.db", clock=clock)
     server = Server(store, clock, ruleset, settings)
     await server.loop.start(server.sink)
-    running = runner(server.context())
+    running = runner(server.context(), authorize)
     await running.setup()
     site = web.TCPSite(running, "127.0.0.1", 0)
     await site.start()

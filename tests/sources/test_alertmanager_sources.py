@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,9 +13,9 @@ from imd.sources.alertmanager import AlertmanagerWebhook
 from imd.sources.alertmanager_api import AlertmanagerApi
 from imd.sources.contract import BadBody, Decoded, Limits, Reason
 from imd.sources.labels import KnownLabels
+from tests.captures import recorded
 
 NOW = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
-CAPTURES = Path(__file__).parents[1] / "captures"
 
 
 def api(*alerts: object, source_labels: dict[str, str] | None = None, **limits: int) -> Decoded:
@@ -41,10 +40,6 @@ def refused(decoded: Decoded) -> tuple[Reason, str]:
     return decoded.rejected[0].reason, decoded.rejected[0].error
 
 
-def captured(name: str) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (CAPTURES / name).read_text().splitlines()]
-
-
 # -- real clients -------------------------------------------------------------------------------------------------
 
 
@@ -52,7 +47,7 @@ def test_prometheus_requests_are_taken_whole() -> None:
     """Every recorded POST: nothing refused, the resolve told by its end, the non-ASCII annotation kept."""
     decoder = AlertmanagerApi(KnownLabels({}))
     resolved, keys = 0, set()
-    for request in captured("prometheus_2.42_api_v2_alerts.jsonl"):
+    for request in recorded("prometheus_2.42_api_v2_alerts.jsonl"):
         if request["method"] != "POST":
             continue
         at = datetime.fromtimestamp(request["t"], UTC)
@@ -73,7 +68,7 @@ def test_alertmanagers_messages_are_taken_whole() -> None:
     """Every recorded message: the status decides, year 1 is no end, and our fingerprint is the one it sends."""
     decoder = AlertmanagerWebhook(KnownLabels({}))
     states = set()
-    for request in captured("alertmanager_0.25_webhook_v4.jsonl"):
+    for request in recorded("alertmanager_0.25_webhook_v4.jsonl"):
         decoded = decoder.decode(json.dumps(request["body"]).encode(), NOW)
         assert decoded.rejected == []
         for sent, alert in zip(request["body"]["alerts"], decoded.alerts, strict=True):
