@@ -87,6 +87,9 @@ class Metrics:
         self.incident_resolve_seconds = self._histogram(
             "incident_resolve_seconds", "From opened to resolved.", buckets=_HUMAN
         )
+        self.templates_failed_total = self._counter(
+            "templates_failed", "Titles whose template failed; the built-in title was used.", "rule"
+        )
         self.incidents_exhausted_total = self._counter("incidents_exhausted", "Policies that ran out unanswered.")
         self.escalation_overdue_seconds = self._gauge(
             "escalation_overdue_seconds", "How late the most overdue timer of an open incident is."
@@ -119,7 +122,6 @@ class Metrics:
         self.loop_lag_seconds = self._histogram(
             "loop_lag_seconds", "How late the event loop ran a timer.", buckets=_FAST
         )
-        self.journal_lines_total = self._counter("journal_lines", "Lines written to the journal.")
 
     def _config_and_http(self) -> None:
         self.config_last_reload_successful = self._gauge(
@@ -275,7 +277,7 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> bytes:
     try:
         return _encode(event)
     except UnicodeEncodeError:  # a lone surrogate from somebody's bytes
-        return _encode({key: ascii(value) for key, value in event.items()})
+        return _encode({key: str(value).encode("utf-8", "backslashreplace").decode() for key, value in event.items()})
 
 
 def configure_logs(

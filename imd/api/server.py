@@ -107,7 +107,7 @@ def application(context: Context, authorize: Authorize | None = None) -> web.App
 
 def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunner:
     """The application with the server's own bounds. The caller sets it up and adds its sites."""
-    return web.AppRunner(
+    made = web.AppRunner(
         application(context, authorize),
         access_log=None,
         logger=_protocol_logger(context.metrics),
@@ -118,6 +118,9 @@ def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunne
         auto_decompress=False,  # see body
         shutdown_timeout=5.0,
     )
+    connections = context.metrics.http_connections
+    connections.set_function(lambda: float(len(made.server.connections)) if made.server is not None else 0.0)
+    return made
 
 
 def _prefixes(context: Context) -> list[str]:

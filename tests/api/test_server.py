@@ -1,4 +1,4 @@
-"""The server around the handlers: prefixes, health, reload, metrics, errors, and what clients learn while imd is down."""
+"""The server around the handlers: prefixes, health, reload, metrics, errors; what clients learn while imd is down."""
 
 from __future__ import annotations
 
