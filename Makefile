@@ -41,12 +41,12 @@ bench: $(VENV)/dev.stamp
 
 # --no-build-isolation: the package is built by the hatchling of requirements-build.txt, not by one fetched unpinned.
 $(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --quiet --require-hashes -r requirements-build.txt -r requirements.txt
-	$(PIP) install --quiet --no-build-isolation --no-deps --no-index -e .
+	$(PIP) install -qq --require-hashes -r requirements-build.txt -r requirements.txt
+	$(PIP) install -qq --no-build-isolation --no-deps --no-index -e .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
-	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	$(PIP) install -qq --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/bin/python:

@@ -2,80 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.cli.running import Operator, running
+
 CONFIG = """
-listen: 127.0.0.1:{port}
-store: sqlite:///imd.db
 rules: [rules.yaml]
-receivers: [{{name: ops, type: file, path: pages.jsonl}}]
+receivers: [{name: ops, type: file, path: pages.jsonl}]
 """
 RULES = """
 rules: [{name: disks, match: 'alertname="DiskFull"', group_by: [instance], hold: 0s}]
 """
-START_SECONDS = 20
-
-
-class Operator:
-    """Runs `imd` as a person would, in a process of its own."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.folder = folder
-        self._environ = {**os.environ, "IMD_URL": url, "USER": "ana", "COLUMNS": "200"}
-
-    def __call__(self, *argv: str) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "imd", *argv]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environ, timeout=30)
-        return done.returncode, done.stdout, done.stderr
-
-    def json(self, *argv: str) -> object:
-        code, out, err = self(*argv, "--json")
-        assert code == 0, err
-        return json.loads(out)
 
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     folder = tmp_path_factory.mktemp("daemon")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "config.yaml").write_text(CONFIG.format(port=port))
     (folder / "rules.yaml").write_text(RULES)
-    url = f"http://127.0.0.1:{port}"
-    log = (folder / "log").open("wb")
-    serve = [sys.executable, "-m", "imd", "serve", "--config", "config.yaml"]
-    daemon = subprocess.Popen(serve, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        _wait_until_ready(url, daemon, folder)
-        yield Operator(url, folder)
-    finally:
-        daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(10) == 0, (folder / "log").read_text()
-        log.close()
-
-
-def _wait_until_ready(url: str, daemon: subprocess.Popen[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=2):
-                return
-        except (OSError, urllib.error.URLError):
-            assert daemon.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
+    with running(folder, CONFIG) as operator:
+        yield operator
 
 
 def test_an_incidents_life(operator: Operator) -> None:
