@@ -33,7 +33,7 @@ class Connector(aiohttp.TCPConnector):
         loop = asyncio.get_running_loop()
         super().__init__(
             limit=0,  # the outbox bounds sends, by receiver
-            resolver=_Resolver(allow_private, loop),
+            resolver=Resolver(allow_private, loop),
             ttl_dns_cache=30,
             socket_factory=functools.partial(_checked_socket, allow_private),
         )
@@ -62,7 +62,7 @@ def _checked_socket(allow_private: bool, address: tuple[Any, ...]) -> socket.soc
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
-class _Resolver(AbstractResolver):
+class Resolver(AbstractResolver):
     """getaddrinfo in a thread of its own for each lookup, and the last good answer where a new one fails.
 
     Not in the loop's shared pool: that has few threads, and names that hang would starve everybody else's work. The
@@ -111,7 +111,7 @@ class _Resolver(AbstractResolver):
                 answer.set_result(found)
 
         def run() -> None:
-            found = _get_addresses(host, port, family)
+            found = get_addresses(host, port, family)
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(settle, found)
 
@@ -122,7 +122,7 @@ class _Resolver(AbstractResolver):
         self._good.clear()
 
 
-def _get_addresses(host: str, port: int, family: int) -> list[ResolveResult] | OSError:
+def get_addresses(host: str, port: int, family: int) -> list[ResolveResult] | OSError:
     try:
         found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except OSError as error:

@@ -37,6 +37,8 @@ RETRY_AFTER_MAX = timedelta(hours=1)
 EXCERPT_BYTES, EXCERPT_CHARS_MAX = 16_384, 200
 TEMPORARY_STATUS = frozenset({408, 425, 429})
 """Beside all of 5xx. 425 (RFC 8470) asks for a retry by its very definition."""
+GATEWAY_STATUS = frozenset({502, 504})
+"""A proxy passed the request on and has no good answer to it: it may have arrived (RFC 9110 15.6.3 and 15.6.5)."""
 _SECRET_CHARS_MIN, _SECRET_PART_CHARS_MIN = 4, 8
 """Shorter texts (`/`, `/v1`), and shorter single parts of a path (`alerts`), are no secrets; blotting them out would
 garble what receivers say."""
@@ -187,7 +189,7 @@ def judge(reply: Reply, endpoint: Endpoint) -> Answer:
         return Permanent(f"{error}; redirects are not followed")
     error += _excerpt(reply.body, endpoint)
     if reply.status in TEMPORARY_STATUS or 500 <= reply.status < 600:
-        return Temporary(error, reply.retry_after)
+        return Temporary(error, reply.retry_after, ambiguous=reply.status in GATEWAY_STATUS)
     if 400 <= reply.status < 500:
         return Permanent(error)
     return Temporary(f"{error}, which is no HTTP status", ambiguous=True)
