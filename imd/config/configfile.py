@@ -293,7 +293,7 @@ def _digest(node: Node, scope: Scope) -> str:
 
 
 _TOKEN_SECRET: Keys = {"sha256": Key(_digest), "token": secret_key()}
-_TOKEN: Keys = {
+TOKEN: Keys = {
     "name": Key(name, required=True),
     "scopes": Key(listed(choice(TokenScope), least=1), required=True),
     **_TOKEN_SECRET,
@@ -322,7 +322,7 @@ def _one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
 
 
 def _token(node: Node, scope: Scope) -> Token:
-    values = read_keys(_TOKEN, node, scope)
+    values = read_keys(TOKEN, node, scope)
     digest = _one_digest(values, node, scope)
     if "name" not in values or "scopes" not in values:
         raise Refused

@@ -114,12 +114,12 @@ class _Parts:
 
     def keys(self) -> Keys:
         return {
+            **TOP,
             "rules": Key(self._rules),
             "priority": Key(self._priority),
             "people": Key(self._people),
             "policies": Key(self._policies),
             "routes": Key(self._routes),
-            **_later("enrich", "topology", "onset", "inhibit", "times", "maintenance", "heartbeats", "schedules"),
         }
 
     def _rules(self, node: Node, scope: Scope) -> None:
@@ -176,15 +176,7 @@ class _Parts:
             self._files.references.append(Reference(kind, at.text, scope.document, at.span, scope.owner))
 
     def _person(self, node: Node, scope: Scope) -> Person:
-        values = read_keys(
-            {
-                "name": Key(name, required=True),
-                "timezone": Key(timezone),
-                "reach": Key(self._reach, required=True),
-            },
-            node,
-            scope,
-        )
+        values = read_keys({**PERSON, "reach": Key(self._reach, required=True)}, node, scope)
         if "name" not in values or "reach" not in values:
             raise Refused
         return Person(**values)
@@ -396,6 +388,16 @@ RULE: Keys = {
     "policy": Key(name),
     "mode": Key(choice(Mode)),
     **_later("when", "relate", "open_when", "flapping"),
+}
+# Keys that refer to other parts are read by _Parts; here stands only that they are known.
+TOP: Keys = {
+    **{word: Key(any_text) for word in ("rules", "priority", "people", "policies", "routes")},
+    **_later("enrich", "topology", "onset", "inhibit", "times", "maintenance", "heartbeats", "schedules"),
+}
+PERSON: Keys = {
+    "name": Key(name, required=True),
+    "timezone": Key(timezone),
+    "reach": Key(any_text, required=True),
 }
 DEFAULT_RULE: Keys = {**RULE, "match": Key(match)}
 REACH: Keys = {"receiver": Key(name, required=True), **_later("after")}
