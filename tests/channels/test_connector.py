@@ -82,7 +82,7 @@ async def test_a_resolver_that_hangs_holds_up_neither_loop_nor_others(
         assert isinstance(await post(http, server, "127.0.0.1"), Receipt)
         answers = await asyncio.gather(*hanging)
         release.set()
-    assert max(lags) < 0.1
+    assert max(lags) < 0.25
     assert all(isinstance(given, Temporary) and not given.ambiguous for given in answers)
 
 

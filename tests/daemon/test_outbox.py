@@ -514,7 +514,7 @@ async def test_metrics_count_attempts_ends_and_what_waits() -> None:
 async def test_over_the_wire_every_attempt_is_the_same_message() -> None:
     """A webhook that resets, fails and hangs before it accepts: one id, one body but for the attempt; meanwhile a
     healthy receiver answers within milliseconds."""
-    http = HttpClient(HttpBounds(connect=0.2, total=0.2, reply=0.1))
+    http = HttpClient(HttpBounds(connect=0.5, total=0.5, reply=0.1))
     async with Server([reset(read=True), answer(503), hang(), answer(200)]) as bad, Server([answer(200)]) as good:
         channels = {
             name: Webhook(Endpoint(server.url("/canary")), None, http, SystemClock())
@@ -526,7 +526,7 @@ async def test_over_the_wire_every_attempt_is_the_same_message() -> None:
             began = asyncio.get_running_loop().time()
             at.outbox.offer([delivery(2, receiver="other")])
             assert await at.ended(1) == [("d2", Outcome.ACCEPTED)]
-            assert asyncio.get_running_loop().time() - began < 0.15
+            assert asyncio.get_running_loop().time() - began < 0.4
             await at.ended(2)
         await http.close()
     bodies = [request.json() for request in bad.requests]
