@@ -18,12 +18,13 @@ import msgspec
 from imd.config import codes
 from imd.config.configfile import Found, read_config
 from imd.config.diagnostic import Diagnostic, Severity, Span
-from imd.config.document import BYTES_MAX, Document, read_document
+from imd.config.document import Document
 from imd.config.lint import WholeSet, check_names, lint
 from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
 from imd.config.settings import Settings
+from imd.config.yamlfile import BYTES_MAX, read_document
 from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
-from imd.model.rule import PriorityTable, Rule
+from imd.model.rule import MATCH_ALL, PriorityTable, Rule
 from imd.model.template import Template
 
 RULE_SUFFIXES = (".yaml", ".yml")
@@ -233,11 +234,16 @@ def _with_default(policies: dict[str, Policy], receivers: Iterable[str]) -> dict
 
 
 def _rules(files: RuleFiles) -> Iterator[Rule]:
-    """In the order of the files, the rule `default` last wherever it stands."""
+    """In the order of the files, the rule `default` last wherever it stands.
+
+    Where it has a match, the built-in one of the same name stands behind it: the last takes every alert.
+    """
     rules = {named.name: named.value for named in files.rules.values() if named.value is not None}
     last = rules.pop(DEFAULT, BUILT_IN_RULE)
     yield from rules.values()
     yield last
+    if last.match != MATCH_ALL:
+        yield BUILT_IN_RULE
 
 
 def _routes(files: RuleFiles) -> Iterator[Route]:

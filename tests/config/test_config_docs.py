@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imd.config import configfile, receiverfile, rulefile
+from imd.config import callerfile, configfile, receiverfile, rulekeys
 from imd.config.load import Faulty, check, load
 from imd.config.settings import Limits
 from imd.config.shape import Keys
@@ -21,9 +21,9 @@ ROOT = Path(__file__).parent.parent.parent
 CONFIG, RULES = (ROOT / "docs/config.md").read_text(), (ROOT / "docs/rules.md").read_text()
 _CONFIG_TABLES: list[Keys] = [
     configfile.CONFIG,
-    configfile.AUTH,
-    configfile.TOKEN,
-    configfile.SOURCE,
+    callerfile.AUTH,
+    callerfile.TOKEN,
+    callerfile.SOURCE,
     configfile.STORM,
     configfile.LOG,
     configfile.LIMITS,
@@ -31,18 +31,18 @@ _CONFIG_TABLES: list[Keys] = [
     *(kind.keys for kind in receiverfile.BUILT.values()),
 ]
 _RULE_TABLES: list[Keys] = [
-    rulefile.TOP,
-    rulefile.RULE,
-    rulefile.WINDOW,
-    rulefile.RESOLVE,
-    rulefile.RAISE_ALERTS,
-    rulefile.RAISE_DISTINCT,
-    rulefile.PRIORITY,
-    rulefile.PERSON,
-    rulefile.REACH,
-    rulefile.POLICY,
-    rulefile.STEP,
-    rulefile.ROUTE,
+    rulekeys.TOP,
+    rulekeys.RULE,
+    rulekeys.WINDOW,
+    rulekeys.RESOLVE,
+    rulekeys.RAISE_ALERTS,
+    rulekeys.RAISE_DISTINCT,
+    rulekeys.PRIORITY,
+    rulekeys.PERSON,
+    rulekeys.REACH,
+    rulekeys.POLICY,
+    rulekeys.STEP,
+    rulekeys.ROUTE,
 ]
 
 
@@ -77,7 +77,7 @@ def test_the_limits_defaults_are_those_of_the_code() -> None:
 def test_words_are_in_the_reference() -> None:
     """Types and kinds of messages."""
     rows = _rows(CONFIG)
-    assert all(f"`{kind}`" in CONFIG for kind in [*receiverfile.BUILT, *configfile.SOURCES_BUILT])
+    assert all(f"`{kind}`" in CONFIG for kind in [*receiverfile.BUILT, *callerfile.SOURCES_BUILT])
     assert all(f"`{kind.value}`" in rows["send"][2] for kind in PageKind)
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imd.config.diagnostic import Severity
-from imd.config.document import BYTES_MAX
 from imd.config.load import Faulty, check, load
+from imd.config.yamlfile import BYTES_MAX
 
 ROOT = Path(__file__).parent.parent.parent
 SEEDS = [

@@ -9,7 +9,8 @@ import pytest
 
 from imd.config import codes
 from imd.config.diagnostic import Diagnostic, Severity
-from imd.config.document import Document, Mapping, Scalar, point_in, read_document
+from imd.config.document import Document, Mapping, Scalar, point_in
+from imd.config.yamlfile import read_document
 
 
 def _read(text: str, secrets: bool = False) -> Document:
@@ -100,6 +101,7 @@ def test_secrets_are_starred_out_of_the_lines_shown() -> None:
         f"a: b\nurl: 'https://h/{canary}' x\n",
         f'auth: {{api_key: "{canary}", keys: [{canary}, {canary}]}}: ]',
         f"password: {canary}: {canary}",
+        f"token: a,{canary}: {canary}#{canary}",
         "x" * 600 + f", token: {canary}: [",
     ):
         document = _read(text, secrets=True)

@@ -75,6 +75,13 @@ def test_the_rule_default_is_last_wherever_it_stands(tmp_path: Path) -> None:
     assert [rule.name for rule in _rules(tmp_path, "rules: []\n").ruleset.rules] == ["default"]
 
 
+def test_a_default_with_a_match_leaves_the_rest_to_the_built_in_one(tmp_path: Path) -> None:
+    """No alert is taken by no rule."""
+    rules = _rules(tmp_path, "rules:\n- {name: default, match: 'a=\"b\"', mode: drop}\n").ruleset.rules
+    assert [(rule.name, rule.mode) for rule in rules] == [("default", Mode.DROP), ("default", Mode.PAGE)]
+    assert rules[-1].match == MATCH_ALL
+
+
 def test_lists_add_up_over_files_and_the_matchless_route_is_last(tmp_path: Path) -> None:
     """A folder's files by name; tests, hidden files and folders inside are not read; a file twice counts once."""
     _write(

@@ -1,0 +1,214 @@
+"""`auth:` and `sources:` of config.yaml: who may call, who sends, and the tokens they show.
+
+Owns their keys, and lists of entries with a name. A token is kept as its SHA-256 alone. Checking what a caller shows
+is the API's.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from imd.config import codes
+from imd.config.diagnostic import Span
+from imd.config.document import Entry, Node, Scalar, Sequence
+from imd.config.document import Mapping as MappingNode
+from imd.config.reading import labels
+from imd.config.settings import Auth, SourceSettings, Token
+from imd.config.settings import Scope as TokenScope
+from imd.config.shape import (
+    Key,
+    Keys,
+    Refused,
+    Scope,
+    boolean,
+    choice,
+    duration,
+    listed,
+    name,
+    not_one_of,
+    peek,
+    quote,
+    read_keys,
+    secret,
+    secret_key,
+    sound,
+    text,
+    wrong_type,
+)
+from imd.model.policy import Source
+from imd.model.secret import Secret
+
+T = TypeVar("T")
+SOURCES_BUILT = ("alertmanager",)
+SOURCES_LATER = (
+    "prometheus", "grafana", "pagerduty", "opsgenie", "checkmk", "datadog", "zabbix", "icinga2", "newrelic", "sentry",
+    "splunk", "uptime_kuma", "uptimerobot", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "mapped",
+)  # fmt: skip
+_SHA256 = re.compile("[0-9a-f]{64}")
+_URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
+_YEAR = timedelta(days=365)
+
+
+def entries(root: Node) -> dict[str, Entry]:
+    """The entries of a map; none where the node is something else."""
+    return dict(root.entries) if isinstance(root, MappingNode) else {}
+
+
+def named(
+    item: Callable[[Node, Scope], T], kind: str
+) -> Callable[[Node, Scope], tuple[list[T], dict[str, Span], bool]]:
+    """A list of maps with a `name`, each name once; also all names with their places, and whether one is unreadable."""
+
+    def read(node: Node, scope: Scope) -> tuple[list[T], dict[str, Span], bool]:
+        if not isinstance(node, Sequence):
+            raise wrong_type(node, scope, "a list")
+        names: dict[str, Span] = {}
+        values: list[T] = []
+        lost = False
+        for number, entry in enumerate(node.items, 1):
+            word = peek(entry, "name")
+            owner = f"{kind} {quote(word.text)}" if word and word.text else f"{kind} {number}"
+            lost = lost or word is None or not word.text
+            if word is not None and word.text in names:
+                scope.fault(
+                    codes.NAME_TAKEN,
+                    word,
+                    f"{owner} is named a second time",
+                    expected=f"first named in line {names[word.text].line}",
+                )
+                continue
+            if word is not None:
+                names[word.text] = word.span
+            values.extend(sound(item, [entry], scope.inside("", owner)))
+        return values, names, lost
+
+    return read
+
+
+# auth and tokens.
+
+
+class _Open(enum.StrEnum):
+    OPEN = "open"
+
+
+def _digest(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if not _SHA256.fullmatch(value):
+        raise scope.fault(
+            codes.BAD_SECRET,
+            node,
+            f"{scope.subject} is no SHA-256",
+            expected="expected 64 lower-case hex digits",
+            help="make it with: printf %s TOKEN | sha256sum",
+        )
+    return value
+
+
+_TOKEN_SECRET: Keys = {"sha256": Key(_digest), "token": secret_key()}
+TOKEN: Keys = {
+    "name": Key(name, required=True),
+    "scopes": Key(listed(choice(TokenScope), least=1), required=True),
+    **_TOKEN_SECRET,
+}
+
+
+def _one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
+    """The digest of the one way in which a token is given."""
+    given = [word for word in ("sha256", "token", "token_file") if word in entries(node)]
+    if {"token", "token_file"} <= set(given):
+        raise Refused  # said already
+    if len(given) != 1:
+        code = codes.MISSING_KEY if not given else codes.EXCLUSIVE_KEYS
+        raise scope.fault(
+            code,
+            node if not given else entries(node)[given[1]].key.span,
+            f"{scope.owner} has {' and '.join(given) if given else 'no token'}",
+            expected="expected one of: sha256, token_file, token",
+        )
+    if "sha256" in values:
+        return str(values["sha256"])
+    if "token" not in values:
+        raise Refused
+    token: Secret = values["token"]
+    return sha256(token.reveal().encode()).hexdigest()
+
+
+def _token(node: Node, scope: Scope) -> Token:
+    values = read_keys(TOKEN, node, scope)
+    digest = _one_digest(values, node, scope)
+    if "name" not in values or "scopes" not in values:
+        raise Refused
+    return Token(name=values["name"], scopes=frozenset(values["scopes"]), sha256=digest)
+
+
+def _source_token(node: Node, scope: Scope) -> str:
+    at = scope.inside("", f"a token of {scope.owner}")
+    return _one_digest(read_keys(_TOKEN_SECRET, node, at), node, at)
+
+
+def auth(node: Node, scope: Scope) -> Auth:
+    values = read_keys(AUTH, node, scope)
+    tokens, _, _ = values.get("tokens", ([], {}, False))
+    return Auth(tokens=tuple(tokens), open=values.get("open", False), metrics_open="metrics" in values)
+
+
+AUTH: Keys = {
+    "tokens": Key(named(_token, "token")),
+    "open": Key(boolean),
+    "metrics": Key(choice(_Open)),
+}
+
+
+# sources.
+
+
+def _source_name(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if not _URL_NAME.fullmatch(value):
+        raise scope.fault(
+            codes.BAD_NAME,
+            node,
+            f"{quote(value)} cannot name a source, whose name stands in a URL",
+            expected="expected up to 64 of: letters, digits, _ . -",
+        )
+    return value
+
+
+def _source_type(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if value in SOURCES_LATER:
+        raise scope.fault(
+            codes.SOURCE_NOT_BUILT,
+            node,
+            f"source type {value} is not built in this version",
+            expected=f"expected one of: {', '.join(SOURCES_BUILT)}",
+        )
+    if value not in SOURCES_BUILT and isinstance(node, Scalar):
+        raise not_one_of(node, scope, SOURCES_BUILT)
+    return value
+
+
+def source(node: Node, scope: Scope) -> SourceSettings:
+    values = read_keys(SOURCE, node, scope)
+    tokens, keys = values.pop("tokens", ()), values.pop("keys", ())
+    if "name" not in values or "type" not in values:
+        raise Refused
+    values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
+    return SourceSettings(source=Source(**values), token_sha256=tokens, keys=keys)
+
+
+SOURCE: Keys = {
+    "name": Key(_source_name, required=True),
+    "type": Key(_source_type, required=True),
+    "tokens": Key(listed(_source_token)),
+    "keys": Key(listed(secret)),
+    "labels": Key(labels),
+    "expire_after": Key(duration(timedelta(minutes=1), _YEAR)),
+    "silent_after": Key(duration(timedelta(minutes=1), _YEAR)),
+}
