@@ -246,6 +246,18 @@ LIMITS: Keys = {
 }
 
 
+def _limits(node: Node, scope: Scope) -> Limits:
+    limits = nested(LIMITS, Limits)(node, scope)
+    if limits.inbox_bytes_max < limits.body_bytes_max:
+        raise scope.fault(
+            codes.OUT_OF_BOUNDS,
+            peek(node, "inbox_bytes_max") or peek(node, "body_bytes_max") or node,
+            f"a body may have {limits.body_bytes_max} bytes and the inbox holds {limits.inbox_bytes_max}",
+            expected="expected inbox_bytes_max to be at least body_bytes_max",
+        )
+    return limits
+
+
 def _receivers(node: Node, scope: Scope) -> tuple[list[ReceiverSettings], dict[str, Span], bool]:
     return named(receiver, "receiver")(node, scope)
 
@@ -261,7 +273,7 @@ CONFIG: Keys = {
     "sources": Key(named(source, "source")),
     "auth": Key(auth),
     "storm": Key(nested(STORM, Storm)),
-    "limits": Key(nested(LIMITS, Limits)),
+    "limits": Key(_limits),
     "log": Key(nested(LOG, Log)),
     "watch": Key(boolean),
 }

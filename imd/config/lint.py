@@ -16,7 +16,7 @@ from imd.config.document import Document
 from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
 from imd.config.shape import quote, suggest
 from imd.model.policy import PageKind, TargetKind
-from imd.model.rule import Matcher, Mode, Op, Rule
+from imd.model.rule import MATCH_ALL, Matcher, Mode, Op, Rule
 
 _CODES = {"receiver": codes.UNKNOWN_RECEIVER, "policy": codes.UNKNOWN_POLICY, "person": codes.UNKNOWN_PERSON}
 _SHOWN_MAX = 10
@@ -97,12 +97,13 @@ def _lint_defaults(files: RuleFiles, document: Document, config: Found, built_in
             "an incident without a policy or route pages every receiver once",
             help='add a policy named "default", or a route without a match',
         )
-    if DEFAULT not in files.rules:
+    default = files.rules.get(DEFAULT)
+    if default is None or (default.value is not None and default.value.match != MATCH_ALL):
         document.lint(
             codes.BUILT_IN_RULE_TAKES,
             at,
             "an alert that no rule takes goes to the built-in rule",
-            help='add a rule named "default" to say what happens to it',
+            help='add a rule named "default", without a match, to say what happens to it',
         )
 
 

@@ -3,6 +3,9 @@
 Owns all file access of this floor (secrets' files too), the order of rule files, and how their content becomes one
 Ruleset. Faults never cascade: names are checked only where none can be hidden behind another fault, lints only where
 there is no fault at all. Nothing is kept between calls; a reload is another call.
+
+Names come from files, so they are asked about with os.path, which answers False where pathlib raises (a name too long,
+a folder that may not be entered, a loop of links).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ RULE_SUFFIXES = (".yaml", ".yml")
 TEST_SUFFIXES = (".test.yaml", ".test.yml")
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 SECRET_BYTES_MAX = 65_536
+BUILT_IN_NAME = "built-in"
 HASH_BYTES = 6  # 48 bits, which a float of the metrics holds exactly
 _TOP = Span(1, 1, 1, 2)
 
@@ -120,17 +124,18 @@ class _Loading:
 
     def _read_rules(self, places: list[tuple[Path, Document | None, Span]]) -> None:
         bytes_max = self.found.settings.limits.rule_file_bytes_max if self.found else BYTES_MAX
-        seen: set[Path] = set()
+        seen: set[str] = set()
         for path, document, span in places:
             for file in self._listed(path, document, span):
-                if file.name.endswith(TEST_SUFFIXES) or file.resolve() in seen:
+                real = os.path.realpath(file)
+                if file.name.endswith(TEST_SUFFIXES) or real in seen:
                     continue
-                seen.add(file.resolve())
+                seen.add(real)
                 read_rules(self._open(file, bytes_max, document, span), self.files)
 
     def _listed(self, path: Path, document: Document | None, span: Span) -> Iterator[Path]:
         """The file itself, or a folder's rule files by name."""
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path
             return
         try:
@@ -170,7 +175,7 @@ class _Loading:
 
 
 def _is_rule_file(file: Path) -> bool:
-    return file.suffix in RULE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    return file.suffix in RULE_SUFFIXES and not file.name.startswith(".") and os.path.isfile(file)
 
 
 class _Secrets:
@@ -198,7 +203,7 @@ class _Secrets:
 
     def _path(self, name: str) -> Path:
         folder = self._environ.get(CREDENTIALS)
-        if folder and "/" not in name and (Path(folder) / name).is_file():
+        if folder and "/" not in name and os.path.isfile(Path(folder) / name):
             return Path(folder) / name
         return self._base / name
 
@@ -236,14 +241,14 @@ def _with_default(policies: dict[str, Policy], receivers: Iterable[str]) -> dict
 def _rules(files: RuleFiles) -> Iterator[Rule]:
     """In the order of the files, the rule `default` last wherever it stands.
 
-    Where it has a match, the built-in one of the same name stands behind it: the last takes every alert.
+    Where it has a match, the built-in one stands behind it under another name: the last takes every alert.
     """
     rules = {named.name: named.value for named in files.rules.values() if named.value is not None}
     last = rules.pop(DEFAULT, BUILT_IN_RULE)
     yield from rules.values()
     yield last
     if last.match != MATCH_ALL:
-        yield BUILT_IN_RULE
+        yield msgspec.structs.replace(BUILT_IN_RULE, name=BUILT_IN_NAME)
 
 
 def _routes(files: RuleFiles) -> Iterator[Route]:

@@ -78,7 +78,7 @@ def test_the_rule_default_is_last_wherever_it_stands(tmp_path: Path) -> None:
 def test_a_default_with_a_match_leaves_the_rest_to_the_built_in_one(tmp_path: Path) -> None:
     """No alert is taken by no rule."""
     rules = _rules(tmp_path, "rules:\n- {name: default, match: 'a=\"b\"', mode: drop}\n").ruleset.rules
-    assert [(rule.name, rule.mode) for rule in rules] == [("default", Mode.DROP), ("default", Mode.PAGE)]
+    assert [(rule.name, rule.mode) for rule in rules] == [("default", Mode.DROP), ("built-in", Mode.PAGE)]
     assert rules[-1].match == MATCH_ALL
 
 
@@ -246,6 +246,25 @@ def test_a_path_that_is_not_there(tmp_path: Path, path: str) -> None:
     """Named, whoever asked for it."""
     assert [one.code for one in check(None, [tmp_path / path], {})] == ["R101"]
     assert [one.code for one in check(tmp_path / path, (), {})] == ["R101"]
+
+
+def test_names_that_the_system_refuses(tmp_path: Path) -> None:
+    """Too long, a loop of links, a folder for a secret: faults at their place, not exceptions."""
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    long = "x" * 5000
+    assert _codes(tmp_path, f"rules: [{long}, loop.yaml]\n") == ["R101", "R101"]
+    text = f"receivers:\n- {{name: a, type: webhook, url_file: .}}\n- {{name: b, type: webhook, url_file: {long}}}\n"
+    assert _codes(tmp_path, text) == ["R302", "R302"]
+    (tmp_path / "big").write_bytes(b"x" * 100_000)
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    text = "receivers:\n- {name: a, type: webhook, url_file: big}\n- {name: b, type: webhook, url_file: bytes}\n"
+    assert _codes(tmp_path, text) == ["R302", "R302"]
+
+
+def test_the_inbox_holds_at_least_one_body(tmp_path: Path) -> None:
+    """Else the largest body would be answered 503 for ever."""
+    assert "R006" in _codes(tmp_path, "limits: {inbox_bytes_max: 1048576}\n")
+    assert "R006" not in _codes(tmp_path, "limits: {inbox_bytes_max: 1048576, body_bytes_max: 1048576}\n")
 
 
 def test_the_hash_is_of_what_decides(tmp_path: Path) -> None:
