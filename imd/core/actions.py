@@ -60,6 +60,8 @@ def _do(tx: Transaction, event: ActionTaken, incident: Incident, state: State, i
 
 def _acknowledge(tx: Transaction, event: ActionTaken, incident: Incident, state: State, incidents: Incidents) -> None:
     rule = incidents.rule_of(incident)
+    if incident.state is IncidentState.PENDING:
+        incidents.route(tx, incident)  # it will not trigger, and its policy still says when the acknowledgement lapses
     incidents.escalation.stop(tx, incident, cancel=True)
     incident.timers.pop("hold", None)
     lifecycle.move(incident, "acknowledge", tx.now)

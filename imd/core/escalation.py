@@ -27,7 +27,7 @@ from imd.model.policy import (
 )
 from imd.model.rule import Rule
 
-_WALK_TIMERS = ("escalate", "accept", "remind", "ack")
+_WALK_TIMERS = ("escalate", "accept", "remind")
 
 
 class Escalation:
@@ -58,7 +58,7 @@ class Escalation:
             incident.step += 1
             tx.say(incident, "passed_on", f"went on to step {incident.step + 1} of policy {policy.name}: {why}")
             self._enter(tx, incident, rule, PageReason.ESCALATED if incident.round == 0 else PageReason.REPEATED)
-        elif incident.round < policy.repeat:
+        elif incident.round < policy.repeat and self._reaches_anybody(incident, policy):
             incident.round += 1
             incident.step = 0
             tx.say(
@@ -90,11 +90,12 @@ class Escalation:
     def remind_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         """The timer `remind`: still unanswered and still firing after the policy was exhausted."""
         policy = self.policy(incident)
-        if incident.state is not IncidentState.TRIGGERED or incident.firing == 0 or policy.remind is None:
+        if incident.state is not IncidentState.TRIGGERED or policy.remind is None:
             return
-        tx.say(incident, "reminded", "still unanswered and firing: the fallback and the last step hear of it again")
-        self._page_fallback(tx, incident, rule, PageReason.REPEATED)
-        self._notify(tx, incident, rule, policy.steps[-1].notify, PageReason.REPEATED, len(policy.steps))
+        if incident.firing:  # else it may still fire again before it resolves
+            tx.say(incident, "reminded", "still unanswered and firing: the fallback and the last step hear of it again")
+            self._page_fallback(tx, incident, rule, PageReason.REPEATED)
+            self._notify(tx, incident, rule, policy.steps[-1].notify, PageReason.REPEATED, len(policy.steps))
         arm(self._state, incident, "remind", tx.now + policy.remind)
 
     def finished(self, tx: Transaction, incident: Incident, rule: Rule, event: DeliveryFinished) -> None:
@@ -113,7 +114,7 @@ class Escalation:
         told = incident.told.get(awaited.receiver)
         if event.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
             if told is not None and not told.heard:
-                if not any(one.heard for one in incident.told.values()):
+                if not incident.reopened and not any(one.heard for one in incident.told.values()):
                     tx.observe("alert_to_page_seconds", (tx.now - incident.opened_at).total_seconds())
                 told.heard = True
             self._notifier.plan_updates(tx, incident)
@@ -154,9 +155,13 @@ class Escalation:
     def _enter(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
         policy = self.policy(incident)
         step = policy.steps[incident.step]
-        self._notify(tx, incident, rule, step.notify, reason, incident.step + 1)
-        if incident.state is IncidentState.TRIGGERED and not self._quiet(incident, policy):
+        reached = self._notify(tx, incident, rule, step.notify, reason, incident.step + 1)
+        if incident.state is not IncidentState.TRIGGERED or self._quiet(incident, policy):
+            return
+        if reached:
             arm(self._state, incident, "escalate", tx.now + step.wait)
+        else:  # there is nobody to wait for
+            self.move_on(tx, incident, rule, f"nobody of step {incident.step + 1} is notified")
 
     def _exhaust(self, tx: Transaction, incident: Incident, rule: Rule, policy: Policy, why: str) -> None:
         incident.exhausted = True
@@ -191,10 +196,11 @@ class Escalation:
         targets: tuple[Target, ...],
         reason: PageReason,
         step: int,
-    ) -> None:
+    ) -> bool:
+        """Pages the receivers behind these targets, each once; whether there was any."""
         if incident.silent:
             tx.say(incident, "not_notified", f"not notified: anybody, because rule {rule.name} has mode monitor")
-            return
+            return False
         paged: set[str] = set()
         for target, receiver in self._receivers(tx, incident, targets):
             if receiver.name in paged:
@@ -202,6 +208,7 @@ class Escalation:
             paged.add(receiver.name)
             self._page(tx, incident, rule, receiver, target.name, reason, step)
         self._arm_accept(incident)
+        return bool(paged)
 
     def _page(
         self,
@@ -225,17 +232,14 @@ class Escalation:
         """The receivers behind a step's targets; a line for each that is not notified, with the reason."""
         for target in targets:
             receiver = self._receiver(target)
-            if receiver is None:
-                because = "it is not in the configuration any more"
-            elif PageKind.PAGE not in receiver.send:
-                because = f"receiver {receiver.name} does not send pages"
-            elif incident.priority.rank > receiver.min_priority.rank:
-                because = f"receiver {receiver.name} takes {receiver.min_priority.value} and up"
-                because += f", this is {incident.priority.value}"
+            because = _left_out(incident, receiver)
+            if receiver is None or because:
+                tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
             else:
                 yield target, receiver
-                continue
-            tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
+
+    def _reaches_anybody(self, incident: Incident, policy: Policy) -> bool:
+        return any(not _left_out(incident, self._receiver(one)) for step in policy.steps for one in step.notify)
 
     def _receiver(self, target: Target) -> Receiver | None:
         if target.kind is TargetKind.RECEIVER:
@@ -258,3 +262,15 @@ class Escalation:
             incident.timers.pop("accept", None)
         elif incident.timers.get("accept") != due:
             arm(self._state, incident, "accept", due)
+
+
+def _left_out(incident: Incident, receiver: Receiver | None) -> str:
+    """Why the receiver of a target gets no page of this incident; "" where it gets one."""
+    if receiver is None:
+        return "it is not in the configuration any more"
+    if PageKind.PAGE not in receiver.send:
+        return f"receiver {receiver.name} does not send pages"
+    if incident.priority.rank > receiver.min_priority.rank:
+        lowest = receiver.min_priority.value
+        return f"receiver {receiver.name} takes {lowest} and up, this is {incident.priority.value}"
+    return ""

@@ -53,6 +53,6 @@ def move(incident: Incident, transition: str, now: datetime) -> None:
     if target in (_TRIGGERED, _PENDING):
         incident.acknowledged_at = None
         incident.acknowledged_by = ""
-    if target is not _RESOLVED and target is not _CLOSED:
+    if target is _PENDING:  # reopened
         incident.resolved_at = None
         incident.resolved_because = ""

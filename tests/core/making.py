@@ -1,0 +1,190 @@
+"""Small makers for the core's tests: reports, rules, receivers, and a store made of two dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from imd.core.state import State, restore
+from imd.model.alert import Alert, AlertReport, identify
+from imd.model.effect import (
+    AppendTimeline,
+    CancelPages,
+    Deliver,
+    Delivery,
+    Effect,
+    ForgetAlert,
+    ForgetIncident,
+    SaveAlert,
+    SaveIncident,
+    SaveSeen,
+)
+from imd.model.event import AlertsReported
+from imd.model.incident import Incident, TimelineEntry
+from imd.model.policy import (
+    BUILT_IN_RULE,
+    EscalationStep,
+    PageKind,
+    Person,
+    Policy,
+    Receiver,
+    Ruleset,
+    Source,
+    Target,
+    TargetKind,
+    built_in_policy,
+)
+from imd.model.rule import Rule
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+STORE_ID = "0123456789abcdef"
+EVERY_KIND = frozenset(PageKind) - {PageKind.DIGEST}
+
+
+def after(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def report(
+    labels: dict[str, str],
+    starts: float | None = 0.0,
+    *,
+    resolved: bool = False,
+    ends: float | None = None,
+    annotations: dict[str, str] | None = None,
+) -> AlertReport:
+    """One alert of a request; `starts` and `ends` are seconds after T0, None where the sender said nothing."""
+    return AlertReport(
+        identify(labels),
+        resolved,
+        None if starts is None else after(starts),
+        None if ends is None else after(ends),
+        msgspec.json.encode(annotations or {}),
+    )
+
+
+def webhook(*reports: AlertReport, source: str = "am") -> AlertsReported:
+    return AlertsReported(source, False, reports)
+
+
+def api(*reports: AlertReport, source: str = "prom") -> AlertsReported:
+    return AlertsReported(source, True, reports)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
+
+
+def step(*targets: str, wait: timedelta = timedelta(minutes=5)) -> EscalationStep:
+    """`step("ana", "#chat")`: persons by name, receivers with # before theirs."""
+    return EscalationStep(notify=tuple(_target(name) for name in targets), wait=wait)
+
+
+def _target(name: str) -> Target:
+    if name.startswith("#"):
+        return Target(TargetKind.RECEIVER, name[1:])
+    return Target(TargetKind.PERSON, name)
+
+
+def policy(*steps: EscalationStep, name: str = "default", **other: object) -> Policy:
+    return msgspec.structs.replace(Policy(name=name, steps=steps), **other)
+
+
+def ruleset(
+    *rules: Rule,
+    policies: Iterable[Policy] = (),
+    receivers: Iterable[Receiver] = (),
+    people: Iterable[str] = ("ana", "ben", "cleo"),
+    sources: Iterable[Source] = (),
+    **other: object,
+) -> Ruleset:
+    """Each person is reached by `NAME-phone`, which wants every kind. Without policies: the built-in one."""
+    reached = {f"{name}-phone": Receiver(name=f"{name}-phone", send=EVERY_KIND) for name in people}
+    all_receivers = {one.name: one for one in receivers} | reached
+    all_policies = {one.name: one for one in policies}
+    all_policies.setdefault("default", built_in_policy(tuple(all_receivers)))
+    whole = Ruleset(
+        rules=rules if rules and rules[-1].name == "default" else (*rules, BUILT_IN_RULE),
+        policies=all_policies,
+        receivers=all_receivers,
+        people={name: Person(name=name, reach=(f"{name}-phone",)) for name in people},
+        sources={one.name: one for one in sources},
+        config_hash="c0ffee",
+    )
+    return msgspec.structs.replace(whole, **other)
+
+
+class Kept:
+    """What a store would hold after the effects it was given: bytes, so that nothing is shared with the engine."""
+
+    def __init__(self) -> None:
+        self.alerts: dict[int, bytes] = {}
+        self.incidents: dict[str, bytes] = {}
+        self.past: dict[str, bytes] = {}
+        self.last_alert_id = 0
+        self.last_number = 0
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SaveAlert(alert=alert):
+                    self._save(alert)
+                case SaveSeen(alerts=alerts):
+                    for alert in alerts:
+                        assert alert.id in self.alerts, f"SaveSeen of alert {alert.id}, which was forgotten"
+                        self._save(alert)
+                case ForgetAlert(id=alert_id):
+                    self.alerts.pop(alert_id, None)
+                case SaveIncident(incident=incident):
+                    assert incident.id not in self.past, f"{incident.id} was forgotten and is saved again"
+                    self.incidents[incident.id] = msgspec.msgpack.encode(incident)
+                    self.last_number = max(self.last_number, incident.number)
+                case ForgetIncident(id=incident_id):
+                    self._forget(incident_id)
+                case _:
+                    pass
+
+    def restored(self) -> State:
+        """A State as after a start."""
+        return restore(
+            STORE_ID,
+            [msgspec.msgpack.decode(each, type=Alert) for each in self.alerts.values()],
+            [msgspec.msgpack.decode(each, type=Incident) for each in self.incidents.values()],
+            self.last_alert_id,
+            self.last_number,
+        )
+
+    def incident(self, number: int) -> Incident:
+        """By number, also those that have left memory."""
+        incident_id = f"i{number:012d}"
+        found = self.incidents.get(incident_id) or self.past.get(incident_id)
+        assert found is not None, f"there is no incident {number}"
+        return msgspec.msgpack.decode(found, type=Incident)
+
+    def _save(self, alert: Alert) -> None:
+        self.alerts[alert.id] = msgspec.msgpack.encode(alert)
+        self.last_alert_id = max(self.last_alert_id, alert.id)
+
+    def _forget(self, incident_id: str) -> None:
+        self.past[incident_id] = self.incidents.pop(incident_id)
+        for alert_id, stored in list(self.alerts.items()):
+            if msgspec.msgpack.decode(stored, type=Alert).incident == incident_id:
+                del self.alerts[alert_id]
+
+
+def deliveries(effects: Iterable[Effect]) -> list[Delivery]:
+    return [effect.delivery for effect in effects if isinstance(effect, Deliver)]
+
+
+def cancels(effects: Iterable[Effect]) -> list[CancelPages]:
+    return [effect for effect in effects if isinstance(effect, CancelPages)]
+
+
+def lines(effects: Iterable[Effect]) -> list[TimelineEntry]:
+    return [effect.entry for effect in effects if isinstance(effect, AppendTimeline)]

@@ -1,0 +1,305 @@
+"""From the first alert to the end: hold, joining, resolving, reopening, raising."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from imd.model.incident import Level, Priority
+from imd.model.policy import PageKind, Receiver, Route
+from imd.model.rule import Mode, Raise, Resolve, ResolveWhen, Rule
+from imd.model.template import Template
+from tests.core.making import minutes, policy, seconds, step
+from tests.stories.told import Story
+
+ANA = [policy(step("ana"))]
+
+
+def test_a_storm_is_one_page() -> None:
+    """Five hundred alerts of one cluster within seconds are one incident and one page."""
+    story = Story(Rule(name="cluster", group_by=("cluster",)), policies=ANA)
+    for second in range(5):
+        story.at(f"0:00:0{second}")
+        story.fire_together({"alertname": "PodDown", "cluster": "c1", "pod": f"p{second}-{n}"} for n in range(100))
+    story.at("0:00:10").page_to("ana").is_("triggered", firing=500)
+    assert story.sent[0].body.count(b'"fingerprint"') == 20
+    story.incidents(1)
+
+
+def test_an_alert_that_ends_within_hold_pages_nobody() -> None:
+    """Ten seconds of hold: what is over before then is cancelled, and says so."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Blip")
+    story.at("0:00:08").resolves("Blip").is_("cancelled").line("nobody was paged")
+    story.at("1:00").fires("Blip").is_("pending", incident=2)
+    story.at("1:00:10").page_to("ana", incident=2)
+
+
+def test_hold_of_nothing_pages_at_once() -> None:
+    """With hold 0s the page leaves with the first alert."""
+    story = Story(Rule(name="now", hold=seconds(0)), policies=ANA)
+    story.at("0:00").fires("Down").page_to("ana").is_("triggered")
+
+
+def test_resolved_one_minute_after_the_last_alert() -> None:
+    """An incident is over a minute after its last alert ended, and whoever was paged hears of it."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down", instance="a").fires("Down", instance="b")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("Down", instance="a").update_to("ana")
+    story.at("0:08").resolves("Down", instance="b").update_to("ana").is_("triggered", firing=0)
+    story.at("0:09").end_to("ana").is_("resolved", resolved_because="alerts resolved", ended=2)
+
+
+def test_an_alert_that_comes_back_within_the_minute_keeps_the_incident() -> None:
+    """The resolve waits a minute; an alert that fires again meanwhile calls it off, and nobody is paged anew."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("Down")
+    story.at("0:05").update_to("ana")
+    story.at("0:05:30").fires("Down").is_("triggered", firing=1, resolved_because="")
+    story.at("0:06").update_to("ana")
+    story.at("0:20").is_("triggered")
+    story.at("0:21").resolves("Down").update_to("ana")
+    story.at("0:22").end_to("ana").is_("resolved")
+
+
+def test_the_reason_of_the_end_outlives_an_acknowledgement() -> None:
+    """Acknowledging while the resolve waits changes nothing of why the incident ended."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down", source="prom")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:04:30").hears_from("prom")
+    story.at("0:04:35").update_to("ana").line("no longer reported")
+    story.at("0:05").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:05:35").end_to("ana").is_("resolved", resolved_because="no longer reported")
+
+
+def test_reopened_within_thirty_minutes_pages_from_step_one() -> None:
+    """What comes back within reopen_within is the same incident, and its first escalation step is paged again."""
+    story = Story(policies=[policy(step("ana"), step("ben"))])
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05:10").page_to("ben", "escalated")
+    story.at("0:06").resolves("Down").update_to("ana").at("0:06:10").update_to("ben")
+    story.at("0:07").end_to("ana").end_to("ben")
+    story.at("0:36").fires("Down").is_("pending", reopened=1)
+    story.at("0:36:10").page_to("ana", "reopened").is_("triggered").incidents(1)
+    story.at("0:38").resolves("Down").update_to("ana")
+    # Ben was not told that it came back, so he is not told that it went.
+    story.at("0:39").end_to("ana").is_("resolved")
+
+
+def test_past_thirty_minutes_a_fresh_incident() -> None:
+    """What comes back later is another incident."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("Down").update_to("ana").at("0:06").end_to("ana")
+    story.at("0:36:01").fires("Down").is_("resolved").is_("pending", incident=2)
+    story.at("0:36:11").page_to("ana", incident=2).incidents(2)
+
+
+def test_reopened_and_calm_again_pages_nobody() -> None:
+    """An incident that was reopened for less than its hold is resolved again without a word to anybody."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("Down").update_to("ana").at("0:06").end_to("ana")
+    story.at("0:10").fires("Down").is_("pending")
+    story.at("0:10:05").resolves("Down").is_("resolved").line("ended again before hold was over")
+    story.at("0:40").fires("Down").is_("pending", reopened=2)
+    story.at("0:40:10").page_to("ana", "reopened").incidents(1)
+
+
+def test_breadth_raises_the_priority_and_routes_again() -> None:
+    """At three services the impact is high: P1 is routed to the platform team's policy, and it hears at step 1."""
+    rule = Rule(name="wide", group_by=("cluster",), raises=(Raise(at_least=3, distinct="service", impact=Level.HIGH),))
+    story = Story(
+        rule,
+        policies=[policy(step("ana")), policy(step("ben"), name="platform")],
+        routes=(Route(policy="platform", priority=frozenset({Priority.P1})),),
+    )
+    for number in (1, 2):
+        story.at("0:00").fires("Slow", cluster="c", service=f"s{number}", severity="critical")
+    story.at("0:00:10").page_to("ana", priority="P2").is_("triggered", policy="default")
+    story.at("0:01").fires("Slow", cluster="c", service="s3", severity="critical")
+    story.page_to("ben", "raised", priority="P1").is_("triggered", policy="platform", priority=Priority.P1)
+    story.line("raised from P2 to P1: impact high, urgency high").line("route 1")
+    story.at("0:01:10").update_to("ana")
+    story.at("0:06").quiet()  # the platform's policy has one step: exhausted, and no fallback
+    story.is_("triggered", exhausted=True)
+
+
+def test_a_raise_under_the_same_policy_pages_the_current_step_once_more() -> None:
+    """The second step's target has the page when the priority goes up; he hears it again, the first step does not."""
+    rule = Rule(name="wide", group_by=("cluster",))
+    story = Story(rule, policies=[policy(step("ana"), step("ben", wait=minutes(30)))])
+    story.at("0:00").fires("Slow", cluster="c", severity="warning")
+    story.at("0:00:10").page_to("ana", priority="P3")
+    story.at("0:05:10").page_to("ben", "escalated")
+    story.at("0:06").fires("Dead", cluster="c", severity="critical").page_to("ben", "raised", priority="P2")
+    story.update_to("ana")
+
+
+def test_a_raise_after_an_ack_is_for_the_acknowledger_alone() -> None:
+    """Ben has it; when it gets worse, Ben hears of it and nobody else is paged."""
+    rule = Rule(name="wide", group_by=("cluster",))
+    story = Story(rule, policies=[policy(step("ana"), ack_timeout=minutes(30))])
+    story.at("0:00").fires("Slow", cluster="c", severity="warning")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:02").acknowledged_by("ben").acknowledgement_to("ana")
+    story.at("0:06").fires("Dead", cluster="c", severity="critical").page_to("ben", "raised").update_to("ana")
+    story.at("0:31").is_("acknowledged")
+    story.at("0:32").page_to("ben", "ack_lapsed").is_("triggered")
+
+
+def test_a_raise_to_another_policy_after_an_ack_keeps_the_ack_and_its_end() -> None:
+    """The new policy's first step hears of it once; Ana still has it, until her acknowledgement runs out."""
+    rule = Rule(name="wide", group_by=("cluster",))
+    story = Story(
+        rule,
+        policies=[policy(step("ana"), ack_timeout=minutes(30)), policy(step("ben"), step("cleo"), name="platform")],
+        routes=(Route(policy="platform", priority=frozenset({Priority.P2})),),
+    )
+    story.at("0:00").fires("Slow", cluster="c", severity="warning")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:02").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:06").fires("Dead", cluster="c", severity="critical").page_to("ben", "raised").update_to("ana")
+    story.at("0:31").is_("acknowledged")
+    story.at("0:32").page_to("ana", "ack_lapsed").is_("triggered")
+    story.at("0:37").page_to("ben", "escalated")
+
+
+def test_an_incident_acknowledged_before_its_hold_is_over_has_its_policy() -> None:
+    """Ana sees the alert before it pages; a raise reaches her, and the policy's ack_timeout holds for her too."""
+    rule = Rule(name="wide", group_by=("cluster",))
+    story = Story(
+        rule,
+        policies=[policy(step("cleo"), name="mine", ack_timeout=minutes(30))],
+        routes=(Route(policy="mine"),),
+    )
+    story.at("0:00").fires("Slow", cluster="c", severity="warning")
+    story.at("0:00:05").acknowledged_by("ana").is_("acknowledged", policy="mine")
+    story.at("0:06").fires("Dead", cluster="c", severity="critical").page_to("ana", "raised")
+    story.at("0:30:05").page_to("ana", "ack_lapsed")
+
+
+def test_monitor_mode_decides_and_pages_nobody() -> None:
+    """A rule on trial opens, escalates and resolves on record only."""
+    story = Story(Rule(name="trial", mode=Mode.MONITOR), policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").is_("triggered", silent=True).line("not notified: anybody, because rule trial has mode monitor")
+    story.at("0:10").resolves("Down")
+    story.at("0:11").is_("resolved").quiet()
+
+
+def test_suppressed_and_dropped_alerts_open_nothing() -> None:
+    """Modes suppress and drop keep people and incidents out of it."""
+    for mode in (Mode.SUPPRESS, Mode.DROP):
+        story = Story(Rule(name="quiet", mode=mode), policies=ANA)
+        story.at("0:00").fires("Down")
+        story.at("1:00").resolves("Down").incidents(0).quiet()
+
+
+def test_updates_come_at_most_once_in_update_every() -> None:
+    """Ten alerts that join within a minute are one update, a minute after the page."""
+    story = Story(Rule(name="cluster", group_by=()), policies=ANA)
+    story.at("0:00").fires("Down", instance="a")
+    story.at("0:00:10").page_to("ana")
+    for number in range(10):
+        story.at(f"0:00:{11 + number}").fires("Down", instance=f"b{number}")
+    story.at("0:01:10").update_to("ana")
+    assert story.sent[-1].body.count(b'"fingerprint"') == 10, "only what is new since the page"
+    story.at("0:01:20").fires("Down", instance="c").at("0:02:10").update_to("ana")
+    assert story.sent[-1].body.count(b'"fingerprint"') == 1
+
+
+def test_only_who_was_told_hears_the_end_and_always() -> None:
+    """Ben was never paged; the pager wants no resolves; a receiver that refused the page is owed nothing."""
+    receivers = [Receiver(name="pager", send=frozenset({PageKind.PAGE})), Receiver(name="chat"), Receiver(name="sms")]
+    story = Story(policies=[policy(step("ana", "#pager", "#chat", "#sms"), step("ben"))], receivers=receivers)
+    story.refuses("sms")
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana").page_to("pager").page_to("chat").page_to("sms")
+    story.page_to("ben", "escalated")  # sms refused for good, so the next step follows at once
+    story.at("0:01").acknowledged_by("ana").acknowledgement_to("ana").acknowledgement_to("ben")
+    story.at("0:02").resolves("Down").update_to("ana").update_to("ben")
+    story.at("0:03").end_to("ana").end_to("ben").end_to("chat")
+
+
+def test_a_page_under_way_at_the_end_is_followed_by_the_end() -> None:
+    """The chat is slow: its page is still under way when the incident resolves, so the end is queued behind it."""
+    story = Story(policies=[policy(step("#chat"))], receivers=[Receiver(name="chat")]).hangs("chat")
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("chat")
+    story.at("0:00:15").resolves("Down")
+    story.at("0:01:15").end_to("chat").answers("chat")
+
+
+def test_resolve_when_first_and_never() -> None:
+    """`first` ends with the first member that resolves; `never` only by hand."""
+    first = Rule(name="first", group_by=(), resolve=Resolve(when=ResolveWhen.FIRST, after=seconds(0)))
+    story = Story(first, policies=ANA)
+    story.at("0:00").fires("A").fires("B")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("A").end_to("ana").is_("resolved", firing=1)
+    never = Rule(name="never", resolve=Resolve(when=ResolveWhen.NEVER))
+    story = Story(never, policies=[policy(step("ana"), remind=None)])
+    story.at("0:00").fires("A")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("A").update_to("ana")
+    story.at("30:00").is_("triggered").resolved_by("ana").end_to("ana").is_("resolved")
+
+
+def test_resolving_by_hand_is_refused_while_alerts_fire() -> None:
+    """Without force it is refused; with force it is over, and a member still reported half an hour later reopens it."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:02").resolved_by("ana").refused("still firing").is_("triggered")
+    story.resolved_by("ana", force=True).end_to("ana").is_("resolved")
+    for minute in (10, 20, 30):
+        story.at(f"0:{minute}").fires("Down").is_("resolved")
+    story.at("0:34").fires("Down")
+    story.at("0:34:59").is_("resolved")
+    story.at("0:35").is_("pending", reopened=1)
+    story.at("0:35:10").page_to("ana", "reopened").is_("triggered").incidents(1)
+
+
+def test_resolved_by_hand_and_ended_is_over() -> None:
+    """Forced to its end, and the alert did end: nothing comes back."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:02").resolved_by("ana", force=True).end_to("ana")
+    story.at("0:10").resolves("Down")
+    story.at("5:00").is_("resolved").quiet()
+
+
+def test_a_note_reaches_those_who_were_paged() -> None:
+    """A note is on the timeline and with everybody who was told of the incident and wants notes."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:02").noted_by("ben", "looking at the switch").note_to("ana").line("looking at the switch")
+
+
+def test_a_title_of_the_rule_is_rendered_again_as_members_join() -> None:
+    """The rule's template counts what fires; a template that fails leaves the built-in title."""
+    rule = Rule(name="t", group_by=("cluster",), title=Template("{{ labels.cluster }}: {{ firing }} down"))
+    story = Story(rule, policies=ANA)
+    story.at("0:00").fires("Down", cluster="c1", instance="a").is_("pending", title="c1: 1 down")
+    story.at("0:00:05").fires("Down", cluster="c1", instance="b").is_("pending", title="c1: 2 down")
+    story.at("0:00:10").page_to("ana")
+    story = Story(Rule(name="t", group_by=("cluster",), title=Template("{{ labels.nope }}")), policies=ANA)
+    story.at("0:00").fires("Down", cluster="c1").is_("pending", title="Down c1")
+
+
+def test_over_midnight_and_many_days() -> None:
+    """Nothing changes at midnight: a two-day incident is held, reminded of and resolved like any other."""
+    story = Story(policies=[policy(step("ana"), remind=timedelta(hours=20))], fallback="")
+    story.at("23:59:55").fires("Down")
+    story.at("24:00:05").page_to("ana")
+    story.at("44:05:05").page_to("ana", "repeated")
+    story.at("47:00").resolves("Down").update_to("ana").at("47:01").end_to("ana")

@@ -1,0 +1,320 @@
+"""A teller of incidents: a timeline in, what people hear out, against the real engine.
+
+    story = Story(policies=[policy(step("ana"), step("ben"))])
+    story.at("00:00").fires("NodeDown")
+    story.at("00:00:10").page_to("ana")
+    story.at("00:05:10").page_to("ben", "escalated")
+
+Times are H:MM or H:MM:SS after the start and never fall. Every message has to be told: one that nobody asked for fails
+the story at the next `at` (or at `quiet`), with its text. Messages are accepted at once, unless a receiver `refuses` or
+`hangs`. Beside the engine stands a store made of bytes, from which `restart` brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Self
+
+from imd.core.engine import Engine
+from imd.core.state import State
+from imd.model.effect import AppendTimeline, CancelPages, Deliver, Delivery, Effect, Refused
+from imd.model.event import (
+    ActionKind,
+    ActionTaken,
+    AlertsReported,
+    ClockStepped,
+    DeliveryFinished,
+    Event,
+    Outcome,
+    Restarted,
+    RulesChanged,
+    SourceHeard,
+    Tick,
+)
+from imd.model.incident import Incident
+from imd.model.policy import PageKind, PageReason, Policy, Receiver, Ruleset, Source
+from imd.model.rule import Rule
+from tests.core.making import STORE_ID, T0, Kept, minutes, report, ruleset
+
+SENT_AHEAD = minutes(4)  # how far ahead of now Prometheus sets the end of a firing alert
+
+
+def time_of(text: str) -> datetime:
+    """`1:30` or `1:30:05` after the start of the story."""
+    hours, mins, *secs = text.split(":")
+    return T0 + timedelta(hours=int(hours), minutes=int(mins), seconds=float(secs[0]) if secs else 0)
+
+
+class Story:
+    """See the module. Sources whose name begins with `prom` speak the API, with an end ahead; all others webhooks."""
+
+    def __init__(
+        self,
+        *rules: Rule,
+        policies: Iterable[Policy] = (),
+        receivers: Iterable[Receiver] = (),
+        people: Iterable[str] = ("ana", "ben", "cleo"),
+        sources: Iterable[Source] = (),
+        **other: object,
+    ) -> None:
+        self.ruleset = ruleset(*rules, policies=policies, receivers=receivers, people=people, sources=sources, **other)
+        self.engine = Engine(self.ruleset, State(STORE_ID))
+        self.kept = Kept()
+        self.now = T0
+        self._untold: list[Delivery] = []
+        self._on_the_way: list[Delivery] = []
+        self._answers: dict[str, Outcome | None] = {}
+        self._starts: dict[frozenset[tuple[str, str]], float] = {}
+        self._lines: list[AppendTimeline] = []
+        self._refused: list[Refused] = []
+        self.sent: list[Delivery] = []
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def at(self, when: str) -> Self:
+        """Time passes until then; whoever was told something meanwhile must have been told of."""
+        goal = time_of(when)
+        assert goal >= self.now, "a story does not go back"
+        if goal > self.now:
+            self.quiet()
+        while (due := self.engine.next_deadline()) is not None and due <= goal:
+            self.now = max(self.now, due)
+            self._step(Tick())
+            if self._untold and self.now < goal:
+                self.quiet()
+        self.now = goal
+        return self
+
+    def quiet(self) -> Self:
+        """Nobody heard anything that the story has not told."""
+        assert not self._untold, "not told of: " + "; ".join(_shown(one) for one in self._untold)
+        return self
+
+    def restart(self, down: str = "0:00:01") -> Self:
+        """imd stops and comes back after so long, with what the store kept. Messages under way stay under way."""
+        alive_at = self.now
+        self.now += time_of(down) - T0
+        self.engine = Engine(self.ruleset, self.kept.restored())
+        self._step(Restarted(alive_at))
+        return self
+
+    def clock_jumps(self, by: str) -> Self:
+        """The wall clock is set forward by so much; no time has passed."""
+        self.now += time_of(by) - T0
+        self._step(ClockStepped(time_of(by) - T0))
+        return self
+
+    def clock_falls(self, by: str) -> Self:
+        """The wall clock is set back."""
+        self.now -= time_of(by) - T0
+        self._step(ClockStepped(T0 - time_of(by)))
+        return self
+
+    # -- what happens ---------------------------------------------------------------------------------------------
+
+    def fires(self, alertname: str, *, source: str = "am", starts: str | None = None, **labels: str) -> Self:
+        """One alert in a request of its own. Told again, it is a repeat of the same episode."""
+        return self.fire_together([{"alertname": alertname, **labels}], source=source, starts=starts)
+
+    def fire_together(self, alerts: Iterable[dict[str, str]], *, source: str = "am", starts: str | None = None) -> Self:
+        """One request of several alerts."""
+        reports = []
+        for labels in alerts:
+            named = self._seconds(starts)
+            began = self._starts.setdefault(frozenset(labels.items()), named) if starts is None else named
+            ends = (self.now - T0 + SENT_AHEAD).total_seconds() if _by_api(source) else None
+            reports.append(report(labels, began, ends=ends))
+        return self._step(AlertsReported(source, _by_api(source), tuple(reports)))
+
+    def resolves(self, alertname: str, *, source: str = "am", starts: str | None = None, **labels: str) -> Self:
+        """The alert that fires with these labels, or these and more, ends now."""
+        given = {"alertname": alertname, **labels}.items()
+        meant = next((dict(known) for known in self._starts if known >= given), dict(given))
+        return self.resolve_together([meant], source=source, starts=starts)
+
+    def resolve_together(
+        self, alerts: Iterable[dict[str, str]], *, source: str = "am", starts: str | None = None
+    ) -> Self:
+        reports = []
+        for labels in alerts:
+            began = self._starts.pop(frozenset(labels.items()), self._seconds(None))
+            began = began if starts is None else self._seconds(starts)
+            reports.append(report(labels, began, resolved=True, ends=self._seconds(None)))
+        return self._step(AlertsReported(source, _by_api(source), tuple(reports)))
+
+    def hears_from(self, source: str) -> Self:
+        """The source speaks, of nothing that fires."""
+        return self._step(SourceHeard(source))
+
+    def acknowledged_by(self, who: str, incident: int = 1, note: str = "") -> Self:
+        return self._act(ActionKind.ACK, who, incident, note)
+
+    def unacknowledged_by(self, who: str, incident: int = 1) -> Self:
+        return self._act(ActionKind.UNACK, who, incident)
+
+    def resolved_by(self, who: str, incident: int = 1, force: bool = False) -> Self:
+        return self._act(ActionKind.RESOLVE, who, incident, force=force)
+
+    def noted_by(self, who: str, note: str, incident: int = 1) -> Self:
+        return self._act(ActionKind.NOTE, who, incident, note)
+
+    def reload(self, changed: Ruleset) -> Self:
+        self.ruleset = changed
+        return self._step(RulesChanged(changed))
+
+    def refuses(self, receiver: str) -> Self:
+        """From now on it refuses every message for good."""
+        self._answers[receiver] = Outcome.FAILED
+        return self
+
+    def hangs(self, receiver: str) -> Self:
+        """From now on it neither accepts nor refuses."""
+        self._answers[receiver] = None
+        return self
+
+    def answers(self, receiver: str, outcome: Outcome = Outcome.ACCEPTED) -> Self:
+        """It works again, and settles what hung so."""
+        self._answers.pop(receiver, None)
+        for delivery in [one for one in self._on_the_way if one.receiver == receiver]:
+            if delivery in self._on_the_way:  # the answer to the one before may have called it off
+                self._finish(delivery, outcome)
+        return self
+
+    # -- what people hear -----------------------------------------------------------------------------------------
+
+    def page_to(self, who: str, reason: str = "first", *, incident: int = 1, priority: str = "") -> Self:
+        """Just now, a page to this person or receiver, for this reason."""
+        page = self._heard(who, PageKind.PAGE, incident)
+        assert page.reason is PageReason(reason), _shown(page)
+        assert not priority or page.priority.value == priority, _shown(page)
+        return self
+
+    def update_to(self, who: str, incident: int = 1) -> Self:
+        self._heard(who, PageKind.UPDATE, incident)
+        return self
+
+    def acknowledgement_to(self, who: str, incident: int = 1) -> Self:
+        self._heard(who, PageKind.ACKNOWLEDGED, incident)
+        return self
+
+    def end_to(self, who: str, incident: int = 1) -> Self:
+        """A message of kind resolved."""
+        self._heard(who, PageKind.RESOLVED, incident)
+        return self
+
+    def note_to(self, who: str, incident: int = 1) -> Self:
+        self._heard(who, PageKind.NOTE, incident)
+        return self
+
+    def refused(self, because: str) -> Self:
+        """The last event was refused, with these words among the reason."""
+        assert self._refused, "nothing was refused"
+        assert because in self._refused[-1].error, self._refused[-1].error
+        return self
+
+    # -- what is on record ----------------------------------------------------------------------------------------
+
+    def incident(self, number: int = 1) -> Incident:
+        return self.kept.incident(number)
+
+    def is_(self, state: str, incident: int = 1, **fields: object) -> Self:
+        """The incident's state and, by keyword, other fields of its record."""
+        record = self.incident(incident)
+        assert record.state.value == state, f"#{incident} is {record.state.value}, not {state}\n{self.told(incident)}"
+        for name, expected in fields.items():
+            assert getattr(record, name) == expected, f"#{incident}.{name} is {getattr(record, name)!r}"
+        return self
+
+    def incidents(self, count: int) -> Self:
+        """So many were opened so far, cancelled ones included."""
+        assert self.engine.state.last_number == count, f"{self.engine.state.last_number} incidents"
+        return self
+
+    def line(self, text: str, incident: int = 1) -> Self:
+        """The incident's timeline says so."""
+        assert text in self.told(incident), self.told(incident)
+        return self
+
+    def told(self, incident: int = 1) -> str:
+        """The whole timeline, a line each."""
+        incident_id = f"i{incident:012d}"
+        return "\n".join(
+            f"{one.entry.learnt_at - T0} {one.entry.kind}: {one.entry.text}"
+            for one in self._lines
+            if one.incident == incident_id
+        )
+
+    # -- within ---------------------------------------------------------------------------------------------------
+
+    def _act(self, kind: ActionKind, who: str, incident: int, note: str = "", force: bool = False) -> Self:
+        return self._step(ActionTaken(kind=kind, incident=f"i{incident:012d}", by=who, note=note, force=force))
+
+    def _heard(self, who: str, kind: PageKind, incident: int) -> Delivery:
+        for one in self._untold:
+            if (one.to, one.kind, one.number) == (who, kind, incident):
+                self._untold.remove(one)
+                return one
+        heard = "; ".join(_shown(one) for one in self._untold) or "nothing"
+        raise AssertionError(f"{self.now - T0}: no {kind.value} to {who} of #{incident}, but {heard}")
+
+    def _seconds(self, when: str | None) -> float:
+        return ((self.now if when is None else time_of(when)) - T0).total_seconds()
+
+    def _step(self, event: Event) -> Self:
+        effects = self.engine.step(event, self.now)
+        self.kept.apply(effects)
+        for effect in effects:
+            self._take(effect)
+        for delivery in [one for one in self._on_the_way if one.receiver not in self._answers]:
+            self._finish(delivery, Outcome.ACCEPTED)
+        for delivery in [one for one in self._on_the_way if self._answers.get(one.receiver) is Outcome.FAILED]:
+            self._finish(delivery, Outcome.FAILED)
+        return self
+
+    def _take(self, effect: Effect) -> None:
+        match effect:
+            case Deliver(delivery=delivery):
+                self._untold.append(delivery)
+                self._on_the_way.append(delivery)
+                self.sent.append(delivery)
+            case CancelPages():
+                self._call_off(effect)
+            case AppendTimeline():
+                self._lines.append(effect)
+            case Refused():
+                self._refused.append(effect)
+            case _:
+                pass
+
+    def _call_off(self, effect: CancelPages) -> None:
+        kinds = {PageKind.PAGE, *effect.kinds}
+        for delivery in list(self._on_the_way):
+            meant = delivery.incident == effect.incident and effect.receiver in (None, delivery.receiver)
+            if meant and delivery.kind in kinds:
+                self._finish(delivery, Outcome.CANCELLED)
+
+    def _finish(self, delivery: Delivery, outcome: Outcome) -> None:
+        if delivery not in self._on_the_way:
+            return
+        self._on_the_way.remove(delivery)
+        if outcome is Outcome.CANCELLED and delivery in self._untold:
+            self._untold.remove(delivery)  # it never left
+        self._step(
+            DeliveryFinished(
+                delivery=delivery.id,
+                incident=delivery.incident,
+                receiver=delivery.receiver,
+                outcome=outcome,
+                error="refused" if outcome is Outcome.FAILED else "",
+            )
+        )
+
+
+def _by_api(source: str) -> bool:
+    return source.startswith("prom")
+
+
+def _shown(delivery: Delivery) -> str:
+    reason = f" ({delivery.reason.value})" if delivery.reason else ""
+    return f"{delivery.created_at - T0} to {delivery.to}: {delivery.headline}{reason}"
