@@ -18,7 +18,7 @@ from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
 from imd.core.transaction import Touched, Transaction
 from imd.model.alert import Alert
-from imd.model.effect import ForgetAlert, ForgetIncident
+from imd.model.effect import ForgetAlert
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.model.rule import Mode, ResolveWhen, Rule
@@ -49,8 +49,7 @@ class Incidents:
         """A new episode joins the incident of its key, reopens it, or opens a fresh one."""
         key = group_key(rule, labels)
         at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
-        known = self._state.by_key.get((rule.name, key))
-        incident = self._state.incidents.get(known) if known is not None else None
+        incident = self._state.newest(rule.name, key)
         if incident is not None and incident.open and self._window_open(tx, incident, at):
             self._join(tx, incident, alert, labels, "joined")
         elif incident is not None and self._reopens(incident, tx.now):
@@ -126,9 +125,7 @@ class Incidents:
             previous=previous,
             silent=rule.mode is Mode.MONITOR,
         )
-        self._state.incidents[incident.id] = incident
-        self._state.members[incident.id] = []
-        self._state.by_key[rule.name, key] = incident.id
+        self._state.add_incident(incident)
         self._state.rules[incident.id] = rule
         where = f" ({rule.where})" if rule.where else ""
         window = f"{rule.window.kind.value}, hold {rule.hold.total_seconds():g}s"
@@ -199,6 +196,7 @@ class Incidents:
         )
         if not over:
             incident.timers.pop("resolve", None)
+            incident.resolved_because = ""
             return
         if touched.cleared:
             incident.resolved_because = _because(touched)
@@ -231,7 +229,7 @@ class Incidents:
         )
         if incident.state in (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED):
             self._name(tx, incident, rule)
-            self.escalation.raised(tx, incident, rule, self._route(tx, incident, rule))
+            self.escalation.raised(tx, incident, rule, self.route(tx, incident))
 
     def _distinct(self, incident: Incident, rule: Rule) -> dict[str, int]:
         """How many values of each label that `raise` asks for the members have; each member is looked at once."""
@@ -249,9 +247,9 @@ class Incidents:
         if failed:
             tx.count("templates_failed_total", rule.name)
 
-    def _route(self, tx: Transaction, incident: Incident, rule: Rule) -> bool:
+    def route(self, tx: Transaction, incident: Incident) -> bool:
         """Reads the routes; whether the policy is another one than before."""
-        chosen = self._router.choose(incident, rule)
+        chosen = self._router.choose(incident, self.rule_of(incident))
         changed = chosen.policy != incident.policy
         if changed:
             incident.policy = chosen.policy
@@ -261,8 +259,8 @@ class Incidents:
     def _lines(self, tx: Transaction, touched: Touched) -> None:
         incident = touched.incident
         if touched.joined and not touched.opened:
-            because = "within reopen_within" if incident.reopened and touched.joined[0].joined_because == "reopened" else ""
-            because = because or "same rule, key and open window"
+            came_back = touched.joined[0].joined_because == "reopened"
+            because = "within reopen_within" if came_back else "same rule, key and open window"
             tx.say(incident, "joined", f"{_named(touched.joined)} joined: {because}")
         elif len(touched.joined) > 1:
             tx.say(incident, "joined", f"{_named(touched.joined[1:])} joined with the first")
@@ -287,9 +285,8 @@ class Incidents:
 
     def start(self, tx: Transaction, incident: Incident, reason: PageReason) -> None:
         """Reads the routes and begins the policy at step 1."""
-        rule = self.rule_of(incident)
-        self._route(tx, incident, rule)
-        self.escalation.begin(tx, incident, rule, reason)
+        self.route(tx, incident)
+        self.escalation.begin(tx, incident, self.rule_of(incident), reason)
 
     def _cancel(self, tx: Transaction, incident: Incident) -> None:
         incident.timers.clear()
@@ -300,13 +297,14 @@ class Incidents:
         else:
             lifecycle.move(incident, "cancel", tx.now)
             tx.say(incident, "cancelled", "nothing fires any more before hold is over; nobody was paged")
-            self._state.by_key.pop((incident.rule, incident.group_key), None)
-        self._state.remind(tx.now + KEPT_RESOLVED, Due.FORGET_INCIDENT, incident.id)
+            self._state.unfile(incident)
+        self._state.remind(self._leaves_at(incident), Due.FORGET_INCIDENT, incident.id)
 
     def _reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
         lifecycle.move(incident, "reopen", tx.now)
         incident.reopened += 1
         incident.timers.clear()
+        self.notifier.begin_anew(incident)
         hold = self.rule_of(incident).hold
         tx.say(incident, "reopened", f"reopened: {why}")
         arm(self._state, incident, "hold", tx.now + hold)
@@ -325,7 +323,7 @@ class Incidents:
         tx.observe("incident_resolve_seconds", (tx.now - incident.opened_at).total_seconds())
         if by_hand and incident.firing:
             arm(self._state, incident, "still", tx.now + rule.reopen_within)
-        self._state.remind(tx.now + max(rule.reopen_within, KEPT_RESOLVED), Due.FORGET_INCIDENT, incident.id)
+        self._state.remind(self._leaves_at(incident), Due.FORGET_INCIDENT, incident.id)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -388,8 +386,9 @@ class Incidents:
         incident = self._state.incidents.get(incident_id)
         if incident is None or incident.open:
             return
-        if incident.awaited or incident.firing or self._reopens(incident, tx.now):
-            self._state.remind(tx.now + LOOK_AGAIN, Due.FORGET_INCIDENT, incident_id)
+        leaves_at = self._leaves_at(incident)
+        if incident.awaited or incident.firing or tx.now < leaves_at:
+            self._state.remind(max(tx.now + LOOK_AGAIN, leaves_at), Due.FORGET_INCIDENT, incident_id)
             return
         for alert in self._state.members.pop(incident_id):
             if self._state.alerts.get(alert.identity.key) is alert:
@@ -399,9 +398,13 @@ class Incidents:
         rule = self._state.rules.pop(incident_id)
         for step in rule.raises:
             self._state.distinct.pop((incident_id, step.distinct), None)
-        if self._state.by_key.get((incident.rule, incident.group_key)) == incident_id:
-            del self._state.by_key[incident.rule, incident.group_key]
-        tx.effects.append(ForgetIncident(incident_id))
+        self._state.unfile(incident)
+        tx.forget(incident)
+
+    def _leaves_at(self, incident: Incident) -> datetime:
+        """When an incident that is over may leave memory; the same instant before and after a restart."""
+        kept = max(self.rule_of(incident).reopen_within, KEPT_RESOLVED)
+        return (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
 
     def adopt(self, incident: Incident) -> None:
         """After a restore: its rule by name, its timers and its way out of memory."""
@@ -410,8 +413,7 @@ class Incidents:
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)
         if not incident.open:
-            over_at = incident.resolved_at or incident.opened_at
-            self._state.remind(over_at + max(rule.reopen_within, KEPT_RESOLVED), Due.FORGET_INCIDENT, incident.id)
+            self._state.remind(self._leaves_at(incident), Due.FORGET_INCIDENT, incident.id)
 
     def restarted(self, tx: Transaction, outage: timedelta) -> None:
         """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""

@@ -76,6 +76,11 @@ class Notifier:
         self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)
         told.at, told.changed = tx.now, incident.changed
 
+    def begin_anew(self, incident: Incident) -> None:
+        """The incident is reopened. Its end was told; that it came back is news only to those whom it pages."""
+        under_way = {one.receiver for one in incident.awaited.values()}
+        incident.told = {name: told for name, told in incident.told.items() if name in under_way}
+
     def drop_follow_ups(self, tx: Transaction, incident: Incident, receiver: str) -> None:
         """No page reached the receiver and none is on its way: it is owed nothing, not even the end."""
         told = incident.told.get(receiver)

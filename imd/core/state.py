@@ -15,7 +15,7 @@ from datetime import datetime
 from imd.core.correlate import GroupKey
 from imd.core.expiry import Heard, Outage
 from imd.model.alert import Alert
-from imd.model.incident import Incident
+from imd.model.incident import Incident, IncidentState
 from imd.model.rule import Rule
 
 
@@ -45,7 +45,8 @@ Deadline = tuple[datetime, int, Due, object]
 
 class State:
     """`alerts` holds the newest episode of each identity; `members` every resident member, in order of joining;
-    `by_key` the newest incident of a rule and group key; `rules` the rule that an open incident opened with."""
+    `by_key` the incidents of a rule and group key, oldest first, without cancelled ones; `rules` the rule that each
+    incident opened with."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -53,7 +54,7 @@ class State:
         self.firing = 0
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, list[Alert]] = {}
-        self.by_key: dict[tuple[str, GroupKey], str] = {}
+        self.by_key: dict[tuple[str, GroupKey], list[str]] = {}
         self.rules: dict[str, Rule] = {}
         self.distinct: dict[tuple[str, str], Distinct] = {}
         self.heard: dict[str, Heard] = {}
@@ -89,6 +90,26 @@ class State:
         self.last_number += 1
         return self.last_number
 
+    def newest(self, rule: str, key: GroupKey) -> Incident | None:
+        """The newest incident of a rule and group key; a cancelled one was none."""
+        filed = self.by_key.get((rule, key))
+        return self.incidents[filed[-1]] if filed else None
+
+    def add_incident(self, incident: Incident) -> None:
+        self.incidents[incident.id] = incident
+        self.members[incident.id] = []
+        if incident.state is not IncidentState.CANCELLED:
+            self.by_key.setdefault((incident.rule, incident.group_key), []).append(incident.id)
+
+    def unfile(self, incident: Incident) -> None:
+        """The incident is not found by its key any more."""
+        key = incident.rule, incident.group_key
+        filed = self.by_key.get(key, [])
+        if incident.id in filed:
+            filed.remove(incident.id)
+        if not filed:
+            self.by_key.pop(key, None)
+
     def add_member(self, incident: Incident, alert: Alert) -> None:
         self.members[incident.id].append(alert)
 
@@ -100,14 +121,12 @@ class State:
 def restore(
     store_id: str, alerts: Iterable[Alert], incidents: Iterable[Incident], last_alert_id: int, last_number: int
 ) -> State:
-    """A State from what the store kept. The engine arms the deadlines (Engine.resume)."""
+    """A State from what the store kept. The engine arms the deadlines (Engine._arm_restored)."""
     state = State(store_id)
     state.last_alert_id = last_alert_id
     state.last_number = last_number
     for incident in sorted(incidents, key=lambda one: one.number):
-        state.incidents[incident.id] = incident
-        state.members[incident.id] = []
-        state.by_key[(incident.rule, incident.group_key)] = incident.id
+        state.add_incident(incident)
     for alert in sorted(alerts, key=lambda one: one.id):
         _take_back(state, alert)
     for members in state.members.values():

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from imd.core import timeline
 from imd.model.alert import Alert
-from imd.model.effect import AppendTimeline, Counted, Effect, SaveAlert, SaveIncident
+from imd.model.effect import AppendTimeline, Counted, Effect, ForgetIncident, SaveAlert, SaveIncident
 from imd.model.incident import Incident
 
 
@@ -53,6 +53,12 @@ class Transaction:
 
     def save(self, alert: Alert) -> None:
         self.effects.append(SaveAlert(alert))
+
+    def forget(self, incident: Incident) -> None:
+        """The incident leaves memory; what this step changed of it is saved before, for saving holds it in memory."""
+        if self.touched.pop(incident.id, None) is not None:
+            self.effects.append(SaveIncident(incident))
+        self.effects.append(ForgetIncident(incident.id))
 
     def say(
         self, incident: Incident, kind: str, text: str, by: str = "imd", at: datetime | None = None, **details: str
