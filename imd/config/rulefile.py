@@ -1,6 +1,6 @@
-"""The shape of rules/*.yaml: its keys, and how they become rules, people, policies and routes.
+"""The shape of rules/*.yaml: how its entries become rules, people, policies and routes.
 
-Owns the tables of keys, and how several files add up. Names that point from one part to another are noted here as
+Owns how several files add up, and the keys that refer to other parts; the rest of the tables is `rulekeys`. Names that point from one part to another are noted here as
 references and checked by `load`, once all files are read.
 
 What the design has and this version does not build is refused by name: a rule that means more than imd does is worse
