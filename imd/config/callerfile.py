@@ -32,7 +32,6 @@ from imd.config.shape import (
     name,
     not_one_of,
     peek,
-    quote,
     read_keys,
     secret,
     secret_key,
@@ -40,6 +39,7 @@ from imd.config.shape import (
     text,
     wrong_type,
 )
+from imd.config.wording import quote
 from imd.model.policy import Source
 from imd.model.secret import Secret
 

@@ -45,13 +45,13 @@ from imd.config.shape import (
     name,
     nested,
     peek,
-    quote,
     read_keys,
     sound,
     text,
     whole,
     wrong_type,
 )
+from imd.config.wording import quote
 
 T = TypeVar("T")
 OWNER = "this file"

@@ -14,7 +14,7 @@ from imd.config import codes
 from imd.config.configfile import Found, is_loopback
 from imd.config.document import Document
 from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
-from imd.config.shape import quote, suggest
+from imd.config.wording import quote, suggest
 from imd.model.policy import PageKind, TargetKind
 from imd.model.rule import MATCH_ALL, Matcher, Mode, Op, Rule
 

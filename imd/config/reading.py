@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from imd.config import codes
 from imd.config.diagnostic import Span
 from imd.config.document import Node, Scalar, Sequence, point_in
-from imd.config.shape import Refused, Scope, any_text, mapped, quote, sound, suggest, text, wrong_type
+from imd.config.shape import Refused, Scope, any_text, mapped, sound, text, wrong_type
 from imd.config.syntax import BadMatcher, parse_matchers
+from imd.config.wording import quote, suggest
 from imd.model.rule import Match, Matcher
 from imd.model.template import BadTemplate, Template
 

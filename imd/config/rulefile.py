@@ -1,7 +1,7 @@
 """The shape of rules/*.yaml: how its entries become rules, people, policies and routes.
 
-Owns how several files add up, and the keys that refer to other parts; the rest of the tables is `rulekeys`. Names that point from one part to another are noted here as
-references and checked by `load`, once all files are read.
+Owns how several files add up, and the keys that refer to other parts; the rest of the tables is `rulekeys`. Names that
+point from one part to another are noted here as references and checked by `load`, once all files are read.
 
 What the design has and this version does not build is refused by name: a rule that means more than imd does is worse
 than one that does not load.
@@ -21,18 +21,8 @@ from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.rulekeys import DEFAULT_RULE, PERSON, POLICY, PRIORITY, REACH, ROUTE, RULE, STEP, TOP, priority_table
-from imd.config.shape import (
-    Key,
-    Keys,
-    Refused,
-    Scope,
-    listed,
-    peek,
-    quote,
-    read_keys,
-    text,
-    wrong_type,
-)
+from imd.config.shape import Key, Keys, Refused, Scope, listed, peek, read_keys, text, wrong_type
+from imd.config.wording import quote
 from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind
 from imd.model.rule import PriorityTable, Rule
 

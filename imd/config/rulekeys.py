@@ -25,10 +25,10 @@ from imd.config.shape import (
     mapped,
     name,
     nested,
-    quote,
     read_keys,
     whole,
 )
+from imd.config.wording import quote
 from imd.model.incident import Level, Priority
 from imd.model.rule import Mode, PriorityTable, Raise, Resolve, ResolveWhen, Window, WindowKind
 

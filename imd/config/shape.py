@@ -13,7 +13,6 @@ import enum
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -23,13 +22,12 @@ from imd.config.diagnostic import Span
 from imd.config.document import Broken, Document, Entry, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.syntax import BadDuration, format_duration, parse_duration
+from imd.config.wording import describe, quote, suggest
 from imd.model.secret import Secret
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.StrEnum)
 TEXT_CHARS_MAX = 16_384
-_QUOTED_CHARS_MAX = 60
-_SUGGESTED_CHARS_MAX = 64
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _YES_NO = frozenset({"yes", "no", "on", "off", "y", "n"})
 
@@ -88,39 +86,6 @@ class Key(msgspec.Struct, frozen=True):
 
 
 Keys = Mapping[str, Key]
-
-
-def quote(text: str) -> str:
-    """The text in double quotes, cut where it is long."""
-    return f'"{text}"' if len(text) <= _QUOTED_CHARS_MAX else f'"{text[:_QUOTED_CHARS_MAX]}…"'
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """`did you mean "window"?`, or nothing where no known word is near."""
-    if len(word) > _SUGGESTED_CHARS_MAX:
-        return ""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    near = get_close_matches(word.lower(), by_lower, 1, 0.6)
-    return f'did you mean "{by_lower[near[0]]}"?' if near else ""
-
-
-def describe(node: Node) -> str:
-    """What a node is, for people: `a list`, `the number 5`, `true`."""
-    match node:
-        case Sequence():
-            return "a list"
-        case MappingNode():
-            return "a map"
-        case Scalar(value=None):
-            return "empty"
-        case Scalar(value=bool()):
-            return node.text.lower()
-        case Scalar(value=int() | float()):
-            return f"the number {node.text[:_QUOTED_CHARS_MAX]}"
-        case Scalar():
-            return f"the text {quote(node.text)}"
-        case _:
-            return "refused"
 
 
 def wrong_type(node: Node, scope: Scope, expected: str, help: str = "") -> Refused:  # noqa: A002
