@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,8 +21,9 @@ START_SECONDS = 20
 class Operator:
     """Runs `imd` as a person would, in a process of its own. `folder` is the daemon's working directory."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, daemon: int) -> None:
         self.folder = folder
+        self.daemon = daemon
         self._environ = {**os.environ, "IMD_URL": url, "USER": "ana", "COLUMNS": "200"}
 
     def __call__(self, *argv: str) -> tuple[int, str, str]:
@@ -41,15 +42,15 @@ class Operator:
 
 
 @contextmanager
-def running(folder: Path, config: str) -> Iterator[Operator]:
+def running(folder: Path, config: str, environ: Mapping[str, str] = os.environ) -> Iterator[Operator]:
     """`config` without `listen` and `store`. The daemon is stopped at the end, and must stop well."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (folder / "config.yaml").write_text(f"listen: 127.0.0.1:{port}\nstore: sqlite:///imd.db\n{config}")
     serve = [sys.executable, "-m", "imd", "serve", "--config", "config.yaml"]
     with (folder / "printed").open("wb") as printed:
-        daemon = subprocess.Popen(serve, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
-    operator = Operator(f"http://127.0.0.1:{port}", folder)
+        daemon = subprocess.Popen(serve, cwd=folder, env=dict(environ), stdout=printed, stderr=subprocess.STDOUT)
+    operator = Operator(f"http://127.0.0.1:{port}", folder, daemon.pid)
     try:
         _wait_until_ready(port, daemon, operator)
         yield operator
