@@ -69,7 +69,7 @@ class Told(msgspec.Struct):
 
 
 class Awaited(msgspec.Struct):
-    """A page not yet settled: when to pass on (None: never, or passed on already), and which escalation step it is of."""
+    """A page not yet settled, of which step; and when to pass on (None: never, or passed on already)."""
 
     receiver: str
     to: str
@@ -82,8 +82,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The record of one incident. Mutable; only `core.engine` and its stages write to it.
 
     `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
-    continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave, `summary` the
-    first member's. `silent` pages nobody (mode monitor). `members` (alert ids, in order of joining) is rebuilt from the alerts and is not stored.
+    continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
+    `summary` the first member's. `silent` pages nobody (mode monitor). Its members are known by their alerts, which
+    name their incident.
     """
 
     id: str
