@@ -6,6 +6,7 @@ identity that overlap are one episode. How it stays the same under any order of 
 - a resolve of a start that was never seen is kept as an ended span, so that the firing report that comes late finds it;
 - a firing report for an ended span is a late double and changes nothing, unless it was received more than `lateness`
   after that end: then somebody still sees it firing, and the episode revives.
+- so an ended span is remembered for `lateness`, into the next episode if need be, and then says nothing any more.
 """
 
 from __future__ import annotations
@@ -86,16 +87,21 @@ def _judge_return(alert: Alert, report: AlertReport, now: datetime, lateness: ti
 
 
 def _judge_resolve(alert: Alert | None, report: AlertReport, now: datetime, lateness: timedelta) -> Verdict:
-    if alert is None:
-        fresh = report.ends_at is None or report.ends_at >= now - lateness
-        return Verdict.ENDED_UNSEEN if fresh and report.starts_at is not None else Verdict.LATE
-    if alert.state is not AlertState.FIRING:
+    if alert is not None:
+        open_spans = [span for span in alert.spans if span.ended_at is None]
+        ended = sum(_ends(alert, report, span, now) for span in open_spans)
+        if ended:
+            whole = ended == len(open_spans) and alert.state is AlertState.FIRING
+            return Verdict.RESOLVED if whole else Verdict.NARROWED
+    fresh = report.ends_at is None or report.ends_at >= now - lateness
+    if report.starts_at is None or not fresh:
         return Verdict.LATE
-    hit = [span for span in alert.spans if span.ended_at is None and _ends(alert, report, span, now)]
-    if not hit:
-        return Verdict.LATE if named_span(alert, report.starts_at) is not None else Verdict.NARROWED
-    open_spans = sum(1 for span in alert.spans if span.ended_at is None)
-    return Verdict.RESOLVED if len(hit) == open_spans else Verdict.NARROWED
+    if alert is None:
+        return Verdict.ENDED_UNSEEN
+    if named_span(alert, report.starts_at) is not None:
+        return Verdict.LATE
+    apart = alert.ended_at is not None and report.starts_at > alert.ended_at
+    return Verdict.ENDED_UNSEEN if apart else Verdict.NARROWED
 
 
 def _ends(alert: Alert, report: AlertReport, span: Span, now: datetime) -> bool:
@@ -119,7 +125,9 @@ def ended_by_then(alert: Alert, starts_at: datetime | None) -> datetime | None:
     return max((span.ended_at for span in alert.spans if span.ended_at and span.ended_at >= starts_at), default=None)
 
 
-def absorb(alert: Alert, report: AlertReport, verdict: Verdict, now: datetime, spans_max: int) -> None:
+def absorb(
+    alert: Alert, report: AlertReport, verdict: Verdict, now: datetime, lateness: timedelta, spans_max: int
+) -> None:
     """Brings the record's spans, times and texts up to date with a report that was judged."""
     alert.seen_at = now
     if report.resolved:
@@ -132,10 +140,12 @@ def absorb(alert: Alert, report: AlertReport, verdict: Verdict, now: datetime, s
     if verdict is Verdict.REVIVED:
         alert.state = AlertState.FIRING
         alert.ended_at = None
-    _absorb_span(alert, report, now, spans_max)
+    _absorb_span(alert, report, spans_max)
+    if len(alert.spans) > 1:
+        alert.spans = tuple(span for span in alert.spans if span.ended_at is None or span.ended_at >= now - lateness)
 
 
-def _absorb_span(alert: Alert, report: AlertReport, now: datetime, spans_max: int) -> None:
+def _absorb_span(alert: Alert, report: AlertReport, spans_max: int) -> None:
     span = named_span(alert, report.starts_at)
     if span is None:
         assert report.starts_at is not None
@@ -155,7 +165,8 @@ def _absorb_resolve(alert: Alert, report: AlertReport, now: datetime, spans_max:
     )
     if report.starts_at is not None and all(span.starts_at != report.starts_at for span in spans):
         spans = _capped((*spans, Span(report.starts_at, None, end)), spans_max)
-        alert.starts_at = min(alert.starts_at, report.starts_at)
+        if end >= alert.starts_at:  # else it was over before this episode began
+            alert.starts_at = min(alert.starts_at, report.starts_at)
     alert.spans = spans
     if all(span.ended_at is not None for span in spans):
         alert.state = AlertState.RESOLVED
@@ -179,3 +190,18 @@ def first_span(report: AlertReport, now: datetime) -> Span:
     end = (report.ends_at or now) if report.resolved else None
     starts_at = report.starts_at or (min(now, report.ends_at) if report.ends_at else now)
     return Span(starts_at, None if report.resolved else report.ends_at, end)
+
+
+def begin(
+    old: Alert | None, report: AlertReport, now: datetime, lateness: timedelta, spans_max: int
+) -> tuple[Span, tuple[Span, ...]]:
+    """The span that begins a new episode, and all its spans: those of the episode before that ended within `lateness`
+    are remembered, so that their doubles are known for late."""
+    span = first_span(report, now)
+    before = old.spans if old is not None else ()
+    kept = [
+        one
+        for one in before
+        if one.ended_at is not None and one.ended_at >= now - lateness and one.starts_at != span.starts_at
+    ]
+    return span, _capped((*kept, span), spans_max) if kept else (span,)
