@@ -36,6 +36,7 @@ from imd.model.policy import Ruleset, Source
 from imd.model.rule import Mode
 
 DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
+RESOLUTION = timedelta(microseconds=1)  # of a datetime
 SEEN_MAX = 2000  # alerts in one SaveSeen, for the same reason
 ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays in memory so long, for late reports
 
@@ -53,6 +54,10 @@ class Engine:
     def step(self, event: Event, now: datetime) -> list[Effect]:
         """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
         tx = Transaction(now)
+        if self.state.overdue(now) and not isinstance(event, Restarted | ClockStepped):
+            # What was due before the event came happened before it, however late the Tick: a replay says so too.
+            self._take_due(tx, now - RESOLUTION)
+            self._incidents.settle(tx)
         match event:
             case AlertsReported():
                 self._alerts_reported(tx, event)
@@ -73,7 +78,7 @@ class Engine:
             case _:
                 assert_never(event)
         self._incidents.settle(tx)
-        self._take_due(tx)
+        self._take_due(tx, now)
         self._incidents.settle(tx)
         return tx.close()
 
@@ -100,7 +105,7 @@ class Engine:
             resolved += report.resolved
             verdict = dedup.judge(alert, report, now, lateness)
             if verdict is Verdict.REPEAT and alert is not None:
-                dedup.absorb(alert, report, verdict, now, spans_max)
+                dedup.absorb(alert, report, verdict, now, lateness, spans_max)
                 unseen[alert.id] = alert
                 repeats += 1
             elif verdict is Verdict.LATE:
@@ -134,7 +139,7 @@ class Engine:
             alert = self._new_alert(tx, event, alert, report)
         else:
             assert alert is not None
-            dedup.absorb(alert, report, verdict, tx.now, self.ruleset.bounds.spans_max)
+            dedup.absorb(alert, report, verdict, tx.now, self.ruleset.bounds.lateness, self.ruleset.bounds.spans_max)
         tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, report)))
         match verdict:
             case Verdict.NEW:
@@ -151,7 +156,8 @@ class Engine:
         self._watch(alert, tx.now)
 
     def _new_alert(self, tx: Transaction, event: AlertsReported, old: Alert | None, report: AlertReport) -> Alert:
-        span = dedup.first_span(report, tx.now)
+        bounds = self.ruleset.bounds
+        span, spans = dedup.begin(old, report, tx.now, bounds.lateness, bounds.spans_max)
         alert = Alert(
             id=self.state.new_alert_id(),
             identity=old.identity if old is not None else report.identity,
@@ -161,7 +167,7 @@ class Engine:
             starts_at=span.starts_at,
             received_at=tx.now,
             seen_at=tx.now,
-            spans=(span,),
+            spans=spans,
             annotations=report.annotations,
             generator_url=report.generator_url,
             other_labels=report.labels,
@@ -169,6 +175,7 @@ class Engine:
         )
         self.state.alerts[alert.identity.key] = alert
         if old is not None and not old.incident:
+            self.state.unseen.pop(old.id, None)
             tx.effects.append(ForgetAlert(old.id, keep=False))
         if alert.firing:
             self.state.firing += 1
@@ -216,12 +223,12 @@ class Engine:
         """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
         if alert.firing:
             due = expiry.deadline(alert, self._source(alert.source), self.state.outage)
-            self.state.remind(max(due, now), Due.ALERT, alert)
+            self.state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
         elif not alert.incident:
             self.state.remind(now + ENDED_KEPT, Due.FORGET_ALERT, alert)
 
-    def _take_due(self, tx: Transaction) -> None:
-        for deadline in self.state.take_due(tx.now, DUE_MAX):
+    def _take_due(self, tx: Transaction, until: datetime) -> None:
+        for deadline in self.state.take_due(until, DUE_MAX):
             self._due(tx, deadline)
 
     def _due(self, tx: Transaction, deadline: Deadline) -> None:
@@ -254,7 +261,7 @@ class Engine:
             return
         if judged.stale:
             self.state.stale.setdefault(alert.source, {})[alert.id] = alert
-        self.state.remind(judged.at, Due.ALERT, alert)
+        self.state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
 
     def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
         alert.state = AlertState.EXPIRED
@@ -293,6 +300,7 @@ class Engine:
             return
         if self.state.alerts.get(alert.identity.key) is alert:
             del self.state.alerts[alert.identity.key]
+            self.state.unseen.pop(alert.id, None)
             tx.effects.append(ForgetAlert(alert.id, keep=False))
 
     # -- deliveries -----------------------------------------------------------------------------------------------
@@ -329,6 +337,9 @@ class Engine:
         """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
         if by > timedelta(0):
             self.state.outage = Outage(tx.now - by, tx.now)
+        elif self.state.flush_at is not None:  # set for an instant that is now far ahead
+            self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
+            self.state.remind(self.state.flush_at, Due.FLUSH, None)
         self._incidents.shift_timers(tx, by)
 
     def _arm_restored(self) -> None:

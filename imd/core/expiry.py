@@ -1,7 +1,7 @@
 """When an alert that nobody speaks of any more expires (design section 5, Expiry is not a resolve).
 
-Owns the deadlines; pure. An alert expires only once its source has been heard from after the deadline, because a silent
-sender says nothing of its alerts; it stays stale, and firing, at most `silent_after` longer.
+Owns the deadlines; pure. An alert expires only once its source has been heard from at or after the deadline, because a
+silent sender says nothing of its alerts; it stays stale, and firing, at most `silent_after` longer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from imd.model.policy import Source
 UNSTATED_END = timedelta(minutes=5)  # Alertmanager's resolve_timeout, for API alerts without endsAt
 SETTLE = timedelta(seconds=5)  # a sender that comes back sends its alerts in several bodies
 BACK_AFTER = timedelta(seconds=60)  # a longer gap than this between two reports counts as having been away
+LOOK_EVERY = timedelta(hours=1)  # a deadline days ahead would keep an alert in memory till then, ended or not
 OUTAGE_GRACE = timedelta(minutes=5)  # what senders get beyond the length of imd's own outage
 
 NO_LONGER_REPORTED = "no longer reported"
@@ -77,8 +78,8 @@ def judge(alert: Alert, source: Source, heard: Heard, outage: Outage | None, now
     due = deadline(alert, source, outage)
     if now < due:
         return LooksAgain(due, stale=False)
-    if heard.heard_at > due:
-        allowed = heard.back_at + SETTLE if heard.back_at > due else due
+    if heard.heard_at >= due:
+        allowed = heard.back_at + SETTLE if heard.back_at >= due else due
         return Expires(due, NO_LONGER_REPORTED) if now >= allowed else LooksAgain(allowed, stale=False)
     if now >= due + source.silent_after:
         return Expires(due, SOURCE_SILENT)

@@ -75,6 +75,10 @@ class State:
     def next_deadline(self) -> datetime | None:
         return self._heap[0][0] if self._heap else None
 
+    def overdue(self, now: datetime) -> bool:
+        """Whether a deadline lies before now."""
+        return bool(self._heap) and self._heap[0][0] < now
+
     def take_due(self, now: datetime, at_most: int) -> list[Deadline]:
         """The deadlines up to now, oldest first, at most so many: the rest is due in the next step."""
         due: list[Deadline] = []
