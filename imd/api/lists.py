@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
-from itertools import islice
 
 import msgspec
 from aiohttp import web
@@ -14,8 +14,11 @@ from imd.api.answers import json
 from imd.api.context import Context
 from imd.api.views import Items, delivery_view, rejected_view, rule_view
 from imd.model.rule import match_test
-from imd.model.view import alert_view
+from imd.model.view import AlertView, alert_view
 from imd.store.contract import DeliveryState
+
+
+_SLICE = 1000  # alerts tested before the loop turns: about 3 ms
 
 
 class _SourceStatus(msgspec.Struct):
@@ -44,10 +47,18 @@ class Lists:
         parameters.allow_only(query, "match", "limit", "cursor")
         behind, limit = parameters.cursor(query) or 0, parameters.limit(query)
         test = match_test(parameters.match(request))
-        found = (alert for alert in self._context.view.open_alerts() if alert.id > behind and test(alert.labels()))
-        page = list(islice(found, limit))
-        cursor = str(page[-1].id) if len(page) == limit else None
-        return json(Items([alert_view(alert, None) for alert in page], cursor))
+        page: list[AlertView] = []
+        last = 0
+        for number, alert in enumerate(list(self._context.view.open_alerts())):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            if alert.id > behind and alert.firing and test(alert.labels()):
+                page.append(alert_view(alert, None))
+                last = alert.id
+            if len(page) == limit:
+                break
+        cursor = str(last) if len(page) == limit else None
+        return json(Items(list(page), cursor))
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """Newest first. `incident` is an id or a number, `state` pending, accepted, failed, cancelled or unknown."""
