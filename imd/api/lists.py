@@ -17,7 +17,6 @@ from imd.model.rule import match_test
 from imd.model.view import AlertView, alert_view
 from imd.store.contract import DeliveryState
 
-
 _SLICE = 1000  # alerts tested before the loop turns: about 3 ms
 
 
