@@ -82,7 +82,8 @@ class AlertmanagerApi:
             ends_at = instant(ends_at)
         if starts_at is not None and starts_at > (ends_at or now + RESOLVE_TIMEOUT):
             raise AlertRefused(Reason.TIMES, "start time must be before end time")
-        if url and not _URI.fullmatch(url):
+        safe = safe_url(url)
+        if url and not safe and not _URI.fullmatch(url):
             raise AlertRefused(Reason.URL, f'generatorURL in body must be of type uri: "{url[:200]}"')
         resolved = ends_at is not None and ends_at <= now
-        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, safe_url(url))
+        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, safe)

@@ -149,12 +149,12 @@ def check_depth(body: bytes, decoded: Decoded, others: int, depth_max: int) -> N
     """Raises BadBody if well-formed JSON is nested deeper than `depth_max`.
 
     Only when there are more brackets than the decoded alerts account for, enough to reach the depth, is the body looked
-    at again; so bodies as usual pay for three counts. `others` is how many shallow brackets the caller knows of beside
+    at again; so bodies as usual pay for two counts. `others` is how many shallow brackets the caller knows of beside
     the alerts' own, their labels' and their annotations'. Of empty objects at most one is part of the deepest nest.
     """
     known = others + 2 * len(decoded.alerts) + sum(alert.annotations is not NO_ANNOTATIONS for alert in decoded.alerts)
-    spare = body.count(b"{") + body.count(b"[") - known - max(0, body.count(b"{}") - 1)
-    if spare <= depth_max - 4:
+    spare = body.count(b"{") + body.count(b"[") - known
+    if spare <= depth_max - 4 or spare - max(0, body.count(b"{}") - 1) <= depth_max - 4:
         return
     brackets = _STRING.sub(b"", body).translate(_BRACKETS_ALIKE, _NO_BRACKETS)
     for _ in range(depth_max):
