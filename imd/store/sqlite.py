@@ -74,11 +74,12 @@ class SqliteStore:
         self._retention = retention
         self._reader = Reader(lambda: sqlite_file.connect(path, read_only=True), clock)
         self._writer = Writer(lambda: sqlite_file.connect(path, vfs=vfs), self._measure, retention.rejected_max)
-        try:
-            self._writer.probe()
-        except StoreFailed as error:
-            self._shut()
-            raise StoreRefused(f"{path}: cannot be written: {error}; free space or mend the disk first") from None
+        for check, what in ((self._writer.probe, "written"), (self._reader.open, "read")):
+            try:
+                check()
+            except StoreFailed as error:
+                self._shut()
+                raise StoreRefused(f"{path}: cannot be {what}: {error}; free space or mend the disk first") from None
 
     @property
     def store_id(self) -> str:

@@ -50,7 +50,7 @@ _Value = str | int
 
 
 class Reader:
-    """`connect` opens a read-only connection; it is opened at the first read and after each failure."""
+    """`connect` opens a read-only connection; it is opened by `open` and anew after each failure."""
 
     def __init__(self, connect: Callable[[], apsw.Connection], clock: Clock) -> None:
         self._connect = connect
@@ -59,6 +59,11 @@ class Reader:
         self._deadline = 0.0
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="imd-store-reader")
+
+    def open(self) -> None:
+        """Blocks until a first read is through. From then on the log's index has a user beside the writer: it is not
+        removed when a full disk makes the writer let go, which would leave no way to read. Raises StoreFailed."""
+        self._thread.submit(self._read, lambda connection: rows(connection, "SELECT count(*) FROM meta")).result()
 
     def close(self) -> None:
         """Blocks until the read under way is over, its deadline at most."""
