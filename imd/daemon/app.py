@@ -155,8 +155,7 @@ class _Daemon:
         return list(self._loop.open_alerts())
 
     def counts(self) -> Mapping[str, int]:
-        engine = self._loop.engine
-        state = engine.state if engine is not None else None
+        state = self._loop.state
         return {
             "alerts_open": state.firing if state else 0,
             "incidents_open": sum(1 for one in state.incidents.values() if one.open) if state else 0,

@@ -9,11 +9,13 @@ Owns the order that every promise hangs on. How it works, all in the event loop'
   A submit that changed nothing waits as well while anything is under way, for it may repeat what is not yet on disk.
 - When a commit fails, or the engine itself does, nothing is stepped until a probe write succeeds. Then the engine is
   built anew from the store: what was stepped and not committed never happened, and its senders were told so.
+  Meanwhile reads show what is on disk: an empty list of alerts would be the all-clear to whoever asks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -24,7 +26,7 @@ import structlog
 from imd.api.context import Overloaded, StoreDown
 from imd.clock import Clock
 from imd.core.engine import Engine
-from imd.core.state import restore
+from imd.core.state import State, restore
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
@@ -91,6 +93,7 @@ class Loop:
         self._flushed = 0.0
         self._down = "not started"
         self._engine: Engine | None = None
+        self._stored: State | None = None
         self._outgoing: Outgoing | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: datetime | None = None
@@ -118,7 +121,7 @@ class Loop:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        while self._under_way or self._open.waiting or not self._open.batch.empty:
+        while not self._down and (self._under_way or self._open.waiting or not self._open.batch.empty):
             self._flush()
             await asyncio.sleep(0.001)
         self._down = "stopping"
@@ -134,11 +137,16 @@ class Loop:
     def engine(self) -> Engine | None:
         return self._engine
 
+    @property
+    def state(self) -> State | None:
+        """For reads alone: the engine's state, without an engine what is on disk. None before the start."""
+        return self._engine.state if self._engine is not None else self._stored
+
     def open_alerts(self) -> Iterable[Alert]:
         """Every alert that fires, in order of id. The engine's own records: read them before the next await."""
-        if self._engine is None:
+        if self.state is None:
             return []
-        return sorted((alert for alert in self._engine.state.alerts.values() if alert.firing), key=lambda one: one.id)
+        return sorted((alert for alert in self.state.alerts.values() if alert.firing), key=lambda one: one.id)
 
     # -- the door -------------------------------------------------------------------------------------------------
 
@@ -170,6 +178,8 @@ class Loop:
 
     async def round_trip(self) -> None:
         """A durable write through loop and store; what the watchdog rests on. Raises StoreDown."""
+        if self._down:
+            raise StoreDown(self._down)
         self._open.batch.alive(self._now())
         await self.submit(Tick(), 0)
 
@@ -326,13 +336,15 @@ class Loop:
                     waiting.set_exception(StoreDown(self._down))
         self._under_way.clear()
         self._open = _Open()
-        self._engine = None
+        self._stored, self._engine = self.state, None  # a moment ahead of the disk, until that is read
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_at = None
         self._spawn(self._recover())
 
     async def _recover(self) -> None:
+        with contextlib.suppress(Exception):  # where the disk cannot be read either, the last that was known is shown
+            self._stored = await asyncio.to_thread(lambda: _restored(self._store.load()))
         while True:
             await asyncio.sleep(PROBE_EVERY_SECONDS)
             try:
@@ -346,10 +358,8 @@ class Loop:
             return
 
     def _rebuild(self, snapshot: Snapshot) -> None:
-        state = restore(
-            snapshot.store_id, snapshot.alerts, snapshot.incidents, snapshot.last_alert_id, snapshot.last_number
-        )
-        self._engine = Engine(self._ruleset, state)
+        self._engine = Engine(self._ruleset, _restored(snapshot))
+        self._stored = None
         self._down = ""
         self._metrics.store_up.set(1)
         assert self._outgoing is not None
@@ -386,3 +396,7 @@ class Loop:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _restored(snapshot: Snapshot) -> State:
+    return restore(snapshot.store_id, snapshot.alerts, snapshot.incidents, snapshot.last_alert_id, snapshot.last_number)

@@ -1,7 +1,7 @@
 """Alerts at a bounded rate with a log of what was answered, and the oracle that compares it with what imd then holds.
 
-Each alert is a `Subject`, known by its label `serial`. After a 2xx its state is certain. A request that broke off may
-have been taken or not, as a whole: its subjects then have two possible states until somebody looks.
+Each alert is a `Subject`, known by its label `serial`. After a 2xx its state is certain. A request that broke off, or
+got 503, may have been taken or not, as a whole: its subjects then have two possible states until somebody looks.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.system.running import Daemon
 
 PATHS = ("/api/v2/alerts", "/v1/ingest/alertmanager")
 BODY_MAX = 8
+RETRY_SECONDS = 0.1
 
 
 class State(NamedTuple):
@@ -104,7 +105,8 @@ class Producer:
     def look(self) -> list[str]:
         """Compares with the daemon's open alerts and narrows every subject to the state that it is in; what is wrong,
         in words: an acknowledged state that is not there, half a body."""
-        firing = {int(alert["labels"]["serial"]): alert for alert in self._daemon.items("/v1/alerts")}
+        ours = self._daemon.items("/v1/alerts", match='alertname="Load"')
+        firing = {int(alert["labels"]["serial"]): alert for alert in ours}
         wrong = []
         for subject in self.subjects:
             alert = firing.pop(subject.serial, None)
@@ -135,7 +137,7 @@ class _Sender:
         self.statuses: Counter[int] = Counter()
 
     def run(self) -> None:
-        """Until the daemon is gone or `stopping` is set. A 503 is waited out, as senders do."""
+        """Until the daemon is gone or `stopping` is set. A body that got 503 is sent again, as senders do."""
         connection = HTTPConnection("127.0.0.1", self._daemon.port, timeout=12)
         due = time.monotonic()
         try:
@@ -183,11 +185,25 @@ class _Sender:
         return Change(subject, state, State(state.episode, not resolves))
 
     def _send(self, connection: HTTPConnection, changes: list[Change]) -> bool:
-        """False once the daemon does not answer any more."""
+        """False once the daemon does not answer any more, or when told to stop while it answers 503."""
         now = datetime.now(UTC)
         body = json.dumps(self._body([_alert(change, now) for change in changes])).encode()
+        self._unanswered = changes
         for change in changes:
             change.subject.possible = {change.before, change.after}
+        while (status := self._post(connection, body)) == 503:
+            if self.stopping.wait(RETRY_SECONDS):
+                return False
+        if not status:
+            return False
+        self._unanswered = []
+        for change in changes:
+            change.subject.possible = {change.after if status == 200 else change.before}
+        self.counts["acked"] += len(changes) if status == 200 else 0
+        return True
+
+    def _post(self, connection: HTTPConnection, body: bytes) -> int:
+        """The answer's status, 0 if there was none."""
         self.counts["requests"] += 1
         try:
             connection.request("POST", self._path, body, {"Content-Type": "application/json"})
@@ -196,18 +212,11 @@ class _Sender:
                 self.at_answer()
             response.read()
         except (OSError, HTTPException):
-            self._unanswered = changes
             self.counts["unanswered"] += 1
-            return False
+            return 0
         self.statuses[response.status] += 1
-        taken = response.status == 200
-        for change in changes:
-            change.subject.possible = {change.after if taken else change.before}
-        self.counts["acked"] += len(changes) if taken else 0
-        if response.status == 503:
-            assert response.headers["Retry-After"]
-            self.stopping.wait(0.1)
-        return True
+        assert response.status != 503 or int(response.headers["Retry-After"]) > 0
+        return response.status
 
     def _body(self, alerts: list[dict[str, Any]]) -> object:
         return alerts if self._path == PATHS[0] else {"version": "4", "status": "firing", "alerts": alerts}

@@ -76,7 +76,7 @@ class Daemon:
     def __init__(self, folder: Path, config: str, rules: str = "", host: str = "127.0.0.1", store: str = "") -> None:
         self.folder = folder
         self.port = free_port()
-        self._head = f"listen: {host}:{self.port}\nstore: {store or 'sqlite:///imd.db'}\nrules: [rules.yaml]\n"
+        self._head = f"listen: '{host}:{self.port}'\nstore: {store or 'sqlite:///imd.db'}\nrules: [rules.yaml]\n"
         self.configure(config, rules)
         self.process: subprocess.Popen[bytes] | None = None
         self._outputs: list[tuple[Output, Output]] = []
