@@ -1,6 +1,6 @@
-"""Who may call: bearer tokens with scopes, checked before any handler runs.
+"""Who may call, and for which source a sender speaks: tokens, checked before any handler runs.
 
-Owns the check alone; which scope a path needs stands in the route table. Tokens are known by their SHA-256 only and
+Owns the checks alone; which scope a path needs stands in the route table. Tokens are known by their SHA-256 only and
 compared in constant time, all of them each time, so that an answer's timing says nothing about which one came close.
 """
 
@@ -31,9 +31,12 @@ class Access:
         auth = self._settings().auth
         if not auth.tokens or (auth.metrics_open and request.path.endswith("/metrics")):
             return
-        token = _known(auth, presented(request))
+        digest = _digest(request)
+        token = _known(auth, digest)
+        if token is None and scope is Scope.INGEST and _sources(self._settings(), digest):
+            return  # a source's own token; which source it is, `speaker` asks again
         if token is None:
-            raise Refusal(401, "a valid token is needed", headers={"WWW-Authenticate": 'Bearer realm="imd"'})
+            raise _unknown()
         if scope not in token.scopes and not any(scope in _IMPLIED.get(one, ()) for one in token.scopes):
             raise Refusal(403, f"the token lacks the scope {scope.value}")
 
@@ -51,10 +54,49 @@ def presented(request: web.Request) -> str:
         return ""
 
 
-def _known(auth: Auth, secret: str) -> Token | None:
-    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+def speaker(settings: Settings, request: web.Request, named: str, kind: str) -> str:
+    """The source that a request speaks for: the one whose token it shows, else the one that it names.
+
+    Where a source of this type has tokens, one of them (or a token of `auth:` with scope ingest) is required; a source
+    that was configured without any stays open to its name. Raises Refusal 401.
+    """
+    guarded = {entry.source.name: entry for entry in settings.sources.values() if entry.source.type == kind}
+    guarded = {name: entry for name, entry in guarded.items() if entry.token_sha256}
+    if not guarded or (named in settings.sources and named not in guarded):
+        return named
+    digest = _digest(request)
+    shown = [name for name in _sources(settings, digest) if name in guarded]
+    if named in shown:
+        return named
+    if shown and named not in guarded:
+        return shown[0]
+    if _known(settings.auth, digest) is not None:
+        return named  # `authorize` has seen to its scope
+    raise _unknown()
+
+
+def _unknown() -> Refusal:
+    return Refusal(401, "a valid token is needed", headers={"WWW-Authenticate": 'Bearer realm="imd"'})
+
+
+def _digest(request: web.Request) -> str:
+    """Of the token shown; "" without one."""
+    secret = presented(request)
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest() if secret else ""
+
+
+def _sources(settings: Settings, digest: str) -> list[str]:
+    """The sources to which a token of this digest belongs, in config order."""
+    return [
+        entry.source.name
+        for entry in settings.sources.values()
+        if any(hmac.compare_digest(digest, one) for one in entry.token_sha256)
+    ]
+
+
+def _known(auth: Auth, digest: str) -> Token | None:
     found: Token | None = None
     for token in auth.tokens:
         if hmac.compare_digest(digest, token.sha256):
             found = token
-    return found if secret else None
+    return found

@@ -67,11 +67,12 @@ class Alertmanager:
         if request.content_type != "application/json":
             only = "only [application/json] are allowed"
             raise SchemaRefusal(415, f'unsupported media type "{request.content_type[:100]}", {only}')
-        body = await self._ingest.body(request, SOURCE)
+        source = self._senders.speaker(request, SOURCE)
+        body = await self._ingest.body(request, source)
         if not body:
             raise SchemaRefusal(422, "alerts in body is required", 602)
         try:
-            taken = await self._ingest.take(SOURCE, self._senders.alertmanager_api(), body)
+            taken = await self._ingest.take(source, self._senders.alertmanager_api(source), body)
         except BadBody as error:
             raise SchemaRefusal(400, str(error)) from None
         if taken.rejected:

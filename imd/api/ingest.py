@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from imd.api.access import speaker
 from imd.api.answers import JSON, Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context, Unavailable
@@ -75,11 +76,17 @@ class Senders:
         source = self._source(name)
         return None if source is None else self._made(source, DECODERS[source.type])
 
-    def alertmanager_api(self) -> Decoder:
-        """A POST without a token belongs to the source of its type's name."""
-        source = self._source("alertmanager")
+    def alertmanager_api(self, name: str) -> Decoder:
+        """The API array's decoder for a source of type alertmanager."""
+        source = self._source(name)
         assert source is not None
         return self._made(source, AlertmanagerApi)
+
+    def speaker(self, request: web.Request, name: str) -> str:
+        """The source that the request speaks for, by its token if it has to show one. Raises Refusal 401."""
+        source = self._source(name)
+        settings = self._context.settings()
+        return speaker(settings, request, name, source.type) if source is not None and settings.sources else name
 
     def known_entries(self) -> dict[str, int]:
         return {name: len(known) for name, (_, _, known) in self._known.items()}
@@ -128,7 +135,7 @@ class Ingest:
 
     async def post(self, request: web.Request) -> web.Response:
         """200 once committed if any alert was accepted or there was none in it, else 400."""
-        name = request.match_info["source"]
+        name = self._senders.speaker(request, request.match_info["source"])
         decoder = self._senders.decoder(name)
         if decoder is None:
             raise Refusal(404, f"no source {name[:100]!a}: it is neither configured nor a built-in type")
