@@ -186,9 +186,10 @@ def _capped(spans: tuple[Span, ...], spans_max: int) -> tuple[Span, ...]:
 
 
 def first_span(report: AlertReport, now: datetime) -> Span:
-    """The span that begins a new episode. A report without a start begins now (or at its end, if that is earlier)."""
+    """The span that begins a new episode. A report without a start begins at its end, as in
+    Alertmanager, or now."""
     end = (report.ends_at or now) if report.resolved else None
-    starts_at = report.starts_at or (min(now, report.ends_at) if report.ends_at else now)
+    starts_at = report.starts_at or report.ends_at or now
     return Span(starts_at, None if report.resolved else report.ends_at, end)
 
 

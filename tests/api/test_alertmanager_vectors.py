@@ -62,24 +62,12 @@ def _fits(want: object, got: object, now: datetime) -> bool:
     return want == got
 
 
-_DIFFERENT = {
-    "ends-only-future": "an alert that says when it ends and not when it began has begun when it came",
-}
-
-
 def _cases() -> list[dict[str, object]]:
     return [case for case in VECTORS["cases"] if not NOT_YET.fullmatch(case["id"])]
 
 
 def _params() -> list[object]:
-    return [
-        pytest.param(
-            case,
-            id=case["id"],
-            marks=[pytest.mark.xfail(strict=True, reason=_DIFFERENT[case["id"]])] if case["id"] in _DIFFERENT else [],
-        )
-        for case in _cases()
-    ]
+    return [pytest.param(case, id=case["id"]) for case in _cases()]
 
 
 def test_what_is_left_out_is_known() -> None:
