@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from imd.clock import Clock
 from imd.config.settings import Settings
 from imd.model.alert import Alert
@@ -47,6 +49,27 @@ class UnknownReceiver(Exception):
 
 class TestPageFailed(Exception):
     """The receiver did not take the test page; the text is its own words, without secrets."""
+
+
+class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One receiver's way out. `breaker` is closed, open or half_open, after so many `failures` in a row;
+    `last_error` is its own words, without secrets."""
+
+    receiver: str
+    breaker: str
+    failures: int
+    pending: int
+    sending: int
+    oldest_at: datetime | None
+    retry_in_seconds: float | None
+    last_error: str
+
+
+class ReloadStatus(msgspec.Struct, frozen=True):
+    """The last reload, or the start: when, and the faults if it was refused."""
+
+    at: datetime
+    error: str | None
 
 
 class Submit(Protocol):
@@ -89,5 +112,7 @@ class Context:
     metrics: Metrics
     clock: Clock
     started_at: datetime
+    receivers: Callable[[], Sequence[ReceiverStatus]] = tuple
+    last_reload: Callable[[], ReloadStatus | None] = lambda: None
     before_scrape: Callable[[], None] = lambda: None
     heard: dict[str, datetime] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from aiohttp import web
 from imd import __version__
 from imd.api import parameters
 from imd.api.answers import json
-from imd.api.context import Context
+from imd.api.context import Context, ReceiverStatus, ReloadStatus
 from imd.api.views import Items, delivery_view, rejected_view, rule_view
 from imd.model.rule import match_test
 from imd.model.view import AlertView, alert_view
@@ -34,6 +34,8 @@ class _Status(msgspec.Struct):
     rules: int
     sources: list[_SourceStatus]
     counts: dict[str, int]
+    receivers: list[ReceiverStatus]
+    last_reload: ReloadStatus | None
 
 
 class Lists:
@@ -102,5 +104,7 @@ class Lists:
             rules=len(ruleset.rules),
             sources=[_SourceStatus(name, context.heard.get(name)) for name in names],
             counts=dict(context.view.counts()),
+            receivers=list(context.receivers()),
+            last_reload=context.last_reload(),
         )
         return json(status)

@@ -21,6 +21,18 @@ class _Source(msgspec.Struct):
     last_heard_at: datetime | None = None
 
 
+class _Receiver(msgspec.Struct):
+    receiver: str
+    breaker: str
+    pending: int
+    last_error: str = ""
+
+
+class _Reload(msgspec.Struct):
+    at: datetime
+    error: str | None = None
+
+
 class _Status(msgspec.Struct):
     version: str
     started_at: datetime
@@ -30,6 +42,8 @@ class _Status(msgspec.Struct):
     config_hash: str = ""
     rules: int = 0
     unready_because: str | None = None
+    receivers: list[_Receiver] = []
+    last_reload: _Reload | None = None
 
 
 def run(arguments: Namespace) -> int:
@@ -83,16 +97,31 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
             "imd": f"{status.version}, {'ready' if status.ready else f'not ready: {status.unready_because}'}",
             "up": f"{ago(status.started_at, now)}, since {stamp(status.started_at)}",
             "rules": f"{status.rules}, configuration {status.config_hash}",
+            "last reload": _reload_line(status.last_reload),
             **{name.replace("_", " "): str(number) for name, number in status.counts.items()},
         }
     )
+    if status.last_reload is not None and status.last_reload.error:
+        screen.line(status.last_reload.error)
     screen.line()
     screen.list(
         (Column("SOURCE", elastic=True), Column("LAST HEARD")),
         [[source.name, _heard(source.last_heard_at, now)] for source in status.sources],
         "no source was heard yet",
     )
+    screen.line()
+    screen.list(
+        (Column("RECEIVER", elastic=True), Column("BREAKER"), Column("PENDING"), Column("LAST ERROR", elastic=True)),
+        [[one.receiver, one.breaker, str(one.pending), one.last_error] for one in status.receivers],
+        "no receiver is configured",
+    )
     return 0 if status.ready else 1
+
+
+def _reload_line(reload: _Reload | None) -> str:
+    if reload is None:
+        return "unknown"
+    return f"{stamp(reload.at)}, {'REFUSED, the old rules run on' if reload.error else 'taken'}"
 
 
 def _heard(at: datetime | None, now: datetime) -> str:

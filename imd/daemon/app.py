@@ -21,7 +21,14 @@ from aiohttp import web
 from imd import __version__, channels
 from imd.api import server
 from imd.api.access import Access
-from imd.api.context import Context, ReloadRefused, StoreDown, TestPageFailed, UnknownReceiver
+from imd.api.context import (
+    Context,
+    ReloadRefused,
+    ReloadStatus,
+    StoreDown,
+    TestPageFailed,
+    UnknownReceiver,
+)
 from imd.channels.contract import BadSettings, Receipt
 from imd.clock import Clock, SystemClock
 from imd.config.diagnostic import Diagnostic
@@ -107,8 +114,11 @@ class _Daemon:
             metrics=metrics,
             clock=clock,
             started_at=clock.now(),
+            receivers=self._outbox.status,
+            last_reload=lambda: self._last_reload,
             before_scrape=self._before_scrape,
         )
+        self._last_reload: ReloadStatus | None = None
         self._reloading = asyncio.Lock()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -121,7 +131,7 @@ class _Daemon:
         await self._listen(runner)
         self._settle_memory()
         self._catch_signals()
-        self._loaded_at_metric(successful=True)
+        self._reloaded("")
         self._tasks = [asyncio.create_task(self._prune()), asyncio.create_task(self._watchdog())]
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
@@ -181,9 +191,9 @@ class _Daemon:
                 loaded = await asyncio.to_thread(load_config, self._config)
                 fresh = channels.build(loaded.settings.receivers, self._shared)
             except (Faulty, BadSettings) as error:
-                self._loaded_at_metric(successful=False)
-                _log.error(Log.CONFIG_REFUSED, error=str(error))
                 faults = [one.render() for one in error.diagnostics] if isinstance(error, Faulty) else [str(error)]
+                self._reloaded("\n".join(faults))
+                _log.error(Log.CONFIG_REFUSED, error=str(error))
                 raise ReloadRefused("\n".join(faults)) from None
             await self._take(loaded, fresh)
 
@@ -204,13 +214,15 @@ class _Daemon:
         self._settings = loaded.settings
         self._channels = dict(fresh)
         self._outbox.replace(fresh)
-        self._loaded_at_metric(successful=True)
+        self._reloaded("")
         self._notifier.ready()
         _log.info(Log.CONFIG_RELOADED, config_hash=loaded.ruleset.config_hash, rules=len(loaded.ruleset.rules))
 
-    def _loaded_at_metric(self, successful: bool) -> None:
-        self._metrics.config_last_reload_successful.set(1 if successful else 0)
-        if successful:
+    def _reloaded(self, faults: str) -> None:
+        """Says how the last reload went, to metrics and status. `faults` "": well."""
+        self._last_reload = ReloadStatus(self._clock.now(), faults or None)
+        self._metrics.config_last_reload_successful.set(0 if faults else 1)
+        if not faults:
             self._metrics.config_last_reload_success_timestamp_seconds.set(self._clock.now().timestamp())
             self._metrics.config_hash.set(int(self._ruleset.config_hash[:12] or "0", 16))
 

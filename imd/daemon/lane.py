@@ -16,12 +16,10 @@ import heapq
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from datetime import datetime
 
-import msgspec
-
+from imd.api.context import ReceiverStatus
 from imd.channels.contract import Channel
-from imd.daemon.breaker import BACKOFF_BASE_SECONDS, Breaker, BreakerState
+from imd.daemon.breaker import BACKOFF_BASE_SECONDS, Breaker
 from imd.model.effect import Delivery
 from imd.model.policy import PageKind
 
@@ -75,19 +73,6 @@ class Entry:
     @property
     def may_have_arrived(self) -> bool:
         return self.ambiguous or self.resumed or self.started
-
-
-class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One receiver, for /v1/status. `retry_in_seconds` None: nothing waits."""
-
-    receiver: str
-    breaker: BreakerState
-    failures: int
-    pending: int
-    sending: int
-    oldest_at: datetime | None
-    retry_in_seconds: float | None
-    last_error: str
 
 
 class Lane:
@@ -205,7 +190,7 @@ class Lane:
         wake_at, oldest = self.wake_at(), self.oldest
         return ReceiverStatus(
             receiver=self.name,
-            breaker=self.breaker.state(now),
+            breaker=self.breaker.state(now).value,
             failures=self.breaker.failures,
             pending=len(self._entries),
             sending=self.sending,

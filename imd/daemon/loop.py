@@ -165,7 +165,7 @@ class Loop:
         if rejected:
             source = getattr(event, "source", "")
             for one in rejected:
-                current.batch.reject(self._wall, source, one.index, one.error, one.excerpt)
+                current.batch.reject(self._wall, one.source or source, one.index, one.error, one.excerpt)
         if current.batch.empty and not self._under_way and not current.waiting:
             return refused
         committed = asyncio.get_running_loop().create_future()

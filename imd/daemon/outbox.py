@@ -20,10 +20,11 @@ from typing import assert_never
 
 import structlog
 
+from imd.api.context import ReceiverStatus
 from imd.channels.contract import Answer, Channel, Permanent, Receipt, Temporary
 from imd.clock import Clock
 from imd.daemon.breaker import BACKOFF_BASE_SECONDS, backoff
-from imd.daemon.lane import Entry, Lane, ReceiverStatus, Stage
+from imd.daemon.lane import Entry, Lane, Stage
 from imd.daemon.retries import Commits, RetryRows, Row
 from imd.model.effect import CancelPages, Delivery, Refused
 from imd.model.event import DeliveryFinished, Event, Outcome

@@ -252,7 +252,7 @@ async def test_the_breaker_opens_probes_and_closes() -> None:
         await turns()
         assert len(hook.sent) == 5
         (status,) = at.outbox.status()
-        assert status.breaker is BreakerState.OPEN
+        assert status.breaker == BreakerState.OPEN
         assert (status.pending, status.failures, status.last_error) == (12, 5, "not now")
         ends = await at.ended(12)
         assert {end[1] for end in ends} == {Outcome.ACCEPTED}
