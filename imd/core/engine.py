@@ -232,7 +232,7 @@ class Engine:
             self._due(tx, deadline)
 
     def _due(self, tx: Transaction, deadline: Deadline) -> None:
-        _, _, due, subject = deadline
+        at, due, _, _, subject = deadline
         if due is Due.ALERT:
             assert isinstance(subject, Alert)
             self._look_at_alert(tx, subject)
@@ -241,7 +241,7 @@ class Engine:
             self._wake_stale(tx, subject)
         elif due is Due.INCIDENT:
             assert isinstance(subject, str)
-            self._incidents.timers_due(tx, subject)
+            self._incidents.timers_due(tx, subject, at)
         elif due is Due.FLUSH:
             self._flush_seen(tx)
         elif due is Due.FORGET_ALERT:
@@ -319,6 +319,7 @@ class Engine:
         incident = self.state.incidents.get(event.incident)
         if incident is not None:
             self._incidents.escalation.finished(tx, incident, self._incidents.rule_of(incident), event)
+            self._incidents.plan_leave(incident, tx.now)
 
     # -- the world changes ----------------------------------------------------------------------------------------
 

@@ -85,6 +85,7 @@ class Incidents:
         incident.active_at = tx.now
         self._mark_changed(incident, alert)
         tx.touch(incident).cleared.append((alert, because))
+        self.plan_leave(incident, tx.now)
 
     def rule_of(self, incident: Incident) -> Rule:
         """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
@@ -298,7 +299,7 @@ class Incidents:
             lifecycle.move(incident, "cancel", tx.now)
             tx.say(incident, "cancelled", "nothing fires any more before hold is over; nobody was paged")
             self._state.unfile(incident)
-        self._state.remind(self._leaves_at(incident), Due.FORGET_INCIDENT, incident.id)
+        self.plan_leave(incident, tx.now)
 
     def _reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
         lifecycle.move(incident, "reopen", tx.now)
@@ -323,18 +324,18 @@ class Incidents:
         tx.observe("incident_resolve_seconds", (tx.now - incident.opened_at).total_seconds())
         if by_hand and incident.firing:
             arm(self._state, incident, "still", tx.now + rule.reopen_within)
-        self._state.remind(self._leaves_at(incident), Due.FORGET_INCIDENT, incident.id)
+        self.plan_leave(incident, tx.now)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
-    def timers_due(self, tx: Transaction, incident_id: str) -> None:
-        """Takes the incident's timers that are due, in the order of lifecycle.TIMERS."""
+    def timers_due(self, tx: Transaction, incident_id: str, until: datetime) -> None:
+        """Takes the incident's timers that were due by then, in the order of lifecycle.TIMERS."""
         incident = self._state.incidents.get(incident_id)
         if incident is None:
             return
-        due = {name for name, at in incident.timers.items() if at <= tx.now}
+        due = {name for name, at in incident.timers.items() if at <= until}
         for name in (*lifecycle.TIMERS, *sorted(due - set(lifecycle.TIMERS))):
-            if name in due and incident.timers.get(name, tx.now + LOOK_AGAIN) <= tx.now:
+            if name in due and (at := incident.timers.get(name)) is not None and at <= until:
                 del incident.timers[name]
                 tx.touch(incident)
                 self._timer(tx, incident, name)
@@ -386,10 +387,8 @@ class Incidents:
         incident = self._state.incidents.get(incident_id)
         if incident is None or incident.open:
             return
-        leaves_at = self._leaves_at(incident)
-        if incident.awaited or incident.firing or tx.now < leaves_at:
-            self._state.remind(max(tx.now + LOOK_AGAIN, leaves_at), Due.FORGET_INCIDENT, incident_id)
-            return
+        if incident.awaited or incident.firing or tx.now < self._leaves_at(incident):
+            return  # it is looked at again when that changes
         for alert in self._state.members.pop(incident_id):
             if self._state.alerts.get(alert.identity.key) is alert:
                 del self._state.alerts[alert.identity.key]
@@ -400,6 +399,11 @@ class Incidents:
             self._state.distinct.pop((incident_id, step.distinct), None)
         self._state.unfile(incident)
         tx.forget(incident)
+
+    def plan_leave(self, incident: Incident, now: datetime) -> None:
+        """Looks at an incident that is over once it may leave memory: now, if only this was in its way."""
+        if not incident.open:
+            self._state.remind(max(now, self._leaves_at(incident)), Due.FORGET_INCIDENT, incident.id)
 
     def _leaves_at(self, incident: Incident) -> datetime:
         """When an incident that is over may leave memory; the same instant before and after a restart."""
@@ -412,8 +416,7 @@ class Incidents:
         self._state.rules[incident.id] = rule
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)
-        if not incident.open:
-            self._state.remind(self._leaves_at(incident), Due.FORGET_INCIDENT, incident.id)
+        self.plan_leave(incident, incident.opened_at)
 
     def restarted(self, tx: Transaction, outage: timedelta) -> None:
         """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""

@@ -40,7 +40,9 @@ class Distinct:
         self.counted = 0
 
 
-Deadline = tuple[datetime, int, Due, object]
+Deadline = tuple[datetime, Due, int | str, int, object]
+"""When, what about, then the subject's own order (an alert's id, an incident's or source's name), so that deadlines of
+one instant are taken in the same order whether or not imd was restarted meanwhile; a count settles the rest."""
 
 
 class State:
@@ -70,7 +72,8 @@ class State:
     def remind(self, at: datetime, due: Due, subject: object) -> None:
         """Looks at the subject again at `at`. Entries are never taken back: what no longer holds is ignored."""
         self._sequence += 1
-        heapq.heappush(self._heap, (at, self._sequence, due, subject))
+        order = subject.id if isinstance(subject, Alert) else str(subject)
+        heapq.heappush(self._heap, (at, due, order, self._sequence, subject))
 
     def next_deadline(self) -> datetime | None:
         return self._heap[0][0] if self._heap else None
@@ -131,10 +134,8 @@ def restore(
     state.last_number = last_number
     for incident in sorted(incidents, key=lambda one: one.number):
         state.add_incident(incident)
-    for alert in sorted(alerts, key=lambda one: one.id):
+    for alert in sorted(alerts, key=lambda one: one.id):  # episodes join as they begin: this is the order of joining
         _take_back(state, alert)
-    for members in state.members.values():
-        members.sort(key=lambda one: (one.joined_at or one.received_at, one.id))
     return state
 
 
