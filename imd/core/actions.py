@@ -42,7 +42,8 @@ def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents)
         )
         return
     _do(tx, event, incident, state, incidents)
-    tx.effects.append(Journal(tx.now, journal.acted(tx.now, event)))
+    members = state.members[incident.id]
+    tx.effects.append(Journal(tx.now, journal.acted(tx.now, event, members[0] if members else None)))
 
 
 def _do(tx: Transaction, event: ActionTaken, incident: Incident, state: State, incidents: Incidents) -> None:

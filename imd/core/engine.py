@@ -23,6 +23,7 @@ from imd.model.alert import Alert, AlertReport, AlertState
 from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SaveSeen, SettleDelivery
 from imd.model.event import (
     ActionTaken,
+    AlertExpired,
     AlertsReported,
     ClockStepped,
     DeliveryFinished,
@@ -42,10 +43,14 @@ ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays i
 
 
 class Engine:
-    """Decides. Hand it every event together with the time; commit what it answers before acting on it."""
+    """Decides. Hand it every event together with the time; commit what it answers before acting on it.
 
-    def __init__(self, ruleset: Ruleset, state: State) -> None:
+    Without `expires` no alert ends for want of repeats, only by a resolve or AlertExpired: for recorded history.
+    """
+
+    def __init__(self, ruleset: Ruleset, state: State, *, expires: bool = True) -> None:
         self.ruleset = ruleset
+        self._expires = expires
         self.state = state
         self._index = RuleIndex(ruleset.rules)
         self._incidents = Incidents(ruleset, state)
@@ -63,6 +68,8 @@ class Engine:
                 self._alerts_reported(tx, event)
             case SourceHeard(source=source):
                 self._hear(source, now)
+            case AlertExpired(identity=identity, at=at, because=because):
+                self._expire_at(tx, identity.key, expiry.Expires(at, because))
             case ActionTaken():
                 actions.act(tx, event, self.state, self._incidents)
             case DeliveryFinished():
@@ -77,7 +84,8 @@ class Engine:
                 pass
             case _:
                 assert_never(event)
-        self._incidents.settle(tx)
+        if not isinstance(event, AlertExpired):  # that one is itself what is due now, and settles with the rest of it
+            self._incidents.settle(tx)
         self._take_due(tx, now)
         self._incidents.settle(tx)
         return tx.close()
@@ -140,7 +148,9 @@ class Engine:
         else:
             assert alert is not None
             dedup.absorb(alert, report, verdict, tx.now, self.ruleset.bounds.lateness, self.ruleset.bounds.spans_max)
-        tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, report)))
+        same = tx.reported  # of this request the first line is already written
+        tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, event.by_api, report, same)))
+        tx.reported = True
         match verdict:
             case Verdict.NEW:
                 self._arrive(tx, alert)
@@ -222,6 +232,8 @@ class Engine:
     def _watch(self, alert: Alert, now: datetime) -> None:
         """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
         if alert.firing:
+            if not self._expires:
+                return
             due = expiry.deadline(alert, self._source(alert.source), self.state.outage)
             self.state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
         elif not alert.incident:
@@ -263,12 +275,17 @@ class Engine:
             self.state.stale.setdefault(alert.source, {})[alert.id] = alert
         self.state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
 
+    def _expire_at(self, tx: Transaction, key: bytes, expired: expiry.Expires) -> None:
+        alert = self.state.alerts.get(key)
+        if alert is not None and alert.firing:
+            self._expire(tx, alert, expired)
+
     def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
         alert.state = AlertState.EXPIRED
         alert.ended_at = expired.at
         self._ended(alert)
         tx.count("alerts_expired_total", alert.source)
-        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.because)))
+        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because)))
         self._incidents.clear(tx, alert, expired.because)
         tx.save(alert)
         self._watch(alert, tx.now)
@@ -331,11 +348,13 @@ class Engine:
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
+        tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))
         self.state.outage = Outage(min(alive_at, tx.now), tx.now)
         self._incidents.restarted(tx, tx.now - alive_at)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
         """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
+        tx.effects.append(Journal(tx.now, journal.clock_stepped(tx.now, by)))
         if by > timedelta(0):
             self.state.outage = Outage(tx.now - by, tx.now)
         elif self.state.flush_at is not None:  # set for an instant that is now far ahead

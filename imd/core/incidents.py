@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from imd.core import lifecycle, page, priority
+from imd.core import journal, lifecycle, page, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
 from imd.core.escalation import Escalation
 from imd.core.notify import Notifier, arm
@@ -18,7 +18,7 @@ from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
 from imd.core.transaction import Touched, Transaction
 from imd.model.alert import Alert
-from imd.model.effect import ForgetAlert
+from imd.model.effect import ForgetAlert, Journal
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.model.rule import Mode, ResolveWhen, Rule
@@ -336,11 +336,11 @@ class Incidents:
         due = {name for name, at in incident.timers.items() if at <= until}
         for name in (*lifecycle.TIMERS, *sorted(due - set(lifecycle.TIMERS))):
             if name in due and (at := incident.timers.get(name)) is not None and at <= until:
-                del incident.timers[name]
+                due_at = incident.timers.pop(name)
                 tx.touch(incident)
-                self._timer(tx, incident, name)
+                self._timer(tx, incident, name, due_at)
 
-    def _timer(self, tx: Transaction, incident: Incident, name: str) -> None:
+    def _timer(self, tx: Transaction, incident: Incident, name: str, due_at: datetime) -> None:
         rule = self.rule_of(incident)
         match name:
             case "hold":
@@ -360,7 +360,7 @@ class Incidents:
             case "remind":
                 self.escalation.remind_due(tx, incident, rule)
             case "still":
-                self._still_firing(tx, incident, rule)
+                self._still_firing(tx, incident, rule, due_at)
             case _:
                 self.notifier.update(tx, incident, rule, name.removeprefix("update:"))
 
@@ -370,17 +370,21 @@ class Incidents:
         tx.say(incident, "ack_lapsed", f"the acknowledgement by {by} ran out after ack_timeout")
         self.escalation.lapse(tx, incident, rule, by)
 
-    def _still_firing(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        """Resolved by hand: a member that is still reported so long after that reopens it."""
+    def _still_firing(self, tx: Transaction, incident: Incident, rule: Rule, due_at: datetime) -> None:
+        """Resolved by hand: a member that is still reported so long after that reopens it. That report decides, so the
+        journal gets it, at the deadline that saw it: the looks are whole minutes apart, in a replay too."""
         if incident.state is not IncidentState.RESOLVED or incident.resolved_at is None or not incident.firing:
             return
         since = incident.resolved_at + rule.reopen_within
-        if any(alert.firing and alert.seen_at >= since for alert in self._state.members[incident.id]):
+        members = self._state.members[incident.id]
+        seen = next((alert for alert in members if alert.firing and alert.seen_at >= since), None)
+        if seen is not None:
+            tx.effects.append(Journal(due_at, journal.still_reported(due_at, seen)))
             self._reopen(tx, incident, "members are still reported reopen_within after it was resolved by hand")
             self._name(tx, incident, rule)
             self._settle_pending(tx, incident, rule)
         else:
-            arm(self._state, incident, "still", tx.now + LOOK_AGAIN)
+            arm(self._state, incident, "still", due_at + LOOK_AGAIN * ((tx.now - due_at) // LOOK_AGAIN + 1))
 
     def forget(self, tx: Transaction, incident_id: str) -> None:
         """Leaves memory once it is over, past reopening, nothing fires and nothing is under way."""

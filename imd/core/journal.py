@@ -1,11 +1,15 @@
 """State-changing events as lines of EVENTS.jsonl (design section 2).
 
-Owns the encoding of the journal's lines. Firing lines carry no ends_at: every end is a line of its own.
+Owns the encoding of the journal's lines. Firing lines carry no ends_at: every end is a line of its own. What a replay
+needs beyond the shape that people write by hand is in keys that they may leave out: `by_api` (how resolves are read),
+`same_request` (one step with the line before), `identity` (where the labels are not the alert's identity), `alert` (the
+identity of the first member of the incident that a person worked on). Lines of type restart and clock say when imd was
+away and when its clock was set.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -13,6 +17,7 @@ from imd.model.alert import Alert, AlertReport
 from imd.model.event import ActionTaken, DeliveryFinished
 
 _encode = msgspec.json.Encoder().encode
+_ABSENT = msgspec.Raw(b"")
 
 
 class _AlertLine(msgspec.Struct, omit_defaults=True, gc=False):
@@ -24,17 +29,22 @@ class _AlertLine(msgspec.Struct, omit_defaults=True, gc=False):
     annotations: msgspec.Raw
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    by_api: bool = False
+    same_request: bool = False
+    identity: msgspec.Raw = _ABSENT
 
 
-class _ExpiredLine(msgspec.Struct):
+class _ExpiredLine(msgspec.Struct, omit_defaults=True):
     ts: datetime
     type: str
     source: str
     labels: msgspec.Raw
+    ends_at: datetime
     reason: str
+    identity: msgspec.Raw = _ABSENT
 
 
-class _ActionLine(msgspec.Struct):
+class _ActionLine(msgspec.Struct, omit_defaults=True):
     ts: datetime
     type: str
     action: str
@@ -43,6 +53,7 @@ class _ActionLine(msgspec.Struct):
     note: str
     force: bool
     through: str
+    alert: msgspec.Raw = _ABSENT
 
 
 class _DeliveryLine(msgspec.Struct):
@@ -61,7 +72,22 @@ class _ReloadLine(msgspec.Struct):
     config_hash: str
 
 
-def reported(now: datetime, source: str, report: AlertReport) -> bytes:
+class _RestartLine(msgspec.Struct):
+    ts: datetime
+    type: str
+    alive_at: datetime
+
+
+class _ClockLine(msgspec.Struct):
+    """`by_seconds`: how much further the wall clock moved than time did."""
+
+    ts: datetime
+    type: str
+    by_seconds: float
+
+
+def reported(now: datetime, source: str, by_api: bool, report: AlertReport, same_request: bool) -> bytes:
+    """`same_request`: the line before is of the same request, whose alerts are taken in together."""
     line = _AlertLine(
         ts=now,
         type="alert",
@@ -71,16 +97,46 @@ def reported(now: datetime, source: str, report: AlertReport) -> bytes:
         annotations=msgspec.Raw(report.annotations),
         starts_at=report.starts_at,
         ends_at=report.ends_at if report.resolved else None,
+        by_api=by_api,
+        same_request=same_request,
+        identity=_ABSENT if report.labels is None else msgspec.Raw(report.identity.canonical),
     )
     return _encode(line)
 
 
-def expired(now: datetime, alert: Alert, because: str) -> bytes:
-    labels = msgspec.Raw(alert.other_labels or alert.identity.canonical)
-    return _encode(_ExpiredLine(ts=now, type="expired", source=alert.source, labels=labels, reason=because))
+def still_reported(now: datetime, alert: Alert) -> bytes:
+    """A repeat that decided something."""
+    starts_at = next(span.starts_at for span in alert.spans if span.ended_at is None)
+    line = _AlertLine(
+        ts=now,
+        type="alert",
+        status="firing",
+        source=alert.source,
+        labels=_labels(alert),
+        annotations=msgspec.Raw(alert.annotations),
+        starts_at=starts_at,
+        by_api=alert.by_api,
+        identity=_identity(alert),
+    )
+    return _encode(line)
 
 
-def acted(now: datetime, event: ActionTaken) -> bytes:
+def expired(now: datetime, alert: Alert, ends_at: datetime, because: str) -> bytes:
+    """`ends_at`: as of when it is over; found out now."""
+    line = _ExpiredLine(
+        ts=now,
+        type="expired",
+        source=alert.source,
+        labels=_labels(alert),
+        ends_at=ends_at,
+        reason=because,
+        identity=_identity(alert),
+    )
+    return _encode(line)
+
+
+def acted(now: datetime, event: ActionTaken, first: Alert | None) -> bytes:
+    """`first`: the incident's first member, by which a replay under other rules finds who was meant."""
     return _encode(
         _ActionLine(
             ts=now,
@@ -91,6 +147,7 @@ def acted(now: datetime, event: ActionTaken) -> bytes:
             note=event.note,
             force=event.force,
             through=event.through,
+            alert=_ABSENT if first is None else msgspec.Raw(first.identity.canonical),
         )
     )
 
@@ -111,3 +168,20 @@ def delivered(now: datetime, event: DeliveryFinished) -> bytes:
 
 def reloaded(now: datetime, config_hash: str) -> bytes:
     return _encode(_ReloadLine(ts=now, type="reload", config_hash=config_hash))
+
+
+def restarted(now: datetime, alive_at: datetime) -> bytes:
+    """imd was away from `alive_at` until now: nothing that fell due meanwhile was done in time."""
+    return _encode(_RestartLine(ts=now, type="restart", alive_at=alive_at))
+
+
+def clock_stepped(now: datetime, by: timedelta) -> bytes:
+    return _encode(_ClockLine(ts=now, type="clock", by_seconds=by.total_seconds()))
+
+
+def _labels(alert: Alert) -> msgspec.Raw:
+    return msgspec.Raw(alert.other_labels or alert.identity.canonical)
+
+
+def _identity(alert: Alert) -> msgspec.Raw:
+    return _ABSENT if alert.other_labels is None else msgspec.Raw(alert.identity.canonical)

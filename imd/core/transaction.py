@@ -37,12 +37,13 @@ class Touched:
 
 
 class Transaction:
-    """Collects a step's effects. `now` is the step's instant."""
+    """Collects a step's effects. `now` is the step's instant; `reported`: one of its reports is in the journal."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.effects: list[Effect] = []
         self.touched: dict[str, Touched] = {}
+        self.reported = False
         self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
 
     def touch(self, incident: Incident) -> Touched:

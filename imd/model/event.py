@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from imd.model.alert import AlertReport
+from imd.model.alert import AlertReport, Identity
 from imd.model.policy import Ruleset
 
 
@@ -24,6 +24,15 @@ class SourceHeard(msgspec.Struct, frozen=True):
     """A source spoke and said nothing new of any alert (an empty body)."""
 
     source: str
+
+
+class AlertExpired(msgspec.Struct, frozen=True):
+    """Nobody speaks of the alert any more: it is over as of `at`. A running engine finds that out by itself; recorded
+    history says so."""
+
+    identity: Identity
+    at: datetime
+    because: str
 
 
 class ActionKind(enum.StrEnum):
@@ -86,4 +95,14 @@ class Tick(msgspec.Struct, frozen=True):
     """Time passed; deadlines up to now are due."""
 
 
-Event = AlertsReported | SourceHeard | ActionTaken | DeliveryFinished | RulesChanged | Restarted | ClockStepped | Tick
+Event = (
+    AlertsReported
+    | SourceHeard
+    | AlertExpired
+    | ActionTaken
+    | DeliveryFinished
+    | RulesChanged
+    | Restarted
+    | ClockStepped
+    | Tick
+)
