@@ -48,7 +48,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -73,8 +77,8 @@ class Server:
             if self._ready():
                 return time.perf_counter() - began
             time.sleep(0.005)
-        log_end = (self.folder / "log").read_text(errors="replace")[-2000:]
         self.stop()
+        log_end = (self.folder / "log").read_text(errors="replace")[-2000:]
         raise SystemExit(f"{self._command[0]} is not ready after {time.perf_counter() - began:.0f} s:\n{log_end}")
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> float:
