@@ -296,9 +296,10 @@ class Engine:
         stale = self.state.stale.get(source)
         if not stale:
             return
+        before = len(stale)
         for alert_id in list(stale)[:DUE_MAX]:
             self._look_at_alert(tx, stale.pop(alert_id))
-        if stale:
+        if 0 < len(stale) < before:  # none became clear: the clock was set back meanwhile, and the next word tells
             self.state.heard[source].waking = True
             self.state.remind(tx.now, Due.SOURCE, source)
 
