@@ -89,7 +89,7 @@ def _judge_return(alert: Alert, report: AlertReport, now: datetime, lateness: ti
 def _judge_resolve(alert: Alert | None, report: AlertReport, now: datetime, lateness: timedelta) -> Verdict:
     if alert is not None:
         open_spans = [span for span in alert.spans if span.ended_at is None]
-        ended = sum(_ends(alert, report, span, now) for span in open_spans)
+        ended = sum(_ends(alert, report, span) for span in open_spans)
         if ended:
             whole = ended == len(open_spans) and alert.state is AlertState.FIRING
             return Verdict.RESOLVED if whole else Verdict.NARROWED
@@ -104,11 +104,13 @@ def _judge_resolve(alert: Alert | None, report: AlertReport, now: datetime, late
     return Verdict.ENDED_UNSEEN if apart else Verdict.NARROWED
 
 
-def _ends(alert: Alert, report: AlertReport, span: Span, now: datetime) -> bool:
-    """An API resolve ends the span it names; a webhook's, or one without a start, every span begun by its end."""
+def _ends(alert: Alert, report: AlertReport, span: Span) -> bool:
+    """An API resolve ends the span it names; a webhook's, or one without a start, every span begun by its end. Where
+    that is not given it is now, and every span has begun, also one that its sender's clock puts ahead of ours."""
     if alert.by_api and report.starts_at is not None:
         return span.starts_at == report.starts_at
-    return span.starts_at <= (report.ends_at or now) or span.starts_at == report.starts_at
+    ends_at = report.ends_at
+    return ends_at is None or span.starts_at <= ends_at or span.starts_at == report.starts_at
 
 
 def named_span(alert: Alert, starts_at: datetime | None) -> Span | None:
@@ -160,7 +162,7 @@ def _absorb_span(alert: Alert, report: AlertReport, spans_max: int) -> None:
 def _absorb_resolve(alert: Alert, report: AlertReport, now: datetime, spans_max: int) -> None:
     end = report.ends_at or now
     spans = tuple(
-        Span(span.starts_at, span.until, end) if span.ended_at is None and _ends(alert, report, span, now) else span
+        Span(span.starts_at, span.until, end) if span.ended_at is None and _ends(alert, report, span) else span
         for span in alert.spans
     )
     if report.starts_at is not None and all(span.starts_at != report.starts_at for span in spans):

@@ -59,10 +59,7 @@ class Engine:
     def step(self, event: Event, now: datetime) -> list[Effect]:
         """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
         tx = Transaction(now)
-        if self.state.overdue(now) and not isinstance(event, Restarted | ClockStepped):
-            # What was due before the event came happened before it, however late the Tick: a replay says so too.
-            self._take_due(tx, now - RESOLUTION)
-            self._incidents.settle(tx)
+        self._catch_up(tx, event)
         match event:
             case AlertsReported():
                 self._alerts_reported(tx, event)
@@ -86,13 +83,20 @@ class Engine:
                 assert_never(event)
         if not isinstance(event, AlertExpired):  # that one is itself what is due now, and settles with the rest of it
             self._incidents.settle(tx)
-        self._take_due(tx, now)
+        self._take_due(tx)
         self._incidents.settle(tx)
         return tx.close()
 
     def next_deadline(self) -> datetime | None:
         """When to call step(Tick(), now) next; None if nothing waits."""
         return self.state.next_deadline()
+
+    def _catch_up(self, tx: Transaction, event: Event) -> None:
+        """What was due before the event came happened before it, however late the Tick: a replay says so too."""
+        if self.state.overdue(tx.now) and not isinstance(event, Restarted | ClockStepped):
+            for deadline in self.state.take_due(tx.now - RESOLUTION, DUE_MAX):
+                self._due(tx, deadline)
+            self._incidents.settle(tx)
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 
@@ -239,8 +243,8 @@ class Engine:
         elif not alert.incident:
             self.state.remind(now + ENDED_KEPT, Due.FORGET_ALERT, alert)
 
-    def _take_due(self, tx: Transaction, until: datetime) -> None:
-        for deadline in self.state.take_due(until, DUE_MAX):
+    def _take_due(self, tx: Transaction) -> None:
+        for deadline in list(self.state.take_due(tx.now, DUE_MAX)):  # what these arm for now is for the next step
             self._due(tx, deadline)
 
     def _due(self, tx: Transaction, deadline: Deadline) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from imd.core.correlate import GroupKey
@@ -82,12 +82,12 @@ class State:
         """Whether a deadline lies before now."""
         return bool(self._heap) and self._heap[0][0] < now
 
-    def take_due(self, now: datetime, at_most: int) -> list[Deadline]:
-        """The deadlines up to now, oldest first, at most so many: the rest is due in the next step."""
-        due: list[Deadline] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < at_most:
-            due.append(heapq.heappop(self._heap))
-        return due
+    def take_due(self, now: datetime, at_most: int) -> Iterator[Deadline]:
+        """The deadlines up to now, oldest first, also those that are set meanwhile; at most so many."""
+        for _ in range(at_most):
+            if not self._heap or self._heap[0][0] > now:
+                return
+            yield heapq.heappop(self._heap)
 
     def new_alert_id(self) -> int:
         self.last_alert_id += 1

@@ -148,6 +148,12 @@ def test_a_resolve_without_a_start_ends_all_begun_by_then() -> None:
     assert not desk.firing()
 
 
+def test_a_bare_resolve_ends_a_span_whose_start_is_ahead() -> None:
+    """The sender's clock runs ahead of ours and its resolve says no times: what was received has begun."""
+    desk = Desk().hear(0, report(A, 3)).hear(1, report(A, None, resolved=True))
+    assert not desk.firing()
+
+
 def test_a_span_fires_from_receipt_even_if_its_start_is_ahead() -> None:
     desk = Desk().hear(0, report(A, 3600))
     assert desk.firing()
