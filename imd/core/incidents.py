@@ -420,7 +420,7 @@ class Incidents:
         self._state.rules[incident.id] = rule
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)
-        self.plan_leave(incident, incident.opened_at)
+        self.plan_leave(incident, incident.resolved_at or incident.opened_at)
 
     def restarted(self, tx: Transaction, outage: timedelta) -> None:
         """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""
