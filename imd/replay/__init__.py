@@ -1,0 +1,1 @@
+"""Floor 2: the engine in virtual time, over recorded history. No socket, no store, no clock."""

@@ -1,0 +1,372 @@
+"""EVENTS.jsonl: lines of recorded history, read into the engine's own events.
+
+Owns the shape of the lines (design section 2; `core.journal` writes them), their order and their faults. A fault is
+worded `file:line: …`; reading goes on behind it, so that one run names them all. Whatever the engine cannot take yet is
+counted by name. Knows nothing of what becomes of the events.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from imd.model.alert import AlertReport, Identity
+from imd.model.event import (
+    ActionKind,
+    ActionTaken,
+    AlertExpired,
+    AlertsReported,
+    ClockStepped,
+    DeliveryFinished,
+    Event,
+    Outcome,
+    Restarted,
+)
+from imd.model.policy import Source
+from imd.sources.contract import NOT_JSON, AlertRefused, Instant, instant
+from imd.sources.labels import KnownLabels
+
+FAULTS_MAX = 20
+_FIRST_YEAR, _END_YEAR = 1900, 9000
+NO_LONGER_REPORTED = "no longer reported"
+_ABSENT = msgspec.Raw(b"")
+_When = Instant | float | int
+
+
+class BadEvents(ValueError):
+    """The file has faults; `faults` are the first of them, each `file:line: …`, and `count` says how many there are."""
+
+    def __init__(self, faults: list[str], count: int) -> None:
+        super().__init__(f"{count} fault{'s' if count != 1 else ''}, the first: {faults[0]}")
+        self.faults = faults
+        self.count = count
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """One step of the engine. `lines`: the numbers of its lines, from 1; for a request one for each of its alerts, in
+    order. `first`: for an action, the identity key of its incident's first alert, where the line has it."""
+
+    at: datetime
+    lines: tuple[int, ...]
+    event: Event
+    first: bytes = b""
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What must be known of a file before its first event is taken. `deliveries`: recorded ends of deliveries, by
+    incident and count (`i000000000001-3`; the store's name before it is another one in a replay), to their receiver."""
+
+    actions: bool
+    deliveries: dict[str, str]
+
+
+class _Alert(msgspec.Struct, gc=False):
+    ts: _When
+    type: str = "alert"
+    status: str = ""
+    labels: msgspec.Raw = _ABSENT
+    annotations: msgspec.Raw = _ABSENT
+    starts_at: _When | None = None
+    ends_at: _When | None = None
+    source: str = ""
+    by_api: bool = False
+    same_request: bool = False
+    identity: msgspec.Raw = _ABSENT
+
+
+class _Expired(msgspec.Struct):
+    ts: _When
+    labels: msgspec.Raw = _ABSENT
+    ends_at: _When | None = None
+    source: str = ""
+    reason: str = NO_LONGER_REPORTED
+    identity: msgspec.Raw = _ABSENT
+
+
+class _Action(msgspec.Struct):
+    ts: _When
+    action: str
+    incident: str | int
+    by: str = "unknown"
+    note: str = ""
+    force: bool = False
+    through: str = "api"
+    alert: msgspec.Raw = _ABSENT
+
+
+class _Delivery(msgspec.Struct):
+    ts: _When
+    delivery: str
+    incident: str
+    receiver: str
+    outcome: Outcome
+    error: str = ""
+
+
+class _Restart(msgspec.Struct):
+    ts: _When
+    alive_at: _When
+
+
+class _Clock(msgspec.Struct):
+    ts: _When
+    by_seconds: float
+
+
+class _Timed(msgspec.Struct):
+    ts: _When
+
+
+class _Typed(msgspec.Struct):
+    type: str = "alert"
+
+
+_alert = msgspec.json.Decoder(_Alert).decode
+_expired = msgspec.json.Decoder(_Expired).decode
+_action = msgspec.json.Decoder(_Action).decode
+_delivery = msgspec.json.Decoder(_Delivery).decode
+_restart = msgspec.json.Decoder(_Restart).decode
+_clock = msgspec.json.Decoder(_Clock).decode
+_timed = msgspec.json.Decoder(_Timed).decode
+_typed = msgspec.json.Decoder(_Typed).decode
+
+_Read = tuple[datetime, Event | None, bytes]
+"""When by the line itself, the event (None: counted instead), and `Recorded.first`."""
+
+
+class _Request(msgspec.Struct, gc=False):
+    """A request whose lines are being read."""
+
+    at: datetime
+    source: str
+    by_api: bool
+    reports: list[AlertReport]
+    lines: list[int]
+
+    def goes_on(self, alert: _Alert) -> bool:
+        return alert.same_request and alert.source == self.source and alert.by_api == self.by_api
+
+    def add(self, number: int, report: AlertReport) -> None:
+        self.reports.append(report)
+        self.lines.append(number)
+
+    def taken(self) -> Recorded:
+        return Recorded(self.at, tuple(self.lines), AlertsReported(self.source, self.by_api, tuple(self.reports)))
+
+
+class EventsReader:
+    """Reads one file. `sources`: configured senders by name, whose labels join the identity of their alerts.
+
+    After `read` is exhausted: `skipped` counts what the engine cannot take yet, `late` the lines whose time fell.
+    """
+
+    def __init__(self, name: str, sources: Mapping[str, Source]) -> None:
+        self.skipped: Counter[str] = Counter()
+        self.late = 0
+        self._name = name
+        self._sources = sources
+        self._known: dict[str, KnownLabels] = {}
+        self._now: datetime | None = None
+        self._faults: list[str] = []
+        self._fault_count = 0
+        self._readers: dict[str, Callable[[bytes], _Read]] = {
+            "expired": self._expired,
+            "action": self._action,
+            "delivery": self._delivery,
+            "restart": self._restart,
+            "clock": self._clock,
+            "reload": self._reload,
+            "silence": self._silence,
+        }
+
+    def read(self, lines: Iterable[bytes]) -> Iterator[Recorded]:
+        """Each step in order. Raises BadEvents behind the last line where there were faults."""
+        request: _Request | None = None
+        for number, line in enumerate(lines, start=1):
+            if not line or line.isspace():
+                continue
+            try:
+                alert = self._as_alert(line)
+                if alert is not None and request is not None and request.goes_on(alert):
+                    request.add(number, self._report(alert))
+                    continue
+                step = self._other(number, line) if alert is None else self._begin(number, alert)
+            except (*NOT_JSON, AlertRefused, _Wrong) as fault:
+                self._fault(number, fault)
+                continue
+            if request is not None:
+                yield request.taken()
+                request = None
+            if isinstance(step, _Request):
+                request = step
+            elif step is not None:
+                yield step
+        if request is not None:
+            yield request.taken()
+        if self._faults:
+            raise BadEvents(self._faults, self._fault_count)
+
+    def _begin(self, number: int, alert: _Alert) -> _Request:
+        report = self._report(alert)
+        return _Request(self._at(_instant(alert.ts, "ts")), alert.source, alert.by_api, [report], [number])
+
+    def _as_alert(self, line: bytes) -> _Alert | None:
+        """None where the line is of another type, whose keys may mean other things."""
+        try:
+            alert = _alert(line)
+        except msgspec.ValidationError:
+            if _typed(line).type == "alert":
+                raise
+            return None
+        return alert if alert.type == "alert" else None
+
+    def _other(self, number: int, line: bytes) -> Recorded | None:
+        kind = _typed(line).type
+        read = self._readers.get(kind)
+        if read is None:
+            raise _Wrong(f'unknown type "{kind[:50]}", expected one of: alert, {", ".join(self._readers)}')
+        at, event, first = read(line)
+        if isinstance(event, ClockStepped):
+            self._now = at  # the clock was set, back perhaps: time goes on from here
+        at = self._at(at)
+        return None if event is None else Recorded(at, (number,), event, first)
+
+    def _at(self, at: datetime) -> datetime:
+        """Time does not fall: a lower instant counts as the highest so far."""
+        if self._now is None or at >= self._now:
+            self._now = at
+        else:
+            self.late += 1
+        return self._now
+
+    def _report(self, alert: _Alert) -> AlertReport:
+        if alert.status not in ("firing", "resolved"):
+            raise _Wrong(f'status is "{alert.status[:50]}", expected "firing" or "resolved"')
+        starts_at, ends_at = _stated(alert.starts_at, "starts_at"), _stated(alert.ends_at, "ends_at")
+        known = self._of(alert.source).find(bytes(alert.labels), bytes(alert.annotations))
+        identity, annotations = known.identity, known.annotations
+        labels: bytes | None = None
+        if alert.identity is not _ABSENT:
+            identity, labels = self._identity(alert.source, alert.identity), identity.canonical
+        return AlertReport(identity, alert.status == "resolved", starts_at, ends_at, annotations, labels=labels)
+
+    def _of(self, source: str) -> KnownLabels:
+        known = self._known.get(source)
+        if known is None:
+            configured = self._sources.get(source)
+            known = self._known[source] = KnownLabels(configured.labels if configured else {})
+        return known
+
+    def _identity(self, source: str, labels: msgspec.Raw) -> Identity:
+        return self._of(source).find(bytes(labels), b"").identity
+
+    # -- the other types ------------------------------------------------------------------------------------------
+
+    def _expired(self, line: bytes) -> _Read:
+        read = _expired(line)
+        at = _instant(read.ts, "ts")
+        identity = self._identity(read.source, read.labels if read.identity is _ABSENT else read.identity)
+        ends_at = at if read.ends_at is None else _instant(read.ends_at, "ends_at")
+        return at, AlertExpired(identity, ends_at, read.reason), b""
+
+    def _action(self, line: bytes) -> _Read:
+        read = _action(line)
+        at = _instant(read.ts, "ts")
+        if read.action not in set(ActionKind):
+            self.skipped[f"action {read.action[:50]}"] += 1
+            return at, None, b""
+        number = str(read.incident)
+        event = ActionTaken(
+            kind=ActionKind(read.action),
+            incident=f"i{int(number):012d}" if number.isdecimal() and number.isascii() else number,
+            by=read.by,
+            note=read.note,
+            force=read.force,
+            through=read.through,
+        )
+        return at, event, b"" if read.alert is _ABSENT else self._identity("", read.alert).key
+
+    def _delivery(self, line: bytes) -> _Read:
+        read = _delivery(line)
+        event = DeliveryFinished(
+            delivery=read.delivery,
+            incident=read.incident,
+            receiver=read.receiver,
+            outcome=read.outcome,
+            error=read.error,
+        )
+        return _instant(read.ts, "ts"), event, b""
+
+    def _restart(self, line: bytes) -> _Read:
+        read = _restart(line)
+        return _instant(read.ts, "ts"), Restarted(_instant(read.alive_at, "alive_at")), b""
+
+    def _clock(self, line: bytes) -> _Read:
+        read = _clock(line)
+        try:
+            by = timedelta(seconds=read.by_seconds)
+        except (OverflowError, ValueError):
+            raise _Wrong(f"by_seconds is {read.by_seconds:g}, which no clock is set by") from None
+        return _instant(read.ts, "ts"), ClockStepped(by), b""
+
+    def _reload(self, line: bytes) -> _Read:
+        """The recorded run changed its rules here; a replay has one set of them."""
+        self.skipped["reload"] += 1
+        return _instant(_timed(line).ts, "ts"), None, b""
+
+    def _silence(self, line: bytes) -> _Read:
+        self.skipped["silence"] += 1
+        return _instant(_timed(line).ts, "ts"), None, b""
+
+    def _fault(self, number: int, fault: Exception) -> None:
+        self._fault_count += 1
+        if len(self._faults) < FAULTS_MAX:
+            self._faults.append(f"{self._name}:{number}: {fault}")
+
+
+def glance(lines: Iterable[bytes]) -> Glance:
+    """Looks through a file for actions and ends of deliveries; faulty lines are left to `read`."""
+    actions = False
+    deliveries: dict[str, str] = {}
+    for line in lines:
+        if b'"action"' not in line and b'"delivery"' not in line:
+            continue
+        try:
+            kind = _typed(line).type
+            if kind == "delivery":
+                read = _delivery(line)
+                deliveries[delivery_of(read.delivery, read.incident)] = read.receiver
+            actions = actions or kind == "action"
+        except NOT_JSON:
+            continue
+    return Glance(actions, deliveries)
+
+
+def delivery_of(delivery: str, incident: str) -> str:
+    """A delivery's id without the name of the store that it was made in."""
+    return delivery[max(0, delivery.rfind(f"{incident}-")) :]
+
+
+def _instant(when: datetime | float, key: str) -> datetime:
+    """From unix seconds or RFC 3339. Years of which no deadline can be worked out are refused."""
+    try:
+        at = when.astimezone(UTC) if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _Wrong(f"{key} is {when}, which is no time in unix seconds") from None
+    if not _FIRST_YEAR <= at.year < _END_YEAR:
+        raise _Wrong(f"{key} is in the year {at.year}")
+    return at
+
+
+def _stated(when: datetime | float | None, key: str) -> datetime | None:
+    """A time that a sender gave; None where it did not, which Go's senders write as year 1."""
+    if when is None or isinstance(when, datetime):
+        return instant(when)
+    return _instant(when, key)
+
+
+class _Wrong(ValueError):
+    """What a line says makes no sense."""

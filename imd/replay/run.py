@@ -1,0 +1,297 @@
+"""Recorded history through the engine, in virtual time.
+
+Owns what stands in for the world: time, which jumps from deadline to deadline; receivers, which take every message at
+once unless the file says how it went; and a person, who acknowledges where the file has nobody. How it works: before
+each event everything is done that falls due earlier; what falls due at its very instant comes after it.
+
+An alert ends by its resolve, by the `ends_at` that its newest firing line gave, or by an `expired` line; for want of
+repeats only with `expire`. Nothing is sent and nothing is stored.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from imd.core.engine import Engine
+from imd.core.state import State
+from imd.model.alert import Alert
+from imd.model.effect import CancelPages, Counted, Deliver, Delivery, Effect, Refused, SaveAlert, SaveIncident
+from imd.model.event import (
+    ActionKind,
+    ActionTaken,
+    AlertExpired,
+    AlertsReported,
+    ClockStepped,
+    DeliveryFinished,
+    Event,
+    Outcome,
+    Restarted,
+    Tick,
+)
+from imd.model.incident import Incident
+from imd.model.policy import PageKind, PageReason, Ruleset
+from imd.replay.journal import NO_LONGER_REPORTED, Recorded, delivery_of
+
+STORE_ID = "replay"
+WAITED_FOR = ("hold", "resolve")
+"""Timers of an open incident that are still run after the last event."""
+_BEGINNINGS = frozenset({PageReason.FIRST, PageReason.REOPENED, PageReason.FLAPPING})
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What a line said of an alert, and the episode that it belongs to."""
+
+    line: int
+    alert: Alert
+    annotations: bytes
+
+
+class Story(msgspec.Struct):
+    """What became of the events. The records are the engine's own, as they were left.
+
+    `members`: ids of all episodes that were ever in an incident. `pages`: every message but those called off before
+    they left. `unmet`: what the file asked for and the engine could not do, by sentence.
+    """
+
+    given: list[Given] = []
+    incidents: dict[str, Incident] = {}
+    members: dict[str, set[int]] = {}
+    pages: list[Delivery] = []
+    unmet: Counter[str] = msgspec.field(default_factory=Counter)
+    events: int = 0
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def surviving(self, incident: str) -> str:
+        """The incident that it was merged into, and that one in turn."""
+        while (found := self.incidents.get(incident)) is not None and found.merged_into:
+            incident = found.merged_into
+        return incident
+
+
+class Replay:
+    """One run. Hand it each step in order, then call `finish`.
+
+    `ack_after`: how long after its first page an incident is acknowledged by that page's target; None: never.
+    `expire`: alerts also end for want of repeats, as for a running daemon. `deliveries`: see `journal.Glance`.
+    """
+
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        *,
+        ack_after: timedelta | None = None,
+        expire: bool = False,
+        deliveries: Mapping[str, str] | None = None,
+    ) -> None:
+        self.engine = Engine(unread(ruleset), State(STORE_ID), expires=expire)
+        self.story = Story()
+        self._ack_after = ack_after
+        self._recorded = dict(deliveries or {})
+        self._awaited: dict[str, Delivery] = {}
+        self._cancelled: set[str] = set()
+        self._agenda: list[tuple[datetime, int, Event]] = []
+        self._planned = 0
+        self._now: datetime | None = None
+
+    def take(self, recorded: Recorded) -> None:
+        """One step of the file, after all that is due before it."""
+        event, at = recorded.event, recorded.at
+        story = self.story
+        if story.began_at is None:
+            story.began_at = at
+        story.events += len(recorded.lines)
+        self._pass_time(_lived_until(event, at))
+        if isinstance(event, DeliveryFinished):
+            self._delivery_finished(event, at)
+            return
+        if isinstance(event, ActionTaken):
+            event = msgspec.structs.replace(event, incident=self._meant(event.incident, recorded.first))
+        story.unmet.update(self._step(event, at))
+        if isinstance(event, AlertsReported):
+            self._keep(recorded.lines, event, at)
+
+    def finish(self) -> Story:
+        """Runs timers until no hold and no resolve waits any more."""
+        while (until := self._waits_until()) is not None:
+            due = self.engine.next_deadline()
+            assert due is not None, "a timer that nothing looks at"
+            assert due <= until, "a timer that nothing looks at"
+            self._pass_time(until)
+            self._step(Tick(), until)
+        self.story.pages = [page for page in self.story.pages if page.id not in self._cancelled]
+        self.story.ended_at = self._now
+        return self.story
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def _pass_time(self, until: datetime) -> None:
+        """Does what falls due before `until`, in order; at one instant the agenda comes first, as expiry does."""
+        while True:
+            due = self.engine.next_deadline()
+            if self._agenda and self._agenda[0][0] < until and (due is None or self._agenda[0][0] <= due):
+                at, _, event = heapq.heappop(self._agenda)
+                if not isinstance(event, AlertExpired) or self._ends_so(event):
+                    self._step(event, at)
+            elif due is not None and due < until:
+                self._step(Tick(), due)
+            else:
+                return
+
+    def _plan(self, at: datetime, event: Event) -> None:
+        self._planned += 1
+        heapq.heappush(self._agenda, (at, self._planned, event))
+
+    def _waits_until(self) -> datetime | None:
+        open_ones = (incident for incident in self.engine.state.incidents.values() if incident.open)
+        return max((one.timers[name] for one in open_ones for name in WAITED_FOR if name in one.timers), default=None)
+
+    # -- alerts ---------------------------------------------------------------------------------------------------
+
+    def _keep(self, lines: tuple[int, ...], event: AlertsReported, at: datetime) -> None:
+        alerts, given = self.engine.state.alerts, self.story.given
+        for line, report in zip(lines, event.alerts, strict=True):
+            alert = alerts.get(report.identity.key)
+            if alert is None:
+                continue
+            given.append(Given(line, alert, report.annotations))
+            if report.ends_at is not None and not report.resolved:
+                self._plan(max(at, report.ends_at), AlertExpired(report.identity, report.ends_at, NO_LONGER_REPORTED))
+
+    def _ends_so(self, event: AlertExpired) -> bool:
+        """Whether the end that a firing line gave still stands: a later line may have moved it."""
+        alert = self.engine.state.alerts.get(event.identity.key)
+        if alert is None or not alert.firing:
+            return False
+        ends = [span.until for span in alert.spans if span.ended_at is None]
+        return all(end is not None and end <= event.at for end in ends)
+
+    # -- people ---------------------------------------------------------------------------------------------------
+
+    def _meant(self, incident_id: str, first: bytes) -> str:
+        """The incident that an action is about: by its first alert where the number is another incident's here."""
+        state = self.engine.state
+        members = state.members.get(incident_id)
+        if not first or (members and members[0].identity.key == first):
+            return incident_id
+        alert = state.alerts.get(first)
+        return alert.incident if alert is not None and alert.incident else incident_id
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def _delivery_finished(self, event: DeliveryFinished, at: datetime) -> None:
+        recorded = delivery_of(event.delivery, event.incident)
+        self._recorded.pop(recorded, None)
+        delivery = self._awaited.pop(recorded, None)
+        if delivery is None:
+            self.story.unmet["recorded deliveries of messages that this run did not send"] += 1
+            return
+        self._finish(delivery, event.outcome, at, event.error)
+
+    def _finish(self, delivery: Delivery, outcome: Outcome, at: datetime, error: str = "") -> None:
+        if outcome is Outcome.CANCELLED:
+            self._cancelled.add(delivery.id)
+        self._step(
+            DeliveryFinished(
+                delivery=delivery.id,
+                incident=delivery.incident,
+                receiver=delivery.receiver,
+                outcome=outcome,
+                error=error,
+            ),
+            at,
+        )
+
+    def _call_off(self, sent: list[Delivery], cancel: CancelPages) -> Iterator[Delivery]:
+        kinds = {PageKind.PAGE, *cancel.kinds}
+        for delivery in list(sent):
+            meant = delivery.incident == cancel.incident and cancel.receiver in (None, delivery.receiver)
+            if meant and delivery.kind in kinds:
+                sent.remove(delivery)
+                yield delivery
+
+    # -- the engine -----------------------------------------------------------------------------------------------
+
+    def _step(self, event: Event, at: datetime) -> list[str]:
+        """Steps, keeps what is told of it, and answers for the receivers and the person on call. What was refused."""
+        if self._now is not None and at < self._now and not isinstance(event, ClockStepped):
+            at = self._now  # a deadline that was left over from a step before
+        self._now = at
+        sent: list[Delivery] = []
+        called_off: list[Delivery] = []
+        refused: list[str] = []
+        for effect in self.engine.step(event, at):
+            if type(effect) is Refused:
+                refused.append(effect.error)
+            elif type(effect) is not Counted:
+                self._take(effect, sent, called_off)
+        for delivery in called_off:
+            self._finish(delivery, Outcome.CANCELLED, at)
+        for delivery in sent:
+            self._finish(delivery, Outcome.ACCEPTED, at)
+        for delivery in sent:
+            self._acknowledge(delivery, at)
+        return refused
+
+    def _take(self, effect: Effect, sent: list[Delivery], called_off: list[Delivery]) -> None:
+        story = self.story
+        match effect:
+            case SaveAlert(alert=alert):
+                if alert.incident:
+                    story.members.setdefault(alert.incident, set()).add(alert.id)
+            case SaveIncident(incident=incident):
+                story.incidents[incident.id] = incident
+            case Deliver(delivery=delivery):
+                story.pages.append(delivery)
+                recorded = delivery_of(delivery.id, delivery.incident)
+                if self._recorded.get(recorded) == delivery.receiver:
+                    self._awaited[recorded] = delivery
+                else:
+                    sent.append(delivery)
+            case CancelPages():
+                called_off.extend(self._call_off(sent, effect))
+            case _:
+                pass
+
+    def _acknowledge(self, delivery: Delivery, at: datetime) -> None:
+        if self._ack_after is None or delivery.kind is not PageKind.PAGE or delivery.reason not in _BEGINNINGS:
+            return
+        event = ActionTaken(kind=ActionKind.ACK, incident=delivery.incident, by=delivery.to, through="replay")
+        if self._ack_after:
+            self._plan(at + self._ack_after, event)
+        else:
+            self._step(event, at)
+
+
+def replay(
+    steps: Iterable[Recorded],
+    ruleset: Ruleset,
+    *,
+    ack_after: timedelta | None = None,
+    expire: bool = False,
+    deliveries: Mapping[str, str] | None = None,
+) -> Story:
+    """A whole file. The arguments are those of Replay; raises what `steps` raises."""
+    run = Replay(ruleset, ack_after=ack_after, expire=expire, deliveries=deliveries)
+    for recorded in steps:
+        run.take(recorded)
+    return run.finish()
+
+
+def _lived_until(event: Event, at: datetime) -> datetime:
+    """Up to when imd did in time what fell due before this event: not while it was away, and a clock that is set ahead
+    passes no time."""
+    if isinstance(event, Restarted):
+        return min(at, event.alive_at)
+    return at - event.by if isinstance(event, ClockStepped) else at
+
+
+def unread(ruleset: Ruleset) -> Ruleset:
+    """The same decisions with empty lists of alerts in the messages, which nobody reads here: they cost the most."""
+    receivers = {name: msgspec.structs.replace(one, send_alerts=0) for name, one in ruleset.receivers.items()}
+    return msgspec.structs.replace(ruleset, receivers=receivers)
