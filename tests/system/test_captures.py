@@ -20,6 +20,8 @@ import pytest
 from tests.system.running import Daemon, Daemons, until
 from tests.system.sink import Sink
 
+pytestmark = pytest.mark.slow
+
 CAPTURES = Path(__file__).parents[1] / "captures"
 FASTER = 20
 CONFIG = "prefixes: [/am]\nreceivers: [{{name: sink, type: webhook, url: {url}}}]\n"

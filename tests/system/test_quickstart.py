@@ -11,6 +11,8 @@ import pytest
 
 from tests.system.running import ROOT, Daemon, Daemons, until
 
+pytestmark = pytest.mark.slow
+
 HOLD_SECONDS = 10.0
 
 ALERTS = [
