@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+from datetime import timedelta
 from pathlib import Path
 
 from imd import __version__
 
 DEFAULT_URL = "http://127.0.0.1:9490"
+NEVER = "never"
 _INCIDENT = "an incident's number or id"
 
 
@@ -29,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _alerts(commands)
     _incidents(commands)
     _observing(commands)
+    _history(commands)
     return parser
 
 
@@ -162,6 +165,42 @@ def _observing(commands: _Commands[argparse.ArgumentParser]) -> None:
     deliveries.add_argument("--state", choices=["pending", "accepted", "failed", "cancelled", "unknown"])
     deliveries.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: 50)")
     _remote(commands, "status", "show how the daemon is doing", "imd status", "imd status --json")
+
+
+def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
+    replay = _add(
+        commands,
+        "replay",
+        "run recorded events through the rules, in virtual time, and send nothing",
+        "imd replay events.jsonl --rules rules/",
+        "imd replay events.jsonl --config config.yaml --ack-after never",
+        "imd replay - --rules rules/ --out out.jsonl < events.jsonl",
+    )
+    replay.add_argument("events", type=Path, metavar="EVENTS.jsonl", help="one event a line; `-` is standard input")
+    replay.add_argument("--rules", type=Path, metavar="DIR", help="a rule file, or a folder of them")
+    replay.add_argument("--config", type=Path, metavar="FILE", help="config.yaml: its receivers, sources and rules")
+    replay.add_argument("--topology", type=Path, metavar="FILE", help="a map of entities, beside the rules' own")
+    replay.add_argument(
+        "--ack-after",
+        type=_duration_or_never,
+        metavar="DURATION|never",
+        help="acknowledge each incident so long after its first page (default: 0s; never for a recorded run)",
+    )
+    replay.add_argument("--expire", action="store_true", help="alerts also end for want of repeats")
+    replay.add_argument("--out", type=Path, metavar="FILE", help="write what became of each event, as JSONL")
+    replay.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+
+
+def _duration_or_never(text: str) -> timedelta | str:
+    """A duration, or the word."""
+    if text == NEVER:
+        return NEVER
+    from imd.config.syntax import BadDuration, parse_duration
+
+    try:
+        return parse_duration(text)
+    except BadDuration as fault:
+        raise argparse.ArgumentTypeError(f"{fault}; or `never`") from None
 
 
 def _several(parser: argparse.ArgumentParser) -> None:

@@ -75,6 +75,12 @@ def _observe(arguments: Namespace) -> int:
     return observing.run(arguments)
 
 
+def _replay(arguments: Namespace) -> int:
+    from imd.cli import replaying
+
+    return replaying.run(arguments)
+
+
 _RUN: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
     "check": _check,
@@ -89,4 +95,5 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "alerts": _observe,
     "deliveries": _observe,
     "status": _observe,
+    "replay": _replay,
 }
