@@ -1,0 +1,517 @@
+"""The promises of the design under random histories: alerts, people, deliveries, restarts and time in any order.
+
+Drives the engine with a store made of bytes beside it. Names what holds at every instant (invariants) and what holds
+once all is quiet (teardown); a second engine takes every step with it, and now and then is thrown away and restored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from imd.core.engine import Engine
+from imd.core.expiry import Heard
+from imd.core.state import State
+from imd.model.alert import Alert
+from imd.model.effect import (
+    AppendTimeline,
+    CancelPages,
+    Counted,
+    Deliver,
+    Delivery,
+    Effect,
+    ForgetAlert,
+    SaveAlert,
+    SaveIncident,
+    SaveSeen,
+)
+from imd.model.event import (
+    ActionKind,
+    ActionTaken,
+    AlertsReported,
+    ClockStepped,
+    DeliveryFinished,
+    Event,
+    Outcome,
+    Restarted,
+    RulesChanged,
+    SourceHeard,
+    Tick,
+)
+from imd.model.incident import Incident, IncidentState, Level, Priority
+from imd.model.policy import PageKind, PageReason, Receiver, Route, Ruleset, Source
+from imd.model.rule import Matcher, Mode, Op, Raise, Resolve, ResolveWhen, Rule, Window, WindowKind
+from tests.core.making import STORE_ID, T0, Kept, minutes, policy, report, ruleset, seconds, step
+
+TICKS_AT_ONE_INSTANT_MAX = 40
+AFTER_AN_ACK = {PageReason.RAISED}
+
+
+def _named(name: str) -> tuple[tuple[Matcher, ...], ...]:
+    return ((Matcher("alertname", Op.EQUAL, name),),)
+
+
+RULES = (
+    Rule(name="wide", match=_named("Wide"), group_by=("cluster",), hold=seconds(0), window=Window(max_alerts=3)),
+    Rule(
+        name="session",
+        match=_named("Session"),
+        group_by=("cluster",),
+        window=Window(kind=WindowKind.SESSION, gap=minutes(2)),
+        raises=(Raise(at_least=2, distinct="n", impact=Level.HIGH),),
+    ),
+    Rule(
+        name="fixed",
+        match=_named("Fixed"),
+        group_by=(),
+        window=Window(kind=WindowKind.FIXED, gap=minutes(3), max_life=minutes(30)),
+        resolve=Resolve(when=ResolveWhen.FIRST, after=seconds(5)),
+        policy="team",
+    ),
+    Rule(name="trial", match=_named("Trial"), mode=Mode.MONITOR),
+    Rule(name="hushed", match=_named("Hushed"), mode=Mode.SUPPRESS),
+)
+NAMES = ["Wide", "Session", "Fixed", "Trial", "Hushed", "Other"]
+RECEIVERS = (
+    Receiver(name="chat", send=frozenset({PageKind.PAGE, PageKind.UPDATE, PageKind.RESOLVED})),
+    Receiver(name="pager", min_priority=Priority.P2),
+    Receiver(name="ops", send=frozenset({PageKind.PAGE})),
+)
+POLICIES = (
+    policy(step("ana", "#chat", wait=minutes(2)), step("ben"), repeat=1, ack_timeout=minutes(10), remind=minutes(30)),
+    policy(step("#pager"), step("cleo", "#missing", wait=minutes(1)), name="team"),
+)
+SOURCES = (Source(name="am", type="alertmanager", silent_after=minutes(10), expire_after=minutes(40)),)
+ROUTES = (Route(policy="team", priority=frozenset({Priority.P1, Priority.P2})),)
+
+
+def rules_of(version: int) -> Ruleset:
+    return ruleset(
+        *RULES,
+        policies=POLICIES,
+        receivers=RECEIVERS,
+        sources=SOURCES,
+        routes=ROUTES,
+        fallback="ops" if version % 2 else "",
+        config_hash=f"hash{version}",
+    )
+
+
+def plain(effects: list[Effect]) -> list[bytes]:
+    """Effects as comparable bytes. SaveSeen is out: when the newest seconds reach the disk is no state."""
+    kept = (effect for effect in effects if not isinstance(effect, SaveSeen))
+    return [type(effect).__name__.encode() + b" " + msgspec.json.encode(effect) for effect in kept]
+
+
+class Promised:
+    """What people and the record get at one instant, which a restart must not change: records as they are at its end,
+    and all else in any order, for whose deadline comes first among several incidents' is no promise. Left out are
+    metrics, and when an ended alert of no incident leaves memory, which counts from its last report after a restart."""
+
+    def __init__(self) -> None:
+        self.records: dict[object, bytes] = {}
+        self.others: Counter[bytes] = Counter()
+
+    def add(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SaveAlert(alert=alert):
+                    self.records[alert.id] = msgspec.json.encode(alert)
+                case SaveIncident(incident=incident):
+                    self.records[incident.id] = msgspec.json.encode(incident)
+                case Counted() | ForgetAlert():
+                    pass
+                case _:
+                    self.others.update(plain([effect]))
+
+    def less(self, other: Promised) -> list[bytes]:
+        """What the other lacks."""
+        return [one for key, one in self.records.items() if other.records.get(key) != one] + list(
+            (self.others - other.others).elements()
+        )
+
+
+class History(RuleBasedStateMachine):
+    """One daemon's life. `twin` is another engine on the same events; once `restored`, it came from the store and knows
+    only what was on disk then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = T0
+        self.version = 1
+        self.engine = Engine(rules_of(1), State(STORE_ID))
+        self.twin = Engine(rules_of(1), State(STORE_ID))
+        self.restored = False
+        self.set_back = False
+        self.instant = (Promised(), Promised())
+        self.kept = Kept()
+        self.outbox: dict[str, Delivery] = {}
+        self.cancelled: set[str] = set()
+        self.starts: dict[tuple[str, str, str], float] = {}
+        self.memberships: dict[int, str] = {}
+        self.paged: dict[str, set[str]] = {}
+        self.owed: Counter[str] = Counter()
+        self.lines: dict[str, int] = {}
+        self.pages_with_lines: set[str] = set()
+        self.pages: set[str] = set()
+        self.opened: set[str] = set()
+        self.left_out: set[str] = set()
+
+    # -- driving ------------------------------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        before = {one.id: one.state for one in self.engine.state.incidents.values()}
+        effects = self.engine.step(event, self.now)
+        again = self.twin.step(event, self.now)
+        if self.restored:
+            self.instant[0].add(effects)
+            self.instant[1].add(again)
+        else:
+            assert plain(effects) == plain(again), "the same events, times and rules, and other effects"
+        self.kept.apply(effects)
+        for effect in effects:
+            self._look_at(effect, event)
+        self._look_at_transitions(before, effects)
+
+    def tick_until(self, goal: datetime) -> None:
+        at_once, last = 0, None
+        while (due := self.engine.next_deadline()) is not None and due <= goal:
+            self.now = max(self.now, due)
+            at_once = at_once + 1 if last == self.now else 0
+            assert at_once < TICKS_AT_ONE_INSTANT_MAX, f"no end of ticks at {self.now}"
+            last = self.now
+            self.take(Tick())
+            if (self.engine.next_deadline() or T0) > self.now:
+                self._compare()
+        self._compare()
+        self.now = goal
+
+    def _compare(self) -> None:
+        """The instant is over: the restored twin has promised the same."""
+        here, twin = self.instant
+        assert not here.less(twin), f"{self.now}: the restored engine does without {here.less(twin)[:3]}"
+        assert not twin.less(here), f"{self.now}: the restored engine does besides {twin.less(here)[:3]}"
+        self.instant = (Promised(), Promised())
+
+    def _look_at(self, effect: Effect, event: Event) -> None:
+        match effect:
+            case Deliver(delivery=delivery):
+                assert delivery.id not in self.pages, "an id of its own for every message"
+                self.pages.add(delivery.id)
+                self.outbox[delivery.id] = delivery
+                self._look_at_delivery(delivery, event)
+            case CancelPages():
+                kinds = {PageKind.PAGE, *effect.kinds}
+                for delivery in self.outbox.values():
+                    meant = delivery.incident == effect.incident and effect.receiver in (None, delivery.receiver)
+                    if meant and delivery.kind in kinds:
+                        self.cancelled.add(delivery.id)
+            case AppendTimeline(incident=incident, entry=entry):
+                assert entry.seq == self.lines.get(incident, 0) + 1, "lines are counted without gaps"
+                self.lines[incident] = entry.seq
+                assert entry.learnt_at == self.now
+                if entry.kind == "paged":
+                    self.pages_with_lines.add(entry.details["delivery"])
+                if entry.kind == "not_notified":
+                    self.left_out.add(incident)
+            case SaveAlert(alert=alert):
+                known = self.memberships.setdefault(alert.id, alert.incident) or alert.incident
+                assert known == alert.incident, f"episode {alert.id} was in {known} and is in {alert.incident}"
+                self.memberships[alert.id] = known
+            case SaveIncident(incident=incident):
+                assert incident.rule
+                assert incident.config_hash
+                assert incident.number == int(incident.id[1:])
+                if incident.id not in self.opened:
+                    self.opened.add(incident.id)
+                    assert self.lines.get(incident.id, 0) >= 1, "an incident without a first line"
+            case _:
+                pass
+
+    def _look_at_delivery(self, delivery: Delivery, event: Event) -> None:
+        incident = self.engine.state.incidents[delivery.incident]
+        assert not incident.silent
+        if delivery.kind is PageKind.PAGE:
+            self.paged.setdefault(delivery.incident, set()).add(delivery.receiver)
+            if incident.state is IncidentState.ACKNOWLEDGED and not isinstance(event, ActionTaken):
+                assert delivery.reason in AFTER_AN_ACK, f"a page ({delivery.reason}) after the acknowledgement"
+        else:
+            assert delivery.receiver in self.paged.get(delivery.incident, ()), "told of the end, never of the page"
+
+    def _look_at_transitions(self, before: dict[str, IncidentState], effects: list[Effect]) -> None:
+        sent = [one.delivery for one in effects if isinstance(one, Deliver)]
+        ends = Counter((one.incident, one.receiver) for one in sent if one.kind is PageKind.RESOLVED)
+        lines = [one for one in effects if isinstance(one, AppendTimeline)]
+        resolved = [one.incident for one in lines if one.entry.kind == "resolved"]
+        for key, count in ends.items():
+            assert count <= resolved.count(key[0]), f"{key} was told {count} times of one end"
+        for incident in self.engine.state.incidents.values():
+            was = before.get(incident.id)
+            if incident.state is IncidentState.TRIGGERED and was in (None, IncidentState.PENDING):
+                pages = [one for one in sent if one.incident == incident.id and one.kind is PageKind.PAGE]
+                assert pages or incident.id in self.left_out, f"{incident.id} triggered: no page, and no word why"
+                assert pages or incident.silent or self._nobody_willing(incident)
+            if incident.state is IncidentState.RESOLVED and was in _WORKED_ON:
+                for name, told in incident.told.items():
+                    wants = PageKind.RESOLVED in self.engine.ruleset.receivers[name].send
+                    under_way = any(one.receiver == name for one in incident.awaited.values())
+                    if wants and (told.heard or under_way):
+                        assert ends[incident.id, name] == 1, f"{name} was told of {incident.id} and not of its end"
+
+    def _nobody_willing(self, incident: Incident) -> bool:
+        chosen = self.engine.ruleset.policies[incident.policy]
+        first = chosen.steps[0]
+        quiet = incident.priority.rank >= 4
+        steps = (first,) if quiet else chosen.steps
+        for target in (one for each in steps for one in each.notify):
+            name = target.name if target.name in self.engine.ruleset.receivers else f"{target.name}-phone"
+            receiver = self.engine.ruleset.receivers.get(name)
+            if receiver is not None and incident.priority.rank <= receiver.min_priority.rank:
+                return False
+        return True
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    @initialize()
+    def begin(self) -> None:
+        self.take(Restarted(self.now - timedelta(seconds=1)))
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        cluster=st.sampled_from("cd"),
+        many=st.integers(1, 3),
+        severity=st.sampled_from(["critical", "warning", "info"]),
+        source=st.sampled_from(["am", "prom"]),
+        old=st.booleans(),
+    )
+    def fire(self, name: str, cluster: str, many: int, severity: str, source: str, old: bool) -> None:
+        at = (self.now - T0).total_seconds()
+        reports = []
+        for number in range(many):
+            key = (source, name + cluster, str(number))
+            start = self.starts[key] if old and key in self.starts else at
+            self.starts[key] = start
+            labels = {"alertname": name, "cluster": cluster, "n": str(number), "src": source}
+            if number == 0:
+                labels["severity"] = severity
+            reports.append(report(labels, start, ends=at + 240 if source == "prom" else None))
+        self.take(AlertsReported(source, source == "prom", tuple(reports)))
+
+    @rule(data=st.data(), named=st.booleans())
+    @precondition(lambda self: any(one.firing for one in self.engine.state.alerts.values()))
+    def resolve(self, data: st.DataObject, named: bool) -> None:
+        firing = [one for one in self.engine.state.alerts.values() if one.firing]
+        chosen = data.draw(st.sampled_from(range(len(firing))))
+        alert = firing[chosen]
+        at = (self.now - T0).total_seconds()
+        start = (alert.spans[-1].starts_at - T0).total_seconds() if named else None
+        self.take(AlertsReported(alert.source, alert.by_api, (report(alert.labels(), start, resolved=True, ends=at),)))
+
+    @rule(
+        kind=st.sampled_from(ActionKind),
+        ago=st.integers(0, 3),
+        by=st.sampled_from(["ana", "ben", "nobody"]),
+        force=st.booleans(),
+    )
+    def act(self, kind: ActionKind, ago: int, by: str, force: bool) -> None:
+        number = max(1, self.engine.state.last_number - ago)
+        self.take(ActionTaken(kind=kind, incident=f"i{number:012d}", by=by, note="hm", force=force))
+
+    @rule(data=st.data(), outcome=st.sampled_from([Outcome.ACCEPTED, Outcome.FAILED, Outcome.UNKNOWN]))
+    @precondition(lambda self: self.outbox)
+    def settle_one(self, data: st.DataObject, outcome: Outcome) -> None:
+        chosen = data.draw(st.sampled_from(sorted(self.outbox)))
+        self._settle(chosen, Outcome.CANCELLED if chosen in self.cancelled else outcome)
+
+    @rule()
+    @precondition(lambda self: self.outbox)
+    def settle_all(self) -> None:
+        self._settle_all()
+
+    def _settle_all(self) -> None:
+        while self.outbox:
+            first = next(iter(self.outbox))
+            self._settle(first, Outcome.CANCELLED if first in self.cancelled else Outcome.ACCEPTED)
+
+    def _settle(self, delivery_id: str, outcome: Outcome) -> None:
+        delivery = self.outbox.pop(delivery_id)
+        self.take(
+            DeliveryFinished(
+                delivery=delivery.id, incident=delivery.incident, receiver=delivery.receiver, outcome=outcome
+            )
+        )
+
+    @rule(by=st.sampled_from([0.001, 1, 9, 10, 20, 60, 61, 120, 300, 600, 1800, 3600]), busy=st.sampled_from("nnny"))
+    def pass_time(self, by: float, busy: str) -> None:
+        """Busy: the loop is late, deadlines pass, and the next event comes before any Tick."""
+        self.tick_until(self.now if busy == "y" else self.now + seconds(by))
+        self.now += seconds(min(by, 20)) if busy == "y" else seconds(0)
+
+    @rule(what=st.sampled_from(["hear am", "hear prom", "reload", "-3600", "45", "3600", "down 1", "down 600"]))
+    def the_world_changes(self, what: str) -> None:
+        verb, _, much = what.rpartition(" ")
+        if verb == "hear":
+            self.take(SourceHeard(much))
+        elif what == "reload":
+            self.version += 1
+            self.take(RulesChanged(rules_of(self.version)))
+        elif verb == "down":
+            self._restart(seconds(int(much)))
+        else:
+            if self.restored:  # when an expiry is looked at after the clock was set is not on disk
+                self._restart(seconds(1))
+            self.tick_until(self.now)
+            self.now += seconds(int(much))
+            self.set_back |= int(much) < 0
+            self.take(ClockStepped(seconds(int(much))))
+
+    def _restart(self, down: timedelta) -> None:
+        """Both engines are thrown away; what the store kept goes on."""
+        self.tick_until(self.now)
+        alive_at, self.now = self.now, self.now + down
+        current = rules_of(self.version)
+        self.engine = Engine(current, self.kept.restored())
+        self.twin = Engine(current, self.kept.restored())
+        self.restored = self.set_back = False
+        self.take(Restarted(alive_at))
+
+    @rule()
+    @precondition(lambda self: not self.engine.state.unseen and self._all_were_heard())
+    def restore_the_twin(self) -> None:
+        """From here on one engine goes on and the other knows what was on disk. When a source last spoke is told to
+        both, for it is not on disk and only puts expiry off."""
+        self.tick_until(self.now)
+        heard, outage = self.engine.state.heard, self.engine.state.outage
+        self.twin = Engine(rules_of(self.version), self.kept.restored())
+        self.twin.state.heard = {name: Heard(one.heard_at, one.back_at) for name, one in heard.items()}
+        self.twin.state.outage = outage
+        self.restored = True
+
+    def _all_were_heard(self) -> bool:
+        """No alert is stale, has its deadline put off by an outage, or is looked at by an hour that comes again."""
+        state = self.engine.state
+        if self.set_back or any(state.stale.values()) or state.outage is None:
+            return False
+        if any(one.waking for one in state.heard.values()):
+            return False
+        return all(one.seen_at >= state.outage.back_at for one in state.alerts.values() if one.firing)
+
+    # -- what holds at every instant ----------------------------------------------------------------------------------
+
+    @invariant()
+    def counts_equal_members(self) -> None:
+        state = self.engine.state
+        for incident in state.incidents.values():
+            members = state.members[incident.id]
+            firing = sum(alert.firing for alert in members)
+            assert (incident.firing, incident.ended) == (firing, len(members) - firing)
+        assert state.firing == sum(alert.firing for alert in state.alerts.values())
+
+    @invariant()
+    def an_episode_is_in_one_incident(self) -> None:
+        seen: dict[int, str] = {}
+        for incident, members in self.engine.state.members.items():
+            for alert in members:
+                assert seen.setdefault(alert.id, incident) == incident
+                assert alert.incident == incident
+
+    @invariant()
+    def what_is_on_disk_is_what_is_in_memory(self) -> None:
+        state = self.engine.state
+        assert set(self.kept.incidents) == set(state.incidents)
+        for incident in state.incidents.values():
+            assert self.kept.incidents[incident.id] == msgspec.msgpack.encode(incident), "changed and not saved"
+        resident = {alert.id: alert for members in state.members.values() for alert in members}
+        resident |= {alert.id: alert for alert in state.alerts.values()}
+        assert set(self.kept.alerts) == set(resident)
+        for alert in resident.values():
+            if alert.id not in state.unseen:
+                stored = msgspec.msgpack.decode(self.kept.alerts[alert.id], type=Alert)
+                assert (stored.state, stored.incident, stored.ended_at) == (alert.state, alert.incident, alert.ended_at)
+
+    @invariant()
+    def open_incidents_have_their_timers(self) -> None:
+        for incident in self.engine.state.incidents.values():
+            match incident.state:
+                case IncidentState.PENDING:
+                    assert "hold" in incident.timers
+                    assert incident.firing
+                case IncidentState.RESOLVED:
+                    assert set(incident.timers) <= {"still"}
+                case IncidentState.CANCELLED:
+                    assert not incident.timers
+                case IncidentState.ACKNOWLEDGED:
+                    assert not {"hold", "escalate", "remind"} & set(incident.timers)
+                case _:
+                    assert "hold" not in incident.timers
+                    assert "ack" not in incident.timers
+            if incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
+                assert (incident.firing == 0) == ("resolve" in incident.timers)
+
+    @invariant()
+    def every_page_has_its_line(self) -> None:
+        pages = {one.id for one in self.outbox.values() if one.kind is PageKind.PAGE}
+        assert pages <= self.pages_with_lines
+
+    @invariant()
+    def unsettled_pages_are_awaited(self) -> None:
+        for delivery in self.outbox.values():
+            incident = self.engine.state.incidents.get(delivery.incident)
+            if delivery.kind is PageKind.PAGE:
+                assert incident is not None, "forgotten with a page under way"
+                assert delivery.id in incident.awaited
+
+    @invariant()
+    def restored_it_would_decide_the_same(self) -> None:
+        """An engine restored from the store at this point knows what this one knows."""
+        restored, here = self.kept.restored(), self.engine.state
+        assert restored.by_key == here.by_key
+        assert {one: [a.id for a in m] for one, m in restored.members.items()} == {
+            one: [a.id for a in m] for one, m in here.members.items()
+        }
+        for key, alert in restored.alerts.items():
+            # Where the newest episode left memory with its incident, an ended one before it may come back from disk.
+            assert here.alerts[key].id == alert.id if key in here.alerts else not alert.firing
+        assert set(here.alerts) <= set(restored.alerts)
+        assert (restored.firing, restored.last_alert_id, restored.last_number) == (
+            here.firing,
+            here.last_alert_id,
+            here.last_number,
+        )
+
+    # -- once all is quiet --------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Everything ends: nothing fires, nothing is owed, nothing stays in memory, no deadline is left."""
+        self._settle_all()
+        self.tick_until(self.now + timedelta(hours=3))
+        self._settle_all()
+        for alert in [one for one in self.engine.state.alerts.values() if one.firing]:
+            self.take(AlertsReported(alert.source, alert.by_api, (report(alert.labels(), None, resolved=True),)))
+        self.tick_until(self.now + timedelta(minutes=3))
+        self._settle_all()
+        self.tick_until(self.now + timedelta(days=5))  # the clock may have been set back often
+        assert self.engine.next_deadline() is None, list(self.engine.state.take_due(T0 + timedelta(days=9999), 5))
+        assert self.engine.state.firing == 0
+        assert not self.engine.state.incidents
+        assert not self.engine.state.alerts
+        assert not self.engine.state.by_key
+        assert not self.engine.state.members
+
+
+_WORKED_ON = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
+settings.register_profile(
+    "histories",
+    max_examples=250,
+    stateful_step_count=50,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+TestHistory = History.TestCase
+TestHistory.settings = settings.get_profile("histories")
