@@ -1,0 +1,121 @@
+"""Which entity an incident is probably about: the one that explains most of the others, with nothing ill above it.
+
+Owns the choice and its reason in words; pure. It looks at no more than the first MEMBERS_MAX alerts and ENTITIES_MAX
+entities of an incident, so that it costs the same however large a storm grows. A container counts as a candidate where
+several of its members went down together, though it may have no alert of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imd.core import relation
+from imd.core.relate import Record
+from imd.core.standing import Map
+from imd.model.topology import AlertClass
+
+MEMBERS_MAX = 200
+ENTITIES_MAX = 64
+CONTAINED_MIN = 3
+"""Members of one container that went down, before the container itself is thought of."""
+
+EXPLAINED_MIN = 0.5
+"""What counts as explained by something above: a busy host does not explain a dead database."""
+
+
+class Probable:
+    """The probable cause. `ref` is its first alert, None for a container without one."""
+
+    __slots__ = ("entity", "reason", "ref")
+
+    def __init__(self, entity: str, ref: int | None, reason: str) -> None:
+        self.entity = entity
+        self.ref = ref
+        self.reason = reason
+
+
+class _Ill:
+    """One entity with its alerts: the earliest onset and the kinds."""
+
+    __slots__ = ("first", "kinds")
+
+    def __init__(self, record: Record) -> None:
+        self.first = record
+        self.kinds: dict[AlertClass, None] = {record.kind: None}
+
+    def add(self, record: Record) -> None:
+        self.kinds[record.kind] = None
+        strength = len(relation.EXPLAINS[record.kind]), -record.onset, -record.ref
+        if strength > (len(relation.EXPLAINS[self.first.kind]), -self.first.onset, -self.first.ref):
+            self.first = record
+
+    def explains(self, other: _Ill) -> float:
+        return max(relation.explains(one, another) for one in self.kinds for another in other.kinds)
+
+
+def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable | None:
+    """None where no member relates to anything."""
+    ill: dict[str, _Ill] = {}
+    for count, record in enumerate(members):
+        if count >= MEMBERS_MAX:
+            break
+        for entity in record.standing.own:
+            if entity in ill:
+                ill[entity].add(record)
+            elif len(ill) < ENTITIES_MAX:
+                ill[entity] = _Ill(record)
+    if not ill:
+        return None
+    explained = {entity: _explained(entity, ill, world, max_hops) for entity in ill}
+    topmost = [entity for entity in ill if not _explained_by(entity, ill, world, max_hops)] or list(ill)
+    entity = min(topmost, key=lambda one: (-sum(explained[one].values()), ill[one].first.onset, one))
+    container = _container(ill, world, max_hops)
+    if container is not None and container[1] > sum(explained[entity].values()):
+        return Probable(container[0], None, container[2])
+    return Probable(entity, ill[entity].first.ref, _reason(entity, ill, len(explained[entity])))
+
+
+def _explained(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> dict[str, float]:
+    """What it explains of the others, by weight."""
+    below = world.effects(entity, max_hops)
+    found = {}
+    for other, its in ill.items():
+        weight = below.get(other, 0.0) * ill[entity].explains(its) if other != entity else 0.0
+        if weight:
+            found[other] = weight
+    return found
+
+
+def _explained_by(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> bool:
+    above = world.causes(entity, max_hops)
+    return any(
+        other in above and its.explains(ill[entity]) >= EXPLAINED_MIN for other, its in ill.items() if other != entity
+    )
+
+
+def _container(ill: dict[str, _Ill], world: Map, max_hops: int) -> tuple[str, float, str] | None:
+    """A container whose members went down together: id, what it explains, why."""
+    down: dict[str, int] = {}
+    for entity, its in ill.items():
+        if relation.GOES_DOWN & its.kinds.keys():
+            for container in world.contains(entity):
+                down[container] = down.get(container, 0) + 1
+    broken = {container: count for container, count in down.items() if count >= CONTAINED_MIN}
+    if not broken:
+        return None
+    weighed = {container: _weight_below(container, ill, world, max_hops) for container in broken}
+    best = min(weighed, key=lambda one: (-weighed[one], one))
+    return best, weighed[best], f"{broken[best]} of what it contains went down together"
+
+
+def _weight_below(container: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> float:
+    below = world.effects(container, max_hops)
+    return sum(below.get(entity, 0.0) for entity in ill)
+
+
+def _reason(entity: str, ill: dict[str, _Ill], explained: int) -> str:
+    its = ill[entity].first
+    if len(ill) == 1:
+        return f"{its.name} is on {entity}, and nothing else is ill"
+    above = "nothing that it suffers from has an alert"
+    return f"{its.name} on {entity} explains {explained} of the {len(ill) - 1} other entities, and {above}"

@@ -1,0 +1,366 @@
+"""Which open incident a new alert is related to, and which incidents it shows to be one.
+
+Owns the records of recent alerts, filed by entity, and the union of incidents that were merged; pure. It decides by the
+nearest related recent alert, not by the nearest incident, and moves nothing between incidents otherwise.
+
+How it stays linear: an alert looks at the bounded neighbourhood of where it stands (`core.standing`), there at entities
+that have alerts, and of each at its last LAST open alerts. How it stays the same after a restart: everything follows
+from the records in order of entering, so that entering the same alerts again gives the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from imd.core import relation
+from imd.core.alertclass import Classifier
+from imd.core.relation import FADE
+from imd.core.standing import Map, Standing
+from imd.model.topology import AlertClass, Relate, Topology
+
+LAST = 8
+"""Open alerts of one entity that a new one is compared with."""
+
+LOOK_BACK = 32
+"""Records of one entity looked at to find those: the rest of a chatty host's are past."""
+
+SAMPLE = 8
+"""First alerts of an incident that tell what it is about."""
+
+Scope = tuple[tuple[str, str], ...]
+
+
+class Group:
+    """An incident as it matters here. `returned`: it reopened, so it has a story of its own and is merged no more."""
+
+    __slots__ = ("id", "members", "open", "returned", "sample", "scope")
+
+    def __init__(self, incident: str, scope: Scope) -> None:
+        self.id = incident
+        self.scope = scope
+        self.open = True
+        self.returned = False
+        self.members: list[Record] = []
+        self.sample: list[Record] = []
+
+
+class Record:
+    """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it."""
+
+    __slots__ = ("group", "kind", "known", "name", "onset", "ref", "standing")
+
+    def __init__(self, ref: int, name: str, kind: AlertClass, onset: float, known: bool, standing: Standing) -> None:
+        self.ref = ref
+        self.name = name
+        self.kind = kind
+        self.onset = onset
+        self.known = known
+        self.standing = standing
+        self.group: Group | None = None
+
+
+class Place:
+    """The records of one entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it."""
+
+    __slots__ = ("begun", "beside", "down", "own")
+
+    def __init__(self) -> None:
+        self.own: dict[int, Record] = {}
+        self.beside: dict[int, Record] = {}
+        self.down: dict[int, Record] = {}
+        self.begun: dict[int, Record] = {}
+
+
+class Link:
+    """One related alert: how strongly, how (one of HOW) and through which entity."""
+
+    __slots__ = ("kind", "record", "through", "weight")
+
+    def __init__(self, weight: float, record: Record, kind: str, through: str) -> None:
+        self.weight = weight
+        self.record = record
+        self.kind = kind
+        self.through = through
+
+
+class Placement:
+    """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it."""
+
+    __slots__ = ("because", "join", "merges", "record")
+
+    def __init__(self, record: Record, join: str = "", merges: tuple[str, ...] = (), because: str = "") -> None:
+        self.record = record
+        self.join = join
+        self.merges = merges
+        self.because = because
+
+
+HOW = {
+    "same": "on the same entity {through} as {name}, {gap}",
+    "near": "tied by its labels to {through}, where {name} is, {gap}",
+    "cause": "suffers from {through}, where {name} is, {gap}",
+    "effect": "explains {name} on {through}, {gap}",
+    "sibling": "went down with its neighbour in {through}: {name}, {gap}",
+    "burst": "began with {name} within {through}, {gap}",
+}
+
+
+class Relator:
+    """Places alerts under one topology."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.map = Map(topology)
+        self._pending = {key: pending.total_seconds() for key, pending in topology.pending.items()}
+        self._classes = Classifier(topology.classes)
+        self._places: dict[str, Place] = {}
+        self._groups: dict[str, Group] = {}
+        self.compared = 0
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def place(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate, scope: Scope) -> Placement:
+        """Where an alert that began firing then (unix seconds) belongs, among incidents of the same scope. Changes
+        nothing: `enter` does."""
+        record = self._record(ref, labels, began, relate)
+        if record.kind is AlertClass.BACKGROUND:
+            return Placement(record)
+        links = self._links(record, relate, scope)
+        best = self._best(record, links)
+        if best is None:
+            return Placement(record)
+        group = best.record.group
+        assert group is not None
+        half = relate.within.total_seconds() / 5
+        return Placement(record, group.id, self._merges(record, links, group, half), _because(record, best))
+
+    def _record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
+        name = labels.get("alertname", "")
+        pending = self._pending.get((name, labels.get("severity", "")))
+        if pending is None:
+            pending = self._pending.get((name, ""))
+        kind = self._classes.classify(labels)
+        standing = self.map.standing(labels, relate.max_hops)
+        return Record(ref, name, kind, began - (pending or 0.0), pending is not None, standing)
+
+    def _links(self, record: Record, relate: Relate, scope: Scope) -> list[Link]:
+        half = relate.within.total_seconds() / 5
+        standing = record.standing
+        links: list[Link] = []
+        for entity in standing.own:
+            self._at(links, record, entity, 1.0, "same", half, scope)
+        for entity in standing.near:
+            self._at(links, record, entity, FADE, "near", half, scope)
+        for weights, kind in ((standing.above, "cause"), (standing.below, "effect")):
+            if len(weights) <= len(self._places):
+                reached = [entity for entity in weights if entity in self._places]
+            else:
+                reached = [entity for entity in self._places if entity in weights]
+            for entity in reached:
+                self._at(links, record, entity, weights[entity], kind, half, scope)
+        if record.kind in relation.GOES_DOWN:
+            self._siblings(links, record, half, scope)
+        if record.kind in relation.BURSTS:
+            self._bursts(links, record, half, scope)
+        return links
+
+    def _at(
+        self, links: list[Link], record: Record, entity: str, weight: float, kind: str, half: float, scope: Scope
+    ) -> None:
+        """Links to the alerts on and beside one entity."""
+        place = self._places.get(entity)
+        if place is None:
+            return
+        for other in self._last(place.own, scope) if place.own else ():
+            heavy = weight * _weigh(record, other, kind, half)
+            if heavy >= relation.MERGE:
+                links.append(Link(heavy, other, kind, entity))
+        if not place.beside:
+            return
+        tied = "near" if kind == "same" else kind
+        for other in self._last(place.beside, scope):
+            heavy = weight * FADE * _weigh(record, other, tied, half)
+            if heavy >= relation.MERGE:
+                links.append(Link(heavy, other, tied, entity))
+
+    def _siblings(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
+        own = record.standing.own
+        for container in record.standing.containers:
+            place = self._places.get(container)
+            for other in self._last(place.down, scope) if place is not None else ():
+                if not any(entity in own for entity in other.standing.own):
+                    weight = relation.SIBLINGS * relation.decay(record.onset - other.onset, half)
+                    links.append(Link(weight, other, "sibling", container))
+
+    def _bursts(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
+        for container in record.standing.within:
+            place = self._places.get(container)
+            for other in self._last(place.begun, scope) if place is not None else ():
+                weight = relation.BURST * relation.decay(record.onset - other.onset, half / 2)
+                if record.standing.mapped and other.standing.mapped:
+                    weight *= relation.BURST_MAPPED
+                weight *= max(
+                    relation.explains(other.kind, record.kind),
+                    relation.UNLIKE * relation.explains(record.kind, other.kind),
+                    relation.UNLIKE,
+                )
+                links.append(Link(weight, other, "burst", container))
+
+    def _last(self, records: dict[int, Record], scope: Scope) -> Iterator[Record]:
+        """The last few of open incidents of this scope, newest first."""
+        found = 0
+        for looked_at, record in enumerate(reversed(records.values())):
+            group = record.group
+            if group is not None and group.open and group.scope == scope:
+                self.compared += 1
+                yield record
+                found += 1
+            if found >= LAST or looked_at >= LOOK_BACK:
+                return
+
+    def _best(self, record: Record, links: list[Link]) -> Link | None:
+        """The heaviest link that is heavy enough; bursts only where there is no other; ties go to the older."""
+        best: Link | None = None
+        covered: dict[str, bool] = {}
+        for link in links:
+            if link.weight < relation.JOIN or (best is not None and not _better(link, best)):
+                continue
+            if link.kind == "effect" and not self._covers(record, link.record, covered):
+                continue
+            best = link
+        return best
+
+    def _merges(self, record: Record, links: list[Link], into: Group, half: float) -> tuple[str, ...]:
+        merged: dict[str, None] = {}
+        covered: dict[str, bool] = {}
+        for link in links:
+            group = link.record.group
+            if group is None or group is into or group.id in merged or link.weight < relation.MERGE:
+                continue
+            if link.kind == "sibling":
+                one = abs(record.onset - link.record.onset) < relation.TOGETHER * half
+            else:
+                one = link.kind == "effect" and self._covers(record, link.record, covered)
+            if one:
+                merged[group.id] = None
+        return tuple(merged)
+
+    def _covers(self, record: Record, effect: Record, covered: dict[str, bool]) -> bool:
+        """Whether the alert explains what the incident of `effect` is about."""
+        group = effect.group
+        assert group is not None
+        known = covered.get(group.id)
+        if known is None:
+            known = covered[group.id] = not group.returned and self._share(record, group) >= relation.COVER
+        return known
+
+    def _share(self, record: Record, group: Group) -> float:
+        sample, standing = group.sample, record.standing
+        explained = 0
+        for member in sample:
+            self.compared += 1
+            reached = any(entity in standing.below or entity in standing.own for entity in member.standing.own)
+            explained += reached and relation.explains(record.kind, member.kind) > 0
+        return explained / len(sample) if sample else 0.0
+
+    # -- entering and leaving -------------------------------------------------------------------------------------
+
+    def enter(self, record: Record, incident: str, scope: Scope) -> None:
+        """The alert is a member of this incident."""
+        group = self._groups.get(incident)
+        if group is None:
+            group = self._groups[incident] = Group(incident, scope)
+        record.group = group
+        if record.kind is AlertClass.BACKGROUND:
+            return
+        group.members.append(record)
+        if len(group.sample) < SAMPLE:
+            group.sample.append(record)
+        for entity, file in self._files(record):
+            place = self._places.get(entity)
+            if place is None:
+                place = self._places[entity] = Place()
+            _file(place, file)[record.ref] = record
+
+    def _files(self, record: Record) -> Iterator[tuple[str, str]]:
+        standing = record.standing
+        for entity in standing.own:
+            yield entity, "own"
+        for entity in standing.near:
+            yield entity, "beside"
+        if record.kind in relation.GOES_DOWN:
+            for entity in standing.containers:
+                yield entity, "down"
+        if record.kind in relation.BURSTS:
+            for entity in standing.within:
+                yield entity, "begun"
+
+    def merge(self, younger: str, older: str) -> None:
+        """From now on the alerts of the younger are the older's."""
+        gone = self._groups.pop(younger, None)
+        into = self._groups.get(older)
+        if gone is None or into is None:
+            return
+        for record in gone.members:
+            record.group = into
+        into.members.extend(gone.members)
+        into.sample = sorted((*into.sample, *gone.sample), key=lambda record: record.ref)[:SAMPLE]
+
+    def close(self, incident: str) -> None:
+        """The incident takes nothing in any more: it is over, or its window is."""
+        group = self._groups.get(incident)
+        if group is not None:
+            group.open = False
+
+    def reopen(self, incident: str) -> None:
+        group = self._groups.get(incident)
+        if group is not None:
+            group.open = group.returned = True
+
+    def forget(self, incident: str) -> None:
+        """The incident and its alerts leave memory."""
+        group = self._groups.pop(incident, None)
+        for record in group.members if group is not None else ():
+            for entity, file in self._files(record):
+                place = self._places[entity]
+                _file(place, file).pop(record.ref, None)
+                if not (place.own or place.beside or place.down or place.begun):
+                    del self._places[entity]
+
+    def members(self, incident: str) -> list[Record]:
+        """The incident's alerts that relate to anything, in order of entering."""
+        group = self._groups.get(incident)
+        return group.members if group is not None else []
+
+
+def _file(place: Place, file: str) -> dict[int, Record]:
+    records: dict[int, Record] = getattr(place, file)
+    return records
+
+
+def _better(link: Link, best: Link) -> bool:
+    if (link.kind == "burst") != (best.kind == "burst"):
+        return best.kind == "burst"
+    if link.weight != best.weight:
+        return link.weight > best.weight
+    return link.record.ref < best.record.ref
+
+
+def _weigh(record: Record, other: Record, kind: str, half: float) -> float:
+    """What classes and onsets leave of a weight."""
+    gap = record.onset - other.onset
+    if abs(gap) > relation.FAR * half:
+        return 0.0
+    known = record.known if gap >= 0 else other.known
+    if kind == "cause":
+        return relation.from_cause(other.kind, record.kind, gap, half, known)
+    if kind == "effect":
+        return relation.from_effect(record.kind, other.kind, -gap, half, known)
+    if gap >= 0:
+        return relation.in_one_place(other.kind, record.kind, gap, half, known)
+    return relation.in_one_place(record.kind, other.kind, gap, half, known)
+
+
+def _because(record: Record, link: Link) -> str:
+    seconds = round(record.onset - link.record.onset)
+    gap = "at the same time" if seconds == 0 else f"{abs(seconds)}s {'later' if seconds > 0 else 'earlier'}"
+    return HOW[link.kind].format(through=link.through, name=link.record.name, gap=gap)

@@ -1,0 +1,114 @@
+"""How near two alerts are: what explains what, and how it fades with hops and with time.
+
+Owns the weights, all of them, and the arithmetic; pure. A weight lies between 0 and 1 and is the product of what the
+classes say, of FADE per hop, and of a decay that halves with each fifth of `within` between the two onsets. The weights
+are round: they were chosen for what they say to an operator, and the result hangs on none of them finely.
+"""
+
+from __future__ import annotations
+
+from imd.model.topology import AlertClass
+
+_DOWN, _NET, _DISK, _WORKLOAD, _ERROR, _LATENCY, _SATURATION, _BACKGROUND = AlertClass
+
+FADE = 0.75
+"""What one hop leaves of a weight."""
+
+JOIN = 0.2
+"""The least weight that joins: one hop away, classes that explain each other, onsets within two fifths of `within`."""
+
+MERGE = 0.15
+"""The least weight at which an alert draws an incident that it explains as a whole into its own."""
+
+BACKWARD = 0.35
+"""What is left where the effect began first: what came before its cause has often another one."""
+
+SIBLINGS = 0.8
+"""Two that go down together in one container."""
+
+BURST = 0.4
+"""Two that begin together within one container, with nothing else known of them; halves twice as fast."""
+
+BURST_MAPPED = 0.6
+"""What is left of BURST where the map holds both: it would mostly know how they hang together."""
+
+UNLIKE = 0.5
+"""What is left of BURST where neither class explains the other, or the effect came first."""
+
+COVER = 0.75
+"""The share of an incident's first alerts that an alert must explain to be taken for its cause."""
+
+TOGETHER = 1.0
+"""Siblings merge incidents within so many halvings."""
+
+SLOW = 4.0
+"""A disk fills long before it stops what is on it: its effects fade so much slower."""
+
+LATE = 3.0
+"""Controllers, queues and gauges report late (`for: 15m` is usual): so much slower, where `onset` knows no `for:`."""
+
+EXPLAINS: dict[AlertClass, dict[AlertClass, float]] = {
+    # cause: how well it explains each effect
+    _DOWN: {_DOWN: 1.0, _NET: 1.0, _DISK: 0.5, _WORKLOAD: 1.0, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.7},
+    _NET: {_DOWN: 1.0, _NET: 1.0, _WORKLOAD: 1.0, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.3},
+    _DISK: {_DOWN: 1.0, _DISK: 1.0, _WORKLOAD: 0.7, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.7},
+    _WORKLOAD: {_DOWN: 1.0, _WORKLOAD: 0.7, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
+    _ERROR: {_DOWN: 1.0, _WORKLOAD: 0.5, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
+    _LATENCY: {_DOWN: 0.5, _WORKLOAD: 0.3, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
+    _SATURATION: {
+        _DOWN: 0.3, _DISK: 0.3, _WORKLOAD: 0.3, _ERROR: 0.3, _LATENCY: 0.3, _SATURATION: 0.3,
+    },
+    _BACKGROUND: {},
+}  # fmt: skip
+
+GOES_DOWN = frozenset({_DOWN, _NET})
+"""Classes in which siblings go down together."""
+
+BURSTS = frozenset({_DOWN, _NET, _WORKLOAD, _ERROR, _LATENCY})
+"""Classes of which a burst is made; disks and gauges run full on their own."""
+
+_REPORTS_LATE = frozenset({_WORKLOAD, _SATURATION, _DISK})
+
+
+FAR = 12.0
+"""A gap of so many halvings is too wide for any two alerts, however slow: MERGE is reached after 3, times SLOW."""
+
+
+def explains(cause: AlertClass, effect: AlertClass) -> float:
+    return EXPLAINS[cause].get(effect, 0.0)
+
+
+def patience(earlier: AlertClass, later: AlertClass, onset_known: bool) -> float:
+    """How much slower than usual the gap between these two fades. `onset_known`: of the later one."""
+    if earlier is _DISK:
+        return SLOW
+    return LATE if later in _REPORTS_LATE and not onset_known else 1.0
+
+
+def decay(gap: float, half: float) -> float:
+    """The share that a gap of so many seconds leaves, with `half` seconds to a half."""
+    return float(2.0 ** (-abs(gap) / half))
+
+
+def from_cause(cause: AlertClass, effect: AlertClass, gap: float, half: float, known: bool) -> float:
+    """What classes and onsets leave of a weight, the cause having begun `gap` seconds before its effect. `known`: the
+    `for:` of whichever began later is. Rules are evaluated every half minute or so: that much is not yet backward."""
+    weight = EXPLAINS[cause].get(effect, 0.0)
+    if not weight:
+        return 0.0
+    slower = patience(cause, effect, known) if gap >= 0 else patience(effect, cause, known)
+    weight *= decay(gap, half * slower)
+    return weight if gap >= -half / 2 else weight * BACKWARD
+
+
+def from_effect(cause: AlertClass, effect: AlertClass, gap: float, half: float, known: bool) -> float:
+    """The same where the alert that is placed is the cause and its effect was there first. Only a cause that began
+    clearly before has the full weight: most of what merely coincides with an effect is not its cause."""
+    weight = from_cause(cause, effect, gap, half, known)
+    return weight if gap > half or gap < -half / 2 else weight * BACKWARD
+
+
+def in_one_place(one: AlertClass, other: AlertClass, gap: float, half: float, known: bool) -> float:
+    """On one and the same entity it does not matter which of two explains the other. `one` began first."""
+    weight = max(EXPLAINS[one].get(other, 0.0), EXPLAINS[other].get(one, 0.0))
+    return weight * decay(gap, half * patience(one, other, known)) if weight else 0.0

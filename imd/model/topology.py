@@ -1,0 +1,125 @@
+"""What depends on what and what contains what, and how alerts are related along it.
+
+Owns the words and their shapes. How near two alerts are is `core.relation`; where an alert stands is `core.standing`.
+An entity is named by its id (`host/n1`); ids that edges name and nobody declares are allowed: maps are never complete.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+
+import msgspec
+
+from imd.model.rule import Match, Matcher, Op
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be ill. `match` says which alerts are on it; the edges are ids of other entities.
+
+    part_of: is contained in. runs_on, depends_on: suffers when that is ill. serves: that suffers when this is ill.
+    `tier` counts from 1, the most important.
+    """
+
+    id: str
+    match: Match = ()
+    part_of: tuple[str, ...] = ()
+    runs_on: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+    tier: int | None = None
+
+
+class FromLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """An entity that labels name: templates such as `pod/{namespace}/{pod}`.
+
+    A template whose labels are not all there names nothing; `{cluster?}` may be empty. The first entry that fits names
+    the alert's entity, with its edges; what later entries name is what the alert stands within.
+    """
+
+    entity: str
+    part_of: tuple[str, ...] = ()
+    runs_on: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+
+
+class AlertClass(enum.StrEnum):
+    """What kind of trouble an alert speaks of; decides what it may explain."""
+
+    DOWN = "down"
+    NET = "net"
+    DISK = "disk"
+    WORKLOAD = "workload"
+    ERROR = "error"
+    LATENCY = "latency"
+    SATURATION = "saturation"
+    BACKGROUND = "background"
+
+
+class ClassRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts that match are of this class. The first that matches decides."""
+
+    kind: AlertClass
+    match: Match
+
+
+class Relate(msgspec.Struct, frozen=True, kw_only=True):
+    """`relate:` of a rule. `within` is the time scale: each fifth of it halves the weight of a gap between onsets."""
+
+    max_hops: int = 3
+    within: timedelta = timedelta(minutes=5)
+
+
+def _named(words: str) -> Match:
+    """Alerts whose name holds one of these words, in any case."""
+    return ((Matcher("alertname", Op.REGEX, f"(?i).*(?:{words}).*"),),)
+
+
+FROM_LABELS = (
+    FromLabels(entity="pod/{namespace}/{pod}", part_of=("host/{node}",), serves=("service/{container}",)),
+    FromLabels(entity="service/{deployment}"),
+    FromLabels(entity="service/{statefulset}"),
+    FromLabels(entity="service/{daemonset}"),
+    FromLabels(entity="host/{node}"),
+    FromLabels(entity="service/{service}"),
+    FromLabels(entity="instance/{instance}"),
+    FromLabels(entity="namespace/{cluster?}/{namespace}"),
+    FromLabels(entity="cluster/{cluster?}"),
+)
+"""Where `topology:` gives no from_labels: the labels that Kubernetes and the exporters use."""
+
+CLASSES = (
+    ClassRule(kind=AlertClass.BACKGROUND, match=((Matcher("severity", Op.REGEX, "info|none"),),)),
+    ClassRule(
+        kind=AlertClass.BACKGROUND,
+        match=_named("backup|cert|expir|clock|skew|cron|job|watchdog|version|config|inhibitor|heartbeat"),
+    ),
+    ClassRule(kind=AlertClass.NET, match=_named("network|interface|bonding|packet|bgp|conntrack|partition")),
+    ClassRule(kind=AlertClass.DISK, match=_named("filesystem|disk|volume|raid|inode|storage")),
+    ClassRule(kind=AlertClass.LATENCY, match=_named("latency|slow|duration|response|lag")),
+    ClassRule(kind=AlertClass.ERROR, match=_named("5xx|4xx|error|fail|reject|deadlock|burn")),
+    ClassRule(
+        kind=AlertClass.SATURATION,
+        match=_named("cpu|memory|load|oom|saturat|throttl|queue|connections|hpa|usage|pressure|fault|filling|capacity"),
+    ),
+    ClassRule(kind=AlertClass.WORKLOAD, match=_named("pod|container|deploy|replica|rollout|statefulset|daemonset")),
+    ClassRule(
+        kind=AlertClass.DOWN,
+        match=_named("down|notready|unreachable|missing|unavailable|absent|unhealthy|lost|offline|dead"),
+    ),
+)
+"""The built-in table, tried after the operator's own. What nothing matches is an error: something is wrong there."""
+
+OTHER = AlertClass.ERROR
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole map, checked by `config`. `pending` is each alert's `for:` by (alertname, severity); ("A", "") holds
+    for every severity. `dangling` counts edges to ids that no entity declares."""
+
+    entities: tuple[Entity, ...] = ()
+    from_labels: tuple[FromLabels, ...] = FROM_LABELS
+    classes: tuple[ClassRule, ...] = ()
+    pending: dict[tuple[str, str], timedelta] = {}
+    dangling: int = 0
