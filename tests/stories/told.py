@@ -266,10 +266,16 @@ class Story:
         self.kept.apply(effects)
         for effect in effects:
             self._take(effect)
+        for effect in effects:
+            if isinstance(effect, CancelPages):
+                self._call_off(effect)
         for delivery in [one for one in self._on_the_way if one.receiver not in self._answers]:
             self._finish(delivery, Outcome.ACCEPTED)
         for delivery in [one for one in self._on_the_way if self._answers.get(one.receiver) is Outcome.FAILED]:
             self._finish(delivery, Outcome.FAILED)
+        if not isinstance(event, Tick):
+            while (due := self.engine.next_deadline()) is not None and due <= self.now:
+                self._step(Tick())  # what the event made due at this very instant
         return self
 
     def _take(self, effect: Effect) -> None:
@@ -278,8 +284,6 @@ class Story:
                 self._untold.append(delivery)
                 self._on_the_way.append(delivery)
                 self.sent.append(delivery)
-            case CancelPages():
-                self._call_off(effect)
             case AppendTimeline():
                 self._lines.append(effect)
             case Refused():
