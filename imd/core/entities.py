@@ -14,7 +14,7 @@ from imd.model.topology import Entity, FromLabels
 
 _FIELD = re.compile(r"\{([^{}?]+)(\??)\}")
 _LITERAL = re.compile(r"(?:[\w\-:/@ ]|\\[^\w\s])*")
-_REPEATS = "*+?{"
+_REPEATS = ("*", "+", "?", "{")
 
 
 class EntityIndex:
@@ -68,7 +68,7 @@ def literal_beginning(pattern: str) -> str:
         return ""
     found = _LITERAL.match(pattern)
     literal = found.group() if found is not None else ""
-    if pattern[len(literal) : len(literal) + 1] in _REPEATS and literal:
+    if literal and pattern[len(literal) :].startswith(_REPEATS):
         literal = literal[:-2] if literal[-2:-1] == "\\" else literal[:-1]
     return re.sub(r"\\(.)", r"\1", literal)
 
@@ -116,6 +116,7 @@ class FromLabelsIndex:
         self._rows = [
             (
                 Template(row.entity),
+                row.broad,
                 [Template(text) for text in row.part_of],
                 [Template(text) for text in (*row.runs_on, *row.depends_on)],
                 [Template(text) for text in row.serves],
@@ -124,18 +125,18 @@ class FromLabelsIndex:
         ]
         self.labels = dict.fromkeys(
             name
-            for entity, *edges in self._rows
+            for entity, _, *edges in self._rows
             for template in (entity, *(one for group in edges for one in group))
             for name in template.labels
         )
 
     def find(self, labels: Mapping[str, str]) -> Named:
         named = Named()
-        for entity, part_of, causes, serves in self._rows:
+        for entity, broad, part_of, causes, serves in self._rows:
             filled = entity.fill(labels)
             if not filled:
                 continue
-            if named.entity:
+            if named.entity or broad:
                 named.within.append(filled)
                 continue
             named.entity = filled

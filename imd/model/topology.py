@@ -34,7 +34,8 @@ class FromLabels(msgspec.Struct, frozen=True, kw_only=True):
     """An entity that labels name: templates such as `pod/{namespace}/{pod}`.
 
     A template whose labels are not all there names nothing; `{cluster?}` may be empty. The first entry that fits names
-    the alert's entity, with its edges; what later entries name is what the alert stands within.
+    the alert's entity, with its edges; what the others name is what the alert stands within, and `broad` ones never
+    name more than that.
     """
 
     entity: str
@@ -42,6 +43,7 @@ class FromLabels(msgspec.Struct, frozen=True, kw_only=True):
     runs_on: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
+    broad: bool = False
 
 
 class AlertClass(enum.StrEnum):
@@ -84,8 +86,8 @@ FROM_LABELS = (
     FromLabels(entity="host/{node}"),
     FromLabels(entity="service/{service}"),
     FromLabels(entity="instance/{instance}"),
-    FromLabels(entity="namespace/{cluster?}/{namespace}"),
-    FromLabels(entity="cluster/{cluster?}"),
+    FromLabels(entity="namespace/{cluster?}/{namespace}", broad=True),
+    FromLabels(entity="cluster/{cluster?}", broad=True),
 )
 """Where `topology:` gives no from_labels: the labels that Kubernetes and the exporters use."""
 

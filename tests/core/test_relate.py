@@ -1,0 +1,305 @@
+"""Which incident a new alert is related to: along a map, along labels, in time, and in bounds."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imd.core.cause import probable
+from imd.core.relate import LAST, Placement, Relator
+from imd.model.rule import Matcher, Op
+from imd.model.topology import AlertClass, ClassRule, Entity, FromLabels, Relate, Topology
+from tests.core.outages import Told, agreement, outages
+
+RELATE = Relate()
+
+
+def on(name: str, value: str) -> tuple[tuple[Matcher, ...], ...]:
+    return ((Matcher(name, Op.EQUAL, value),),)
+
+
+SHOP = Topology(
+    entities=(
+        Entity(id="rack/r1"),
+        Entity(id="host/n1", match=on("node", "n1"), part_of=("rack/r1",)),
+        Entity(id="host/n2", match=on("node", "n2"), part_of=("rack/r1",)),
+        Entity(id="host/n3", match=on("node", "n3"), part_of=("rack/r1",)),
+        Entity(id="host/n9", match=on("node", "n9")),
+        Entity(id="db/orders", match=on("db", "orders"), runs_on=("host/n9",)),
+        Entity(id="service/pay", match=on("service", "pay"), depends_on=("db/orders",), runs_on=("host/n1",)),
+        Entity(id="service/shop", match=on("service", "shop"), depends_on=("service/pay",)),
+        Entity(id="service/web", match=on("service", "web"), depends_on=("service/shop", "service/unmapped")),
+        Entity(id="service/ring", match=on("service", "ring"), depends_on=("service/ring", "service/web")),
+    )
+)
+
+
+class Site:
+    """A Relator and the incidents it makes, as the engine would keep them."""
+
+    def __init__(self, topology: Topology = SHOP, relate: Relate = RELATE) -> None:
+        self.relator = Relator(topology)
+        self.relate = relate
+        self.count = 0
+        self.merged: dict[str, str] = {}
+        self.of: dict[int, str] = {}
+
+    def fire(
+        self, at: float, name: str, scope: tuple[tuple[str, str], ...] = (), severity: str = "warning", **labels: str
+    ) -> str:
+        """Places an alert and enters it; the incident it is in."""
+        return self.told(at, {"alertname": name, "severity": severity, **labels}, scope)
+
+    def told(self, at: float, labels: dict[str, str], scope: tuple[tuple[str, str], ...] = ()) -> str:
+        self.count += 1
+        placement = self.placed(at, labels, scope)
+        incident = placement.join or f"i{self.count:06d}"
+        for other in placement.merges:
+            older, younger = sorted((incident, other))
+            self.merged[younger] = older
+            self.relator.merge(younger, older)
+            incident = older
+        self.relator.enter(placement.record, incident, scope)
+        self.of[self.count] = incident
+        return incident
+
+    def placed(self, at: float, labels: dict[str, str], scope: tuple[tuple[str, str], ...] = ()) -> Placement:
+        return self.relator.place(self.count, labels, at, self.relate, scope)
+
+    def now_in(self, ref: int) -> str:
+        incident = self.of[ref]
+        while incident in self.merged:
+            incident = self.merged[incident]
+        return incident
+
+    def cause(self, incident: str) -> str:
+        found = probable(self.relator.members(incident), self.relator.map, self.relate.max_hops)
+        assert found is not None
+        return found.entity
+
+
+def test_an_effect_joins_the_incident_of_its_cause_and_says_why() -> None:
+    site = Site()
+    incident = site.fire(0, "PostgresqlDown", db="orders")
+    labels = {"alertname": "HighErrorRate", "service": "pay"}
+    placement = site.placed(20, labels)
+    assert placement.join == incident
+    assert placement.because == "suffers from db/orders, where PostgresqlDown is, 20s later"
+
+
+def test_a_dependency_path_fades_with_each_hop() -> None:
+    site = Site()
+    incident = site.fire(0, "PostgresqlDown", db="orders")
+    assert site.fire(30, "HighErrorRate", service="web") == incident
+    assert Site(relate=Relate(max_hops=2)).fire(0, "PostgresqlDown", db="orders")
+    near = Site(relate=Relate(max_hops=2))
+    near.fire(0, "PostgresqlDown", db="orders")
+    assert near.fire(30, "HighErrorRate", service="web") == "i000002"
+
+
+def test_what_is_not_related_opens_its_own() -> None:
+    site = Site()
+    assert site.fire(0, "PostgresqlDown", db="orders") != site.fire(30, "NodeDown", node="n3")
+
+
+def test_a_gap_beyond_the_time_scale_is_another_incident() -> None:
+    site = Site()
+    assert site.fire(0, "PostgresqlDown", db="orders") != site.fire(600, "HighErrorRate", service="pay")
+    quiet = Site(relate=Relate(within=RELATE.within * 6))
+    assert quiet.fire(0, "PostgresqlDown", db="orders") == quiet.fire(600, "HighErrorRate", service="pay")
+
+
+def test_onset_takes_each_alerts_for_off_so_that_a_late_alert_is_no_late_effect() -> None:
+    minutes = RELATE.within / 5
+    known = Topology(entities=SHOP.entities, pending={("DbDown", ""): minutes, ("SlowToTell", "warning"): minutes * 15})
+    site = Site(known)
+    assert site.fire(60, "DbDown", db="orders") == site.fire(920, "SlowToTell", service="pay")
+    other = Site(SHOP)
+    assert other.fire(60, "DbDown", db="orders") != other.fire(920, "SlowToTell", service="pay")
+
+
+def test_a_cause_seen_after_its_effects_merges_their_incidents_into_the_older() -> None:
+    world = Topology(
+        entities=(
+            Entity(id="db/x", match=on("db", "x")),
+            Entity(id="service/a", match=on("service", "a"), depends_on=("db/x",)),
+            Entity(id="service/b", match=on("service", "b"), depends_on=("db/x",)),
+        )
+    )
+    site = Site(world)
+    first, second = site.fire(0, "HighErrorRate", service="a"), site.fire(12, "HighErrorRate", service="b")
+    assert first != second
+    assert site.fire(14, "PostgresqlDown", db="x") == first
+    assert site.now_in(2) == first
+    assert site.cause(first) == "db/x"
+
+
+def test_an_incident_that_reopened_has_a_story_of_its_own_and_is_not_merged() -> None:
+    site = Site()
+    flapping = site.fire(0, "ProbeSlow", service="pay")
+    site.relator.close(flapping)
+    site.relator.reopen(flapping)
+    assert site.fire(5, "PostgresqlDown", db="orders") != flapping
+
+
+def test_siblings_that_go_down_together_are_one_and_name_their_container() -> None:
+    site = Site()
+    incidents = {site.fire(second, "NodeDown", node=f"n{second}") for second in (1, 2, 3)}
+    assert len(incidents) == 1
+    assert site.cause(incidents.pop()) == "rack/r1"
+
+
+def test_siblings_that_are_merely_busy_are_not_one() -> None:
+    site = Site()
+    assert site.fire(1, "HighCpuLoad", node="n1") != site.fire(2, "HighCpuLoad", node="n2")
+
+
+def test_a_burst_within_one_container_is_one_where_nothing_else_is_known() -> None:
+    site = Site(Topology())
+    first = site.fire(0, "HighErrorRate", service="a", cluster="c1")
+    assert site.fire(5, "HighErrorRate", service="b", cluster="c1") == first
+    assert site.fire(6, "HighErrorRate", service="c", cluster="c2") != first
+    assert site.fire(90, "HighErrorRate", service="d", cluster="c1") != first
+
+
+def test_background_and_info_stand_alone() -> None:
+    site = Site()
+    incident = site.fire(0, "NodeDown", node="n1")
+    assert site.fire(1, "BackupFailed", node="n1") != incident
+    assert site.fire(2, "NodeDown", severity="info", node="n1") != incident
+
+
+def test_the_operators_classes_come_before_the_built_in_ones() -> None:
+    quiet = ClassRule(kind=AlertClass.BACKGROUND, match=((Matcher("alertname", Op.EQUAL, "NodeDown"),),))
+    site = Site(Topology(entities=SHOP.entities, classes=(quiet,)))
+    assert site.fire(0, "NodeDown", node="n1") != site.fire(1, "NodeDown", node="n1")
+
+
+def test_nothing_is_related_across_scopes() -> None:
+    site = Site()
+    eu, us = (("region", "eu"),), (("region", "us"),)
+    assert site.fire(0, "PostgresqlDown", scope=eu, db="orders") != site.fire(
+        5, "HighErrorRate", scope=us, service="pay"
+    )
+
+
+def test_a_closed_incident_takes_nothing_in() -> None:
+    site = Site()
+    incident = site.fire(0, "PostgresqlDown", db="orders")
+    site.relator.close(incident)
+    assert site.fire(5, "HighErrorRate", service="pay") != incident
+
+
+def test_a_forgotten_incident_leaves_nothing_behind() -> None:
+    site = Site()
+    incident = site.fire(0, "PostgresqlDown", db="orders", cluster="c1")
+    site.relator.forget(incident)
+    assert site.relator.members(incident) == []
+    assert site.fire(5, "HighErrorRate", service="pay") != incident
+
+
+_POD = FromLabels(entity="pod/{pod}", part_of=("host/{node}",))
+
+
+def test_labels_tie_a_pod_to_its_host() -> None:
+    tied = Topology(
+        from_labels=(FromLabels(entity="pod/{pod}", part_of=("host/{node}",)), FromLabels(entity="host/{node}"))
+    )
+    site = Site(tied)
+    assert site.fire(0, "NodeDown", node="n1") == site.fire(30, "PodNotReady", pod="p", node="n1")
+    assert site.fire(35, "NodeUnreachable", node="n1") == site.now_in(1)
+
+
+def test_the_probable_cause_is_the_one_with_nothing_ill_above_it() -> None:
+    site = Site()
+    incident = site.fire(0, "HighErrorRate", service="shop")
+    site.fire(10, "HighErrorRate", service="pay")
+    site.fire(20, "PostgresqlDown", db="orders")
+    found = probable(site.relator.members(incident), site.relator.map, 3)
+    assert found is not None
+    assert found.entity == "db/orders"
+    assert found.reason == (
+        "PostgresqlDown on db/orders explains 2 of the 2 other entities, and nothing that it suffers from has an alert"
+    )
+
+
+def test_a_chatty_host_costs_each_alert_the_same() -> None:
+    site = Site()
+    for second in range(2_000):
+        site.fire(float(second), f"Unit{second}Failed", node="n1")
+    assert site.relator.compared <= 2_000 * (LAST * 4)
+
+
+def test_a_storm_is_linear() -> None:
+    """Ten times the alerts, ten times the comparisons, not a hundred times."""
+    compared = []
+    for size in (300, 3_000):
+        site = Site()
+        rng = random.Random(1)
+        for number in range(size):
+            site.fire(number * 0.1, rng.choice(("NodeDown", "HighErrorRate")), **rng.choice(_SPOTS))
+        compared.append(site.relator.compared)
+    assert compared[1] < 15 * compared[0]
+
+
+_SPOTS: list[dict[str, str]] = [{"node": f"n{n}"} for n in (1, 2, 3, 9)] + [
+    {"service": name} for name in ("pay", "shop", "web", "ring")
+]
+
+_ALERTS = st.lists(
+    st.tuples(
+        st.integers(0, 900),
+        st.sampled_from(["NodeDown", "HighErrorRate", "ProbeSlow", "PodNotReady", "DiskFull", "BackupFailed"]),
+        st.sampled_from(_SPOTS),
+    ),
+    max_size=40,
+)
+
+
+@given(_ALERTS)
+@settings(max_examples=60, deadline=None)
+def test_entering_the_same_alerts_again_gives_the_same_answers(alerts: list[tuple[int, str, dict[str, str]]]) -> None:
+    """A restart: the members of what is known, entered in order into a fresh Relator, place the next alert alike."""
+    site = Site()
+    entered = []
+    for at, name, labels in sorted(alerts, key=lambda one: one[0]):
+        site.fire(at, name, **labels)
+        entered.append((site.count, at, {"alertname": name, "severity": "warning", **labels}))
+    again = Relator(SHOP)
+    for ref, at, told in entered:
+        again.enter(again.place(ref, told, at, RELATE, ()).record, site.now_in(ref), ())
+    for spot in _SPOTS:
+        labels = {"alertname": "NodeDown", **spot}
+        one, other = site.placed(905, labels), again.place(10_000, labels, 905, RELATE, ())
+        assert (one.join, one.merges, one.because) == (other.join, other.merges, other.because)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_late_and_shuffled_alerts_end_in_nearly_the_same_incidents(seed: int) -> None:
+    """Up to two minutes late, the partitions agree at B-cubed F1 >= .97."""
+    topology, alerts = outages(seed)
+    assert agreement(_partition(topology, alerts), _partition(topology, _late(alerts, seed))) >= 0.97
+
+
+def _late(alerts: list[Told], seed: int) -> list[Told]:
+    rng = random.Random(seed)
+    return sorted(alerts, key=lambda told: told.began + (rng.uniform(0, 120) if rng.random() < 0.05 else 0))
+
+
+def _partition(topology: Topology, alerts: list[Told]) -> dict[str, str]:
+    site = Site(topology)
+    for told in alerts:
+        site.told(told.began, told.labels)
+    return {told.id: site.now_in(number) for number, told in enumerate(alerts, start=1)}
+
+
+def test_outages_are_found_again() -> None:
+    """The faults of the small world come out as one incident each, nearly."""
+    topology, alerts = outages(7)
+    found = _partition(topology, alerts)
+    assert agreement({told.id: told.fault for told in alerts}, found) >= 0.9
+    assert len(set(found.values())) <= 1.5 * len(Counter(told.fault for told in alerts))
