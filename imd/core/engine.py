@@ -4,7 +4,7 @@
     engine.next_deadline()
 
 Same state, same events, same times: the same effects in the same order. This file holds the door and the alerts' way
-through dedup and correlation; `incidents` takes it from there.
+through dedup and correlation; `incidents` takes it from there, `timers` when a deadline comes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from imd.core.dedup import Verdict
 from imd.core.expiry import Heard, Outage
 from imd.core.incidents import Incidents
 from imd.core.state import Deadline, Due, State
+from imd.core.timers import Timers
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert, AlertReport, AlertState
 from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SaveSeen, SettleDelivery
 from imd.model.event import (
     ActionTaken,
-    AlertExpired,
+    AlertsExpired,
     AlertsReported,
     ClockStepped,
     DeliveryFinished,
@@ -45,7 +46,7 @@ ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays i
 class Engine:
     """Decides. Hand it every event together with the time; commit what it answers before acting on it.
 
-    Without `expires` no alert ends for want of repeats, only by a resolve or AlertExpired: for recorded history.
+    Without `expires` no alert ends for want of repeats, only by a resolve or AlertsExpired: for recorded history.
     """
 
     def __init__(self, ruleset: Ruleset, state: State, *, expires: bool = True) -> None:
@@ -54,6 +55,7 @@ class Engine:
         self.state = state
         self._index = RuleIndex(ruleset.rules)
         self._incidents = Incidents(ruleset, state)
+        self._timers = Timers(state, self._incidents)
         self._arm_restored()
 
     def step(self, event: Event, now: datetime) -> list[Effect]:
@@ -65,8 +67,9 @@ class Engine:
                 self._alerts_reported(tx, event)
             case SourceHeard(source=source):
                 self._hear(source, now)
-            case AlertExpired(identity=identity, at=at, because=because):
-                self._expire_at(tx, identity.key, expiry.Expires(at, because))
+            case AlertsExpired(alerts=expired):
+                for one in expired:
+                    self._expire_at(tx, one.identity.key, expiry.Expires(one.at, one.because))
             case ActionTaken():
                 actions.act(tx, event, self.state, self._incidents)
             case DeliveryFinished():
@@ -81,7 +84,7 @@ class Engine:
                 pass
             case _:
                 assert_never(event)
-        if not isinstance(event, AlertExpired):  # that one is itself what is due now, and settles with the rest of it
+        if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it
             self._incidents.settle(tx)
         self._take_due(tx)
         self._incidents.settle(tx)
@@ -97,6 +100,7 @@ class Engine:
             for deadline in self.state.take_due(tx.now - RESOLUTION, DUE_MAX):
                 self._due(tx, deadline)
             self._incidents.settle(tx)
+            tx.expired = False
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 
@@ -257,7 +261,7 @@ class Engine:
             self._wake_stale(tx, subject)
         elif due is Due.INCIDENT:
             assert isinstance(subject, str)
-            self._incidents.timers_due(tx, subject, at)
+            self._timers.due(tx, subject, at)
         elif due is Due.FLUSH:
             self._flush_seen(tx)
         elif due is Due.FORGET_ALERT:
@@ -289,7 +293,9 @@ class Engine:
         alert.ended_at = expired.at
         self._ended(alert)
         tx.count("alerts_expired_total", alert.source)
-        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because)))
+        same = tx.expired
+        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because, same)))
+        tx.expired = True
         self._incidents.clear(tx, alert, expired.because)
         tx.save(alert)
         self._watch(alert, tx.now)
@@ -350,12 +356,13 @@ class Engine:
         self.ruleset = ruleset
         self._index = RuleIndex(ruleset.rules)
         self._incidents = Incidents(ruleset, self.state)
+        self._timers = Timers(self.state, self._incidents)
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
         tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))
         self.state.outage = Outage(min(alive_at, tx.now), tx.now)
-        self._incidents.restarted(tx, tx.now - alive_at)
+        self._timers.restarted(tx, tx.now - alive_at)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
         """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
@@ -365,7 +372,7 @@ class Engine:
         elif self.state.flush_at is not None:  # set for an instant that is now far ahead
             self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
             self.state.remind(self.state.flush_at, Due.FLUSH, None)
-        self._incidents.shift_timers(tx, by)
+        self._timers.shift(tx, by)
 
     def _arm_restored(self) -> None:
         """After a restore: every record's deadline is set anew."""

@@ -2,9 +2,9 @@
 
 Owns the encoding of the journal's lines. Firing lines carry no ends_at: every end is a line of its own. What a replay
 needs beyond the shape that people write by hand is in keys that they may leave out: `by_api` (how resolves are read),
-`same_request` (one step with the line before), `identity` (where the labels are not the alert's identity), `alert` (the
-identity of the first member of the incident that a person worked on). Lines of type restart and clock say when imd was
-away and when its clock was set.
+`same_step` (taken in together with the line before), `identity` (where labels are not the alert's identity), `alert`
+(the identity of the first member of the incident that a person worked on). Lines of type restart and clock say when imd
+was away and when its clock was set.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _AlertLine(msgspec.Struct, omit_defaults=True, gc=False):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     by_api: bool = False
-    same_request: bool = False
+    same_step: bool = False
     identity: msgspec.Raw = _ABSENT
 
 
@@ -41,6 +41,7 @@ class _ExpiredLine(msgspec.Struct, omit_defaults=True):
     labels: msgspec.Raw
     ends_at: datetime
     reason: str
+    same_step: bool = False
     identity: msgspec.Raw = _ABSENT
 
 
@@ -86,8 +87,8 @@ class _ClockLine(msgspec.Struct):
     by_seconds: float
 
 
-def reported(now: datetime, source: str, by_api: bool, report: AlertReport, same_request: bool) -> bytes:
-    """`same_request`: the line before is of the same request, whose alerts are taken in together."""
+def reported(now: datetime, source: str, by_api: bool, report: AlertReport, same_step: bool) -> bytes:
+    """`same_step`: the line before is of the same request, whose alerts are taken in together."""
     line = _AlertLine(
         ts=now,
         type="alert",
@@ -98,7 +99,7 @@ def reported(now: datetime, source: str, by_api: bool, report: AlertReport, same
         starts_at=report.starts_at,
         ends_at=report.ends_at if report.resolved else None,
         by_api=by_api,
-        same_request=same_request,
+        same_step=same_step,
         identity=_ABSENT if report.labels is None else msgspec.Raw(report.identity.canonical),
     )
     return _encode(line)
@@ -121,7 +122,7 @@ def still_reported(now: datetime, alert: Alert) -> bytes:
     return _encode(line)
 
 
-def expired(now: datetime, alert: Alert, ends_at: datetime, because: str) -> bytes:
+def expired(now: datetime, alert: Alert, ends_at: datetime, because: str, same_step: bool) -> bytes:
     """`ends_at`: as of when it is over; found out now."""
     line = _ExpiredLine(
         ts=now,
@@ -130,6 +131,7 @@ def expired(now: datetime, alert: Alert, ends_at: datetime, because: str) -> byt
         labels=_labels(alert),
         ends_at=ends_at,
         reason=because,
+        same_step=same_step,
         identity=_identity(alert),
     )
     return _encode(line)

@@ -37,13 +37,14 @@ class Touched:
 
 
 class Transaction:
-    """Collects a step's effects. `now` is the step's instant; `reported`: one of its reports is in the journal."""
+    """Collects a step's effects. `now` is the step's instant. `reported`, `expired`: a line of the journal says so, and
+    more of them would be settled together with it."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.effects: list[Effect] = []
         self.touched: dict[str, Touched] = {}
-        self.reported = False
+        self.reported = self.expired = False
         self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
 
     def touch(self, incident: Incident) -> Touched:

@@ -26,13 +26,18 @@ class SourceHeard(msgspec.Struct, frozen=True):
     source: str
 
 
-class AlertExpired(msgspec.Struct, frozen=True):
-    """Nobody speaks of the alert any more: it is over as of `at`. A running engine finds that out by itself; recorded
-    history says so."""
+class Expired(msgspec.Struct, frozen=True):
+    """An alert that is over as of `at`."""
 
     identity: Identity
     at: datetime
     because: str
+
+
+class AlertsExpired(msgspec.Struct, frozen=True):
+    """Nobody speaks of these alerts any more. A running engine finds that out by itself; recorded history says so."""
+
+    alerts: tuple[Expired, ...]
 
 
 class ActionKind(enum.StrEnum):
@@ -98,7 +103,7 @@ class Tick(msgspec.Struct, frozen=True):
 Event = (
     AlertsReported
     | SourceHeard
-    | AlertExpired
+    | AlertsExpired
     | ActionTaken
     | DeliveryFinished
     | RulesChanged

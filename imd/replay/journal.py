@@ -17,11 +17,12 @@ from imd.model.alert import AlertReport, Identity
 from imd.model.event import (
     ActionKind,
     ActionTaken,
-    AlertExpired,
+    AlertsExpired,
     AlertsReported,
     ClockStepped,
     DeliveryFinished,
     Event,
+    Expired,
     Outcome,
     Restarted,
 )
@@ -73,7 +74,7 @@ class _Alert(msgspec.Struct, gc=False):
     ends_at: _When | None = None
     source: str = ""
     by_api: bool = False
-    same_request: bool = False
+    same_step: bool = False
     identity: msgspec.Raw = _ABSENT
 
 
@@ -83,6 +84,7 @@ class _Expired(msgspec.Struct):
     ends_at: _When | None = None
     source: str = ""
     reason: str = NO_LONGER_REPORTED
+    same_step: bool = False
     identity: msgspec.Raw = _ABSENT
 
 
@@ -137,24 +139,20 @@ _Read = tuple[datetime, Event | None, bytes]
 """When by the line itself, the event (None: counted instead), and `Recorded.first`."""
 
 
-class _Request(msgspec.Struct, gc=False):
-    """A request whose lines are being read."""
+class _Open(msgspec.Struct, gc=False):
+    """A step whose lines are being read: a request of `sender` (source and by_api), or alerts that expired together."""
 
     at: datetime
-    source: str
-    by_api: bool
-    reports: list[AlertReport]
     lines: list[int]
-
-    def goes_on(self, alert: _Alert) -> bool:
-        return alert.same_request and alert.source == self.source and alert.by_api == self.by_api
-
-    def add(self, number: int, report: AlertReport) -> None:
-        self.reports.append(report)
-        self.lines.append(number)
+    sender: tuple[str, bool] | None
+    reports: list[AlertReport] = []
+    expired: list[Expired] = []
 
     def taken(self) -> Recorded:
-        return Recorded(self.at, tuple(self.lines), AlertsReported(self.source, self.by_api, tuple(self.reports)))
+        event: Event = AlertsExpired(tuple(self.expired))
+        if self.sender is not None:
+            event = AlertsReported(*self.sender, tuple(self.reports))
+        return Recorded(self.at, tuple(self.lines), event)
 
 
 class EventsReader:
@@ -173,7 +171,6 @@ class EventsReader:
         self._faults: list[str] = []
         self._fault_count = 0
         self._readers: dict[str, Callable[[bytes], _Read]] = {
-            "expired": self._expired,
             "action": self._action,
             "delivery": self._delivery,
             "restart": self._restart,
@@ -184,34 +181,38 @@ class EventsReader:
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Recorded]:
         """Each step in order. Raises BadEvents behind the last line where there were faults."""
-        request: _Request | None = None
+        opened: _Open | None = None
         for number, line in enumerate(lines, start=1):
             if not line or line.isspace():
                 continue
             try:
-                alert = self._as_alert(line)
-                if alert is not None and request is not None and request.goes_on(alert):
-                    request.add(number, self._report(alert))
-                    continue
-                step = self._other(number, line) if alert is None else self._begin(number, alert)
+                step = self._line(number, line, opened)
             except (*NOT_JSON, AlertRefused, _Wrong) as fault:
                 self._fault(number, fault)
                 continue
-            if request is not None:
-                yield request.taken()
-                request = None
-            if isinstance(step, _Request):
-                request = step
-            elif step is not None:
+            if opened is not None:
+                if step is opened:
+                    continue
+                yield opened.taken()
+            opened = step if isinstance(step, _Open) else None
+            if isinstance(step, Recorded):
                 yield step
-        if request is not None:
-            yield request.taken()
+        if opened is not None:
+            yield opened.taken()
         if self._faults:
             raise BadEvents(self._faults, self._fault_count)
 
-    def _begin(self, number: int, alert: _Alert) -> _Request:
-        report = self._report(alert)
-        return _Request(self._at(_instant(alert.ts, "ts")), alert.source, alert.by_api, [report], [number])
+    def _line(self, number: int, line: bytes, opened: _Open | None) -> _Open | Recorded | None:
+        """`opened` itself where the line belongs to it; None where it is counted instead."""
+        alert = self._as_alert(line)
+        if alert is None:
+            return self._other(number, line, opened)
+        report, sender = self._report(alert), (alert.source, alert.by_api)
+        if alert.same_step and opened is not None and opened.sender == sender:
+            opened.reports.append(report)
+            opened.lines.append(number)
+            return opened
+        return _Open(self._at(_instant(alert.ts, "ts")), [number], sender, reports=[report])
 
     def _as_alert(self, line: bytes) -> _Alert | None:
         """None where the line is of another type, whose keys may mean other things."""
@@ -223,11 +224,14 @@ class EventsReader:
             return None
         return alert if alert.type == "alert" else None
 
-    def _other(self, number: int, line: bytes) -> Recorded | None:
+    def _other(self, number: int, line: bytes, opened: _Open | None) -> _Open | Recorded | None:
         kind = _typed(line).type
+        if kind == "expired":
+            return self._expired(number, line, opened)
         read = self._readers.get(kind)
         if read is None:
-            raise _Wrong(f'unknown type "{kind[:50]}", expected one of: alert, {", ".join(self._readers)}')
+            known = ", ".join(["alert", "expired", *self._readers])
+            raise _Wrong(f'unknown type "{kind[:50]}", expected one of: {known}')
         at, event, first = read(line)
         if isinstance(event, ClockStepped):
             self._now = at  # the clock was set, back perhaps: time goes on from here
@@ -265,12 +269,17 @@ class EventsReader:
 
     # -- the other types ------------------------------------------------------------------------------------------
 
-    def _expired(self, line: bytes) -> _Read:
+    def _expired(self, number: int, line: bytes, opened: _Open | None) -> _Open:
         read = _expired(line)
         at = _instant(read.ts, "ts")
         identity = self._identity(read.source, read.labels if read.identity is _ABSENT else read.identity)
         ends_at = at if read.ends_at is None else _instant(read.ends_at, "ends_at")
-        return at, AlertExpired(identity, ends_at, read.reason), b""
+        expired = Expired(identity, ends_at, read.reason)
+        if read.same_step and opened is not None and opened.sender is None:
+            opened.expired.append(expired)
+            opened.lines.append(number)
+            return opened
+        return _Open(self._at(at), [number], None, expired=[expired])
 
     def _action(self, line: bytes) -> _Read:
         read = _action(line)

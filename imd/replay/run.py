@@ -24,11 +24,12 @@ from imd.model.effect import CancelPages, Counted, Deliver, Delivery, Effect, Re
 from imd.model.event import (
     ActionKind,
     ActionTaken,
-    AlertExpired,
+    AlertsExpired,
     AlertsReported,
     ClockStepped,
     DeliveryFinished,
     Event,
+    Expired,
     Outcome,
     Restarted,
     Tick,
@@ -115,15 +116,20 @@ class Replay:
         story.unmet.update(self._step(event, at))
         if isinstance(event, AlertsReported):
             self._keep(recorded.lines, event, at)
+        elif isinstance(event, AlertsExpired):
+            self._keep_expired(recorded.lines, event)
 
-    def finish(self) -> Story:
-        """Runs timers until no hold and no resolve waits any more."""
-        while (until := self._waits_until()) is not None:
-            due = self.engine.next_deadline()
-            assert due is not None, "a timer that nothing looks at"
-            assert due <= until, "a timer that nothing looks at"
+    def finish(self, until: datetime | None = None) -> Story:
+        """Runs timers up to `until`, where it is given, and then until no hold and no resolve waits any more."""
+        if until is not None:
             self._pass_time(until)
             self._step(Tick(), until)
+        while (waiting := self._waits_until()) is not None:
+            due = self.engine.next_deadline()
+            assert due is not None, "a timer that nothing looks at"
+            assert due <= waiting, "a timer that nothing looks at"
+            self._pass_time(waiting)
+            self._step(Tick(), waiting)
         self.story.pages = [page for page in self.story.pages if page.id not in self._cancelled]
         self.story.ended_at = self._now
         return self.story
@@ -136,7 +142,7 @@ class Replay:
             due = self.engine.next_deadline()
             if self._agenda and self._agenda[0][0] < until and (due is None or self._agenda[0][0] <= due):
                 at, _, event = heapq.heappop(self._agenda)
-                if not isinstance(event, AlertExpired) or self._ends_so(event):
+                if not isinstance(event, AlertsExpired) or self._end_stands(event.alerts[0]):
                     self._step(event, at)
             elif due is not None and due < until:
                 self._step(Tick(), due)
@@ -161,15 +167,22 @@ class Replay:
                 continue
             given.append(Given(line, alert, report.annotations))
             if report.ends_at is not None and not report.resolved:
-                self._plan(max(at, report.ends_at), AlertExpired(report.identity, report.ends_at, NO_LONGER_REPORTED))
+                end = Expired(report.identity, report.ends_at, NO_LONGER_REPORTED)
+                self._plan(max(at, report.ends_at), AlertsExpired((end,)))
 
-    def _ends_so(self, event: AlertExpired) -> bool:
+    def _keep_expired(self, lines: tuple[int, ...], event: AlertsExpired) -> None:
+        for line, expired in zip(lines, event.alerts, strict=True):
+            alert = self.engine.state.alerts.get(expired.identity.key)
+            if alert is not None:
+                self.story.given.append(Given(line, alert, alert.annotations))
+
+    def _end_stands(self, expired: Expired) -> bool:
         """Whether the end that a firing line gave still stands: a later line may have moved it."""
-        alert = self.engine.state.alerts.get(event.identity.key)
+        alert = self.engine.state.alerts.get(expired.identity.key)
         if alert is None or not alert.firing:
             return False
         ends = [span.until for span in alert.spans if span.ended_at is None]
-        return all(end is not None and end <= event.at for end in ends)
+        return all(end is not None and end <= expired.at for end in ends)
 
     # -- people ---------------------------------------------------------------------------------------------------
 
@@ -186,6 +199,8 @@ class Replay:
 
     def _delivery_finished(self, event: DeliveryFinished, at: datetime) -> None:
         recorded = delivery_of(event.delivery, event.incident)
+        if recorded not in self._awaited:  # what is due at this very instant may be what sends it
+            self._step(Tick(), at)
         self._recorded.pop(recorded, None)
         delivery = self._awaited.pop(recorded, None)
         if delivery is None:
@@ -275,12 +290,13 @@ def replay(
     ack_after: timedelta | None = None,
     expire: bool = False,
     deliveries: Mapping[str, str] | None = None,
+    until: datetime | None = None,
 ) -> Story:
-    """A whole file. The arguments are those of Replay; raises what `steps` raises."""
+    """A whole file. The arguments are those of Replay and `finish`; raises what `steps` raises."""
     run = Replay(ruleset, ack_after=ack_after, expire=expire, deliveries=deliveries)
     for recorded in steps:
         run.take(recorded)
-    return run.finish()
+    return run.finish(until)
 
 
 def _lived_until(event: Event, at: datetime) -> datetime:
