@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from imd.core import journal, lifecycle, page, priority
+from imd.core import lifecycle, page, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
 from imd.core.escalation import Escalation
 from imd.core.notify import Notifier, arm
@@ -18,7 +18,7 @@ from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
 from imd.core.transaction import Touched, Transaction
 from imd.model.alert import Alert
-from imd.model.effect import ForgetAlert, Journal
+from imd.model.effect import ForgetAlert
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.model.rule import Mode, ResolveWhen, Rule
@@ -26,8 +26,6 @@ from imd.model.view import key_text
 
 KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
 LOOK_AGAIN = timedelta(minutes=1)
-LONG_OUTAGE = timedelta(minutes=5)  # after a longer one, senders get SENDERS_FIRST to speak before anything escalates
-SENDERS_FIRST = timedelta(seconds=90)
 NAMED_MAX = 5  # names of alerts in one timeline line; the rest is counted
 COUNTED_MAX = 1000  # alerts that one line looks at
 
@@ -53,7 +51,7 @@ class Incidents:
         if incident is not None and incident.open and self._window_open(tx, incident, at):
             self._join(tx, incident, alert, labels, "joined")
         elif incident is not None and self._reopens(incident, tx.now):
-            self._reopen(tx, incident, "alerts came back within reopen_within")
+            self.reopen(tx, incident, "alerts came back within reopen_within")
             self._join(tx, incident, alert, labels, "reopened")
         else:
             fresh = self._open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
@@ -68,7 +66,7 @@ class Incidents:
         """The same episode fires again, in the same incident; no new page while that is open."""
         incident = self._state.incidents[alert.incident]
         if not incident.open:
-            self._reopen(tx, incident, "a member fires again within reopen_within")
+            self.reopen(tx, incident, "a member fires again within reopen_within")
         incident.firing += 1
         incident.ended -= 1
         self._mark_changed(incident, alert)
@@ -177,18 +175,18 @@ class Incidents:
         self._lines(tx, touched)
         if touched.joined or touched.revived:
             self._weigh(tx, touched, rule)
-        self._name(tx, incident, rule)
+        self.name(tx, incident, rule)
         if incident.state is IncidentState.PENDING:
-            self._settle_pending(tx, incident, rule)
+            self.settle_pending(tx, incident, rule)
         if incident.open and incident.state is not IncidentState.PENDING:
             self._settle_resolve(tx, incident, rule, touched)
         self.notifier.plan_updates(tx, incident)
 
-    def _settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+    def settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         if incident.firing == 0:
             self._cancel(tx, incident)
         elif incident.timers["hold"] <= tx.now:
-            self._trigger(tx, incident, rule)
+            self.trigger(tx, incident, rule)
 
     def _settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
         when = rule.resolve.when
@@ -229,7 +227,7 @@ class Incidents:
             f"impact {incident.impact.value}, urgency {incident.urgency.value}",
         )
         if incident.state in (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED):
-            self._name(tx, incident, rule)
+            self.name(tx, incident, rule)
             self.escalation.raised(tx, incident, rule, self.route(tx, incident))
 
     def _distinct(self, incident: Incident, rule: Rule) -> dict[str, int]:
@@ -243,7 +241,7 @@ class Incidents:
             counts[label] = len(tally.values)
         return counts
 
-    def _name(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+    def name(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         incident.title, failed = page.title(incident, rule, len(self._state.members[incident.id]))
         if failed:
             tx.count("templates_failed_total", rule.name)
@@ -275,7 +273,7 @@ class Incidents:
 
     # -- transitions ----------------------------------------------------------------------------------------------
 
-    def _trigger(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+    def trigger(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         incident.timers.pop("hold", None)
         lifecycle.move(incident, "trigger", tx.now)
         tx.say(incident, "triggered", f"still firing after hold: {incident.priority.value}, impact "
@@ -301,7 +299,7 @@ class Incidents:
             self._state.unfile(incident)
         self.plan_leave(incident, tx.now)
 
-    def _reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
+    def reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
         lifecycle.move(incident, "reopen", tx.now)
         incident.reopened += 1
         incident.timers.clear()
@@ -326,65 +324,7 @@ class Incidents:
             arm(self._state, incident, "still", tx.now + rule.reopen_within)
         self.plan_leave(incident, tx.now)
 
-    # -- time -----------------------------------------------------------------------------------------------------
-
-    def timers_due(self, tx: Transaction, incident_id: str, until: datetime) -> None:
-        """Takes the incident's timers that were due by then, in the order of lifecycle.TIMERS."""
-        incident = self._state.incidents.get(incident_id)
-        if incident is None:
-            return
-        due = {name for name, at in incident.timers.items() if at <= until}
-        for name in (*lifecycle.TIMERS, *sorted(due - set(lifecycle.TIMERS))):
-            if name in due and (at := incident.timers.get(name)) is not None and at <= until:
-                due_at = incident.timers.pop(name)
-                tx.touch(incident)
-                self._timer(tx, incident, name, due_at)
-
-    def _timer(self, tx: Transaction, incident: Incident, name: str, due_at: datetime) -> None:
-        rule = self.rule_of(incident)
-        match name:
-            case "hold":
-                incident.timers["hold"] = tx.now
-                if incident.state is IncidentState.PENDING and incident.firing:
-                    self._name(tx, incident, rule)
-                    self._trigger(tx, incident, rule)
-                incident.timers.pop("hold", None)
-            case "resolve":
-                self.resolve(tx, incident, incident.resolved_because or "alerts resolved")
-            case "ack":
-                self._lapse(tx, incident, rule)
-            case "accept":
-                self.escalation.accept_due(tx, incident, rule)
-            case "escalate":
-                self.escalation.escalate_due(tx, incident, rule)
-            case "remind":
-                self.escalation.remind_due(tx, incident, rule)
-            case "still":
-                self._still_firing(tx, incident, rule, due_at)
-            case _:
-                self.notifier.update(tx, incident, rule, name.removeprefix("update:"))
-
-    def _lapse(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        by = incident.acknowledged_by
-        lifecycle.move(incident, "lapse", tx.now)
-        tx.say(incident, "ack_lapsed", f"the acknowledgement by {by} ran out after ack_timeout")
-        self.escalation.lapse(tx, incident, rule, by)
-
-    def _still_firing(self, tx: Transaction, incident: Incident, rule: Rule, due_at: datetime) -> None:
-        """Resolved by hand: a member that is still reported so long after that reopens it. That report decides, so the
-        journal gets it, at the deadline that saw it: the looks are whole minutes apart, in a replay too."""
-        if incident.state is not IncidentState.RESOLVED or incident.resolved_at is None or not incident.firing:
-            return
-        since = incident.resolved_at + rule.reopen_within
-        members = self._state.members[incident.id]
-        seen = next((alert for alert in members if alert.firing and alert.seen_at >= since), None)
-        if seen is not None:
-            tx.effects.append(Journal(due_at, journal.still_reported(due_at, seen)))
-            self._reopen(tx, incident, "members are still reported reopen_within after it was resolved by hand")
-            self._name(tx, incident, rule)
-            self._settle_pending(tx, incident, rule)
-        else:
-            arm(self._state, incident, "still", due_at + LOOK_AGAIN * ((tx.now - due_at) // LOOK_AGAIN + 1))
+    # -- out of memory, and back --------------------------------------------------------------------------------------
 
     def forget(self, tx: Transaction, incident_id: str) -> None:
         """Leaves memory once it is over, past reopening, nothing fires and nothing is under way."""
@@ -421,29 +361,6 @@ class Incidents:
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)
         self.plan_leave(incident, incident.resolved_at or incident.opened_at)
-
-    def restarted(self, tx: Transaction, outage: timedelta) -> None:
-        """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""
-        if outage <= LONG_OUTAGE:
-            return
-        for incident in self._state.incidents.values():
-            early = [name for name, at in incident.timers.items() if at < tx.now + SENDERS_FIRST]
-            for name in early:
-                arm(self._state, incident, name, tx.now + SENDERS_FIRST)
-            if early:
-                minutes = int(outage.total_seconds() // 60)
-                tx.say(incident, "restarted", f"imd was away for {minutes} min; its senders get 90 s to speak first")
-
-    def shift_timers(self, tx: Transaction, by: timedelta) -> None:
-        """The clock was set: what was five minutes away still is."""
-        for incident in self._state.incidents.values():
-            for name, at in list(incident.timers.items()):
-                arm(self._state, incident, name, at + by)
-            for awaited in incident.awaited.values():
-                if awaited.deadline_at is not None:
-                    awaited.deadline_at += by
-            if incident.timers:
-                tx.touch(incident)
 
 
 def _because(touched: Touched) -> str:
