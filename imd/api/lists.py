@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,7 @@ from imd.model.rule import match_test
 from imd.model.view import AlertView, alert_view
 from imd.store.contract import DeliveryState
 
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE = 1000  # alerts tested before the loop turns: about 3 ms
 
 
@@ -86,6 +87,16 @@ class Lists:
         rows = await self._context.store.rejected(limit, parameters.cursor(query))
         cursor = str(rows[-1].seq) if len(rows) == limit else None
         return json(Items([rejected_view(row) for row in rows], cursor))
+
+    async def journal(self, request: web.Request) -> web.Response:
+        """Lines of EVENTS.jsonl, oldest first; `since` narrows. Each item is a line as it was written."""
+        query = request.query
+        parameters.allow_only(query, "since", "limit", "cursor")
+        limit = parameters.limit(query)
+        since = parameters.since(query, self._context.clock.now()) or _EVER
+        rows = await self._context.store.journal(since, limit, parameters.cursor(query) or 0)
+        cursor = str(rows[-1].seq) if len(rows) == limit else None
+        return json(Items([msgspec.Raw(row.line) for row in rows], cursor))
 
     async def rules(self, _request: web.Request) -> web.Response:
         """All rules in the order in which they are tried."""

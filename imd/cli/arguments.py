@@ -190,6 +190,16 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
     replay.add_argument("--out", type=Path, metavar="FILE", help="write what became of each event, as JSONL")
     replay.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
+    journal = _remote(
+        commands,
+        "journal",
+        "write down a daemon's history, for `imd replay`",
+        "imd journal export --since 30d --out events.jsonl",
+    )
+    journal.add_argument("verb", choices=["export"], help="export: as EVENTS.jsonl, one event a line")
+    journal.add_argument("--since", metavar="WHEN", help="an instant, or how long ago (30d); default: all there is")
+    journal.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
+
 
 def _duration_or_never(text: str) -> timedelta | str:
     """A duration, or the word."""

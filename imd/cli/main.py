@@ -81,6 +81,12 @@ def _replay(arguments: Namespace) -> int:
     return replaying.run(arguments)
 
 
+def _journal(arguments: Namespace) -> int:
+    from imd.cli import journal
+
+    return journal.export(arguments)
+
+
 _RUN: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
     "check": _check,
@@ -96,4 +102,5 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "deliveries": _observe,
     "status": _observe,
     "replay": _replay,
+    "journal": _journal,
 }

@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -89,6 +89,15 @@ class Daemon:
             items += page.items
             cursor = page.next_cursor
         return Listed(items[:limit], cursor is not None)
+
+    def pages(self, path: str, query: Query) -> Iterator[list[msgspec.Raw]]:
+        """A whole list, page by page as it comes."""
+        cursor: str | None = ""
+        while cursor is not None:
+            asked = [*query, ("limit", str(_PAGE_ITEMS_MAX)), *([("cursor", cursor)] if cursor else [])]
+            page = read(self.get(path, asked), _Page)
+            yield page.items
+            cursor = page.next_cursor
 
     def post(self, path: str, body: object) -> bytes:
         return self._ask("POST", path, msgspec.json.encode(body))
