@@ -7,11 +7,14 @@ several of its members went down together, though it may have no alert of its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from imd.core import relation
-from imd.core.relate import Record
+from imd.core.relate import Record, Relator
 from imd.core.standing import Map
+from imd.model.alert import Alert, fingerprint
+from imd.model.incident import Incident, RootCause
+from imd.model.rule import Relate
 from imd.model.topology import AlertClass
 
 MEMBERS_MAX = 200
@@ -19,16 +22,20 @@ ENTITIES_MAX = 64
 CONTAINED_MIN = 3
 """Members of one container that went down, before the container itself is thought of."""
 
+CHOSEN_ALWAYS = 16
+CHOSEN_AFTER = 1.25
+"""Up to so many members the cause is chosen again with each; then whenever there are a quarter more."""
+
 EXPLAINED_MIN = 0.5
 """What counts as explained by something above: a busy host does not explain a dead database."""
 
 
 class Probable:
-    """The probable cause. `ref` is its first alert, None for a container without one."""
+    """The probable cause. `ref` is the alert that speaks for it: its first, for a container its members' first."""
 
     __slots__ = ("entity", "reason", "ref")
 
-    def __init__(self, entity: str, ref: int | None, reason: str) -> None:
+    def __init__(self, entity: str, ref: int, reason: str) -> None:
         self.entity = entity
         self.ref = ref
         self.reason = reason
@@ -53,6 +60,20 @@ class _Ill:
         return max(relation.explains(one, another) for one in self.kinds for another in other.kinds)
 
 
+def choose(incident: Incident, relator: Relator, relate: Relate, members: Sequence[Alert], *, anew: bool) -> None:
+    """Writes the probable cause into the incident, where enough members were added since, or `anew`."""
+    count = len(members)
+    if not anew and count > CHOSEN_ALWAYS and count < incident.cause_of * CHOSEN_AFTER:
+        return
+    incident.cause_of = count
+    found = probable(relator.members(incident.id), relator.map, relate.max_hops)
+    if found is None:
+        return
+    speaker = next((alert for alert in members if alert.id == found.ref), None)
+    shown = fingerprint(speaker.labels()) if speaker is not None else ""
+    incident.root_cause = RootCause(found.entity, shown, found.reason)
+
+
 def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable | None:
     """None where no member relates to anything."""
     ill: dict[str, _Ill] = {}
@@ -71,7 +92,7 @@ def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable |
     entity = min(topmost, key=lambda one: (-sum(explained[one].values()), ill[one].first.onset, one))
     container = _container(ill, world, max_hops)
     if container is not None and container[1] > sum(explained[entity].values()):
-        return Probable(container[0], None, container[2])
+        return Probable(container[0], container[3], container[2])
     return Probable(entity, ill[entity].first.ref, _reason(entity, ill, len(explained[entity])))
 
 
@@ -93,19 +114,20 @@ def _explained_by(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) 
     )
 
 
-def _container(ill: dict[str, _Ill], world: Map, max_hops: int) -> tuple[str, float, str] | None:
-    """A container whose members went down together: id, what it explains, why."""
-    down: dict[str, int] = {}
+def _container(ill: dict[str, _Ill], world: Map, max_hops: int) -> tuple[str, float, str, int] | None:
+    """A container whose members went down together: id, what it explains, why, and the first alert of those."""
+    down: dict[str, list[Record]] = {}
     for entity, its in ill.items():
         if relation.GOES_DOWN & its.kinds.keys():
             for container in world.contains(entity):
-                down[container] = down.get(container, 0) + 1
-    broken = {container: count for container, count in down.items() if count >= CONTAINED_MIN}
+                down.setdefault(container, []).append(its.first)
+    broken = {container: firsts for container, firsts in down.items() if len(firsts) >= CONTAINED_MIN}
     if not broken:
         return None
     weighed = {container: _weight_below(container, ill, world, max_hops) for container in broken}
     best = min(weighed, key=lambda one: (-weighed[one], one))
-    return best, weighed[best], f"{broken[best]} of what it contains went down together"
+    first = min(broken[best], key=lambda record: (record.onset, record.ref))
+    return best, weighed[best], f"{len(broken[best])} of what it contains went down together", first.ref
 
 
 def _weight_below(container: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> float:

@@ -17,6 +17,8 @@ from imd.core.correlate import RuleIndex
 from imd.core.dedup import Verdict
 from imd.core.expiry import Heard, Outage
 from imd.core.incidents import Incidents
+from imd.core.relate import Relator
+from imd.core.related import Related, restore
 from imd.core.state import Deadline, Due, State
 from imd.core.timers import Timers
 from imd.core.transaction import Transaction
@@ -35,7 +37,7 @@ from imd.model.event import (
     Tick,
 )
 from imd.model.policy import Ruleset, Source
-from imd.model.rule import Mode
+from imd.model.rule import Mode, Rule
 
 DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
 RESOLUTION = timedelta(microseconds=1)  # of a datetime
@@ -54,7 +56,9 @@ class Engine:
         self._expires = expires
         self.state = state
         self._index = RuleIndex(ruleset.rules)
-        self._incidents = Incidents(ruleset, state)
+        self._relator = Relator(ruleset.topology)
+        self._incidents = Incidents(ruleset, state, self._relator)
+        self._related = Related(ruleset, state, self._incidents, self._relator)
         self._timers = Timers(state, self._incidents)
         self._arm_restored()
 
@@ -212,7 +216,11 @@ class Engine:
             tx.count("alerts_unknown_severity_total")
         if rule.mode is Mode.DROP:
             tx.count("alerts_dropped_total", rule.name)
-        if rule.mode in (Mode.PAGE, Mode.MONITOR):
+        if rule.mode not in (Mode.PAGE, Mode.MONITOR):
+            return
+        if rule.relate is not None:
+            self._related.arrive(tx, alert, rule, rule.relate, labels)
+        else:
             self._incidents.arrive(tx, alert, rule, labels)
 
     def _fires_again(self, alert: Alert) -> None:
@@ -353,9 +361,12 @@ class Engine:
 
     def _rules_changed(self, tx: Transaction, ruleset: Ruleset) -> None:
         """Open incidents keep the rule they opened with; everything new goes by the new rules."""
-        self.ruleset = ruleset
+        before, self.ruleset = self.ruleset, ruleset
         self._index = RuleIndex(ruleset.rules)
-        self._incidents = Incidents(ruleset, self.state)
+        if ruleset.topology != before.topology:
+            self._relator = self._relate_again()
+        self._incidents = Incidents(ruleset, self.state, self._relator)
+        self._related = Related(ruleset, self.state, self._incidents, self._relator)
         self._timers = Timers(self.state, self._incidents)
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
 
@@ -378,5 +389,15 @@ class Engine:
         """After a restore: every record's deadline is set anew."""
         for incident in self.state.incidents.values():
             self._incidents.adopt(incident)
+        restore(self._relator, self.state, self._rules())
         for alert in self.state.alerts.values():
             self._watch(alert, alert.seen_at)
+
+    def _relate_again(self) -> Relator:
+        """Another map: what is resident is placed on it anew."""
+        relator = Relator(self.ruleset.topology)
+        restore(relator, self.state, self._rules())
+        return relator
+
+    def _rules(self) -> dict[str, Rule]:
+        return {rule.name: rule for rule in self.ruleset.rules}

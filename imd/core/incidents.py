@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from imd.core import lifecycle, page, priority
+from imd.core import cause, lifecycle, page, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
 from imd.core.escalation import Escalation
 from imd.core.notify import Notifier, arm
+from imd.core.relate import Relator
 from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
 from imd.core.transaction import Touched, Transaction
@@ -29,13 +30,23 @@ LOOK_AGAIN = timedelta(minutes=1)
 NAMED_MAX = 5  # names of alerts in one timeline line; the rest is counted
 COUNTED_MAX = 1000  # alerts that one line looks at
 
+JOINED = {
+    "opened": "with the first",
+    "joined": "same rule, key and open window",
+    "reopened": "within reopen_within",
+    "returned": "it opened this incident before",
+    "related": "{related}",
+    "merged": "they came with what was merged into this",
+}
+
 
 class Incidents:
     """Works on the state's incidents under one ruleset."""
 
-    def __init__(self, ruleset: Ruleset, state: State) -> None:
+    def __init__(self, ruleset: Ruleset, state: State, relator: Relator) -> None:
         self._ruleset = ruleset
         self._state = state
+        self._relator = relator
         self._router = Router(ruleset)
         self._rules = {rule.name: rule for rule in ruleset.rules}
         self.notifier = Notifier(ruleset, state)
@@ -48,19 +59,19 @@ class Incidents:
         key = group_key(rule, labels)
         at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
         incident = self._state.newest(rule.name, key)
-        if incident is not None and incident.open and self._window_open(tx, incident, at):
-            self._join(tx, incident, alert, labels, "joined")
-        elif incident is not None and self._reopens(incident, tx.now):
+        if incident is not None and incident.open and self.window_open(tx, incident, at):
+            self.join(tx, incident, alert, labels, "joined")
+        elif incident is not None and self.reopens(incident, tx.now):
             self.reopen(tx, incident, "alerts came back within reopen_within")
-            self._join(tx, incident, alert, labels, "reopened")
+            self.join(tx, incident, alert, labels, "reopened")
         else:
-            fresh = self._open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
-            self._join(tx, fresh, alert, labels, "opened")
+            fresh = self.open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
+            self.join(tx, fresh, alert, labels, "opened")
 
     def takes_back(self, alert: Alert, now: datetime) -> bool:
         """Whether an episode that fires again is still one with its incident."""
         incident = self._state.incidents.get(alert.incident)
-        return incident is not None and (incident.open or self._reopens(incident, now))
+        return incident is not None and (incident.open or self.reopens(incident, now))
 
     def revive(self, tx: Transaction, alert: Alert) -> None:
         """The same episode fires again, in the same incident; no new page while that is open."""
@@ -69,7 +80,7 @@ class Incidents:
             self.reopen(tx, incident, "a member fires again within reopen_within")
         incident.firing += 1
         incident.ended -= 1
-        self._mark_changed(incident, alert)
+        self.mark_changed(incident, alert)
         tx.touch(incident).revived.append(alert)
         priority.take_in(incident, self.rule_of(incident), alert.labels(), self._ruleset.priority)
 
@@ -81,7 +92,7 @@ class Incidents:
         incident.firing -= 1
         incident.ended += 1
         incident.active_at = tx.now
-        self._mark_changed(incident, alert)
+        self.mark_changed(incident, alert)
         tx.touch(incident).cleared.append((alert, because))
         self.plan_leave(incident, tx.now)
 
@@ -89,7 +100,7 @@ class Incidents:
         """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
         return self._state.rules[incident.id]
 
-    def _window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
+    def window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
         members = len(self._state.members[incident.id])
         window = self.rule_of(incident).window
         ended = window_end(incident, window, members, at)
@@ -99,7 +110,7 @@ class Incidents:
             tx.say(incident, "window", f"takes no more alerts in: its window ended by {ended}")
         return not ended
 
-    def _reopens(self, incident: Incident, now: datetime) -> bool:
+    def reopens(self, incident: Incident, now: datetime) -> bool:
         if incident.state is not IncidentState.RESOLVED or incident.window_ended:
             return False
         rule = self.rule_of(incident)
@@ -107,7 +118,7 @@ class Incidents:
         within = now <= incident.resolved_at + rule.reopen_within
         return within and not bound_reached(incident, rule.window, len(self._state.members[incident.id]), now)
 
-    def _open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str) -> Incident:
+    def open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str) -> Incident:
         number = self._state.new_incident_number()
         impact, urgency = priority.open_levels(rule, labels, self._ruleset.priority)
         incident = Incident(
@@ -139,7 +150,7 @@ class Incidents:
         arm(self._state, incident, "hold", tx.now + rule.hold)
         return incident
 
-    def _join(self, tx: Transaction, incident: Incident, alert: Alert, labels: Mapping[str, str], because: str) -> None:
+    def join(self, tx: Transaction, incident: Incident, alert: Alert, labels: Mapping[str, str], because: str) -> None:
         if not self._state.members[incident.id]:
             incident.summary = alert.annotation_map().get("summary", "")
         alert.incident = incident.id
@@ -148,7 +159,7 @@ class Incidents:
         self._state.add_member(incident, alert)
         incident.firing += 1
         incident.active_at = tx.now
-        self._mark_changed(incident, alert)
+        self.mark_changed(incident, alert)
         rule = self.rule_of(incident)
         if because != "opened":
             kept = incident.labels.items()
@@ -156,7 +167,7 @@ class Incidents:
         priority.take_in(incident, rule, labels, self._ruleset.priority)
         tx.touch(incident).joined.append(alert)
 
-    def _mark_changed(self, incident: Incident, alert: Alert) -> None:
+    def mark_changed(self, incident: Incident, alert: Alert) -> None:
         incident.changed += 1
         alert.changed = incident.changed
 
@@ -175,6 +186,7 @@ class Incidents:
         self._lines(tx, touched)
         if touched.joined or touched.revived:
             self._weigh(tx, touched, rule)
+            self._choose_cause(incident, rule, anew=False)
         self.name(tx, incident, rule)
         if incident.state is IncidentState.PENDING:
             self.settle_pending(tx, incident, rule)
@@ -241,6 +253,10 @@ class Incidents:
             counts[label] = len(tally.values)
         return counts
 
+    def _choose_cause(self, incident: Incident, rule: Rule, anew: bool) -> None:
+        if rule.relate is not None:
+            cause.choose(incident, self._relator, rule.relate, self._state.members[incident.id], anew=anew)
+
     def name(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         incident.title, failed = page.title(incident, rule, len(self._state.members[incident.id]))
         if failed:
@@ -257,12 +273,10 @@ class Incidents:
 
     def _lines(self, tx: Transaction, touched: Touched) -> None:
         incident = touched.incident
-        if touched.joined and not touched.opened:
-            came_back = touched.joined[0].joined_because == "reopened"
-            because = "within reopen_within" if came_back else "same rule, key and open window"
-            tx.say(incident, "joined", f"{_named(touched.joined)} joined: {because}")
-        elif len(touched.joined) > 1:
-            tx.say(incident, "joined", f"{_named(touched.joined[1:])} joined with the first")
+        joined = touched.joined[1:] if touched.opened else touched.joined
+        for because in dict.fromkeys(alert.joined_because for alert in joined):
+            alerts = [alert for alert in joined if alert.joined_because == because]
+            tx.say(incident, "joined", f"{_named(alerts)} joined: {JOINED[because].format(related=alerts[0].related)}")
         if touched.revived:
             tx.say(incident, "revived", f"{_named(touched.revived)} fire again")
         by_reason: dict[str, list[Alert]] = {}
@@ -275,6 +289,7 @@ class Incidents:
 
     def trigger(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         incident.timers.pop("hold", None)
+        self._choose_cause(incident, rule, anew=True)
         lifecycle.move(incident, "trigger", tx.now)
         tx.say(incident, "triggered", f"still firing after hold: {incident.priority.value}, impact "
                f"{incident.impact.value} x urgency {incident.urgency.value}")  # fmt: skip
@@ -288,6 +303,7 @@ class Incidents:
         self.escalation.begin(tx, incident, self.rule_of(incident), reason)
 
     def _cancel(self, tx: Transaction, incident: Incident) -> None:
+        self._relator.close(incident.id)
         incident.timers.clear()
         if incident.reopened:
             lifecycle.move(incident, "calm", tx.now)
@@ -300,6 +316,7 @@ class Incidents:
         self.plan_leave(incident, tx.now)
 
     def reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
+        self._relator.reopen(incident.id)
         lifecycle.move(incident, "reopen", tx.now)
         incident.reopened += 1
         incident.timers.clear()
@@ -311,12 +328,14 @@ class Incidents:
     def resolve(self, tx: Transaction, incident: Incident, because: str, by_hand: bool = False) -> None:
         """The incident is over. Pages that are owed still leave, unless a person ended it."""
         told = incident.state is not IncidentState.PENDING
+        rule = self.rule_of(incident)
+        self._choose_cause(incident, rule, anew=True)
+        self._relator.close(incident.id)
         lifecycle.move(incident, "resolve", tx.now)
         incident.resolved_because = because
         self.escalation.stop(tx, incident, cancel=by_hand)
         incident.timers.clear()
         tx.say(incident, "resolved", f"resolved: {because}")
-        rule = self.rule_of(incident)
         if told:
             self.notifier.follow_up(tx, incident, rule, PageKind.RESOLVED)
         tx.observe("incident_resolve_seconds", (tx.now - incident.opened_at).total_seconds())
@@ -337,6 +356,7 @@ class Incidents:
             if self._state.alerts.get(alert.identity.key) is alert:
                 del self._state.alerts[alert.identity.key]
             tx.effects.append(ForgetAlert(alert.id, keep=True))
+        self._relator.forget(incident_id)
         del self._state.incidents[incident_id]
         rule = self._state.rules.pop(incident_id)
         for step in rule.raises:

@@ -16,7 +16,8 @@ from imd.core import relation
 from imd.core.alertclass import Classifier
 from imd.core.relation import FADE
 from imd.core.standing import Map, Standing
-from imd.model.topology import AlertClass, Relate, Topology
+from imd.model.rule import Relate
+from imd.model.topology import AlertClass, Topology
 
 LAST = 8
 """Open alerts of one entity that a new one is compared with."""
@@ -33,10 +34,11 @@ Scope = tuple[tuple[str, str], ...]
 class Group:
     """An incident as it matters here. `returned`: it reopened, so it has a story of its own and is merged no more."""
 
-    __slots__ = ("id", "members", "open", "returned", "sample", "scope")
+    __slots__ = ("id", "members", "open", "opener", "returned", "sample", "scope")
 
-    def __init__(self, incident: str, scope: Scope) -> None:
+    def __init__(self, incident: str, scope: Scope, opener: bytes) -> None:
         self.id = incident
+        self.opener = opener
         self.scope = scope
         self.open = True
         self.returned = False
@@ -110,10 +112,11 @@ class Relator:
 
     def __init__(self, topology: Topology) -> None:
         self.map = Map(topology)
-        self._pending = {key: pending.total_seconds() for key, pending in topology.pending.items()}
+        self._pending = topology.pending
         self._classes = Classifier(topology.classes)
         self._places: dict[str, Place] = {}
         self._groups: dict[str, Group] = {}
+        self._opened_by: dict[bytes, str] = {}
         self.compared = 0
 
     # -- asking ---------------------------------------------------------------------------------------------------
@@ -121,7 +124,7 @@ class Relator:
     def place(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate, scope: Scope) -> Placement:
         """Where an alert that began firing then (unix seconds) belongs, among incidents of the same scope. Changes
         nothing: `enter` does."""
-        record = self._record(ref, labels, began, relate)
+        record = self.record(ref, labels, began, relate)
         if record.kind is AlertClass.BACKGROUND:
             return Placement(record)
         links = self._links(record, relate, scope)
@@ -133,14 +136,20 @@ class Relator:
         half = relate.within.total_seconds() / 5
         return Placement(record, group.id, self._merges(record, links, group, half), _because(record, best))
 
-    def _record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
+    def record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
+        """The alert as it is compared: its class, its onset and where it stands."""
         name = labels.get("alertname", "")
-        pending = self._pending.get((name, labels.get("severity", "")))
-        if pending is None:
-            pending = self._pending.get((name, ""))
-        kind = self._classes.classify(labels)
+        by_severity = self._pending.get(name)
+        pending = None
+        if by_severity is not None:
+            pending = by_severity.get(labels.get("severity", ""), by_severity.get(""))
+        onset = began - pending.total_seconds() if pending is not None else began
         standing = self.map.standing(labels, relate.max_hops)
-        return Record(ref, name, kind, began - (pending or 0.0), pending is not None, standing)
+        return Record(ref, name, self._classes.classify(labels), onset, pending is not None, standing)
+
+    def opened_by(self, identity: bytes) -> str:
+        """The newest incident that this very alert opened; "" where there is none in memory."""
+        return self._opened_by.get(identity, "")
 
     def _links(self, record: Record, relate: Relate, scope: Scope) -> list[Link]:
         half = relate.within.total_seconds() / 5
@@ -264,11 +273,12 @@ class Relator:
 
     # -- entering and leaving -------------------------------------------------------------------------------------
 
-    def enter(self, record: Record, incident: str, scope: Scope) -> None:
-        """The alert is a member of this incident."""
+    def enter(self, record: Record, incident: str, scope: Scope, identity: bytes) -> None:
+        """The alert is a member of this incident; its first one opened it."""
         group = self._groups.get(incident)
         if group is None:
-            group = self._groups[incident] = Group(incident, scope)
+            group = self._groups[incident] = Group(incident, scope, identity)
+            self._opened_by[identity] = incident
         record.group = group
         if record.kind is AlertClass.BACKGROUND:
             return
@@ -300,6 +310,7 @@ class Relator:
         into = self._groups.get(older)
         if gone is None or into is None:
             return
+        self._forget_opener(gone)
         for record in gone.members:
             record.group = into
         into.members.extend(gone.members)
@@ -319,17 +330,24 @@ class Relator:
     def forget(self, incident: str) -> None:
         """The incident and its alerts leave memory."""
         group = self._groups.pop(incident, None)
-        for record in group.members if group is not None else ():
+        if group is None:
+            return
+        self._forget_opener(group)
+        for record in group.members:
             for entity, file in self._files(record):
                 place = self._places[entity]
                 _file(place, file).pop(record.ref, None)
                 if not (place.own or place.beside or place.down or place.begun):
                     del self._places[entity]
 
+    def _forget_opener(self, group: Group) -> None:
+        if self._opened_by.get(group.opener) == group.id:
+            del self._opened_by[group.opener]
+
     def members(self, incident: str) -> list[Record]:
-        """The incident's alerts that relate to anything, in order of entering."""
+        """The incident's alerts that relate to anything, in order of their refs."""
         group = self._groups.get(incident)
-        return group.members if group is not None else []
+        return sorted(group.members, key=lambda record: record.ref) if group is not None else []
 
 
 def _file(place: Place, file: str) -> dict[int, Record]:

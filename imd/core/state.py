@@ -120,6 +120,17 @@ class State:
     def add_member(self, incident: Incident, alert: Alert) -> None:
         self.members[incident.id].append(alert)
 
+    def take_over(self, older: Incident, younger: Incident) -> list[Alert]:
+        """The younger's members are the older's, in order of their ids; its key is no more. The members moved."""
+        moved = self.members[younger.id]
+        self.members[older.id] = sorted((*self.members[older.id], *moved), key=lambda alert: alert.id)
+        self.members[younger.id] = []
+        for incident in (older, younger):
+            for step in self.rules[incident.id].raises:
+                self.distinct.pop((incident.id, step.distinct), None)
+        self.unfile(younger)
+        return moved
+
     def counts(self) -> dict[str, int]:
         """Resident records, for status and metrics."""
         return {"alerts": len(self.alerts), "firing": self.firing, "incidents": len(self.incidents)}

@@ -94,7 +94,8 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
 
     `id` counts episodes in the store and never comes again. `incident` is "" while the alert is in none.
     `joined_because` is one of JOINED_BECAUSE, the reason of its membership. `changed` is the incident's change counter
-    at this alert's last change of state, so that an update can say only what is new.
+    at this alert's last change of state, so that an update can say only what is new. `related` says in words to what it
+    was found related, where that is why it joined.
     """
 
     id: int
@@ -116,6 +117,7 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     joined_because: str = ""
     changed: int = 0
     rule: str = ""
+    related: str = ""
 
     @property
     def firing(self) -> bool:
@@ -138,5 +140,8 @@ JOINED_BECAUSE = {
     "opened": "opened this incident under rule {rule} and key {key}",
     "joined": "matched rule {rule} and had the key {key} while the window was open",
     "reopened": "came back within reopen_within under rule {rule} and key {key}",
+    "returned": "opened this incident, ended, and fires again while the incident is open",
+    "related": "{related}",
+    "merged": "came with an incident that was merged into this one",
     "revived": "the same episode fires again",
 }

@@ -83,8 +83,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
     continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
-    `summary` the first member's. `silent` pages nobody (mode monitor). Its members are known by their alerts, which
-    name their incident.
+    `summary` the first member's, `cause_of` how many members the probable cause was chosen from. `silent` pages nobody
+    (mode monitor). Its members are known by their alerts, which name their incident.
     """
 
     id: str
@@ -128,6 +128,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     awaited: dict[str, Awaited] = {}
     lines: int = 0
     deliveries: int = 0
+    cause_of: int = 0
 
     @property
     def open(self) -> bool:

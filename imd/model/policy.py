@@ -9,6 +9,7 @@ import msgspec
 
 from imd.model.incident import Priority
 from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
+from imd.model.topology import Topology
 
 
 class PageKind(enum.StrEnum):
@@ -139,6 +140,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     people: dict[str, Person] = {}
     sources: dict[str, Source] = {}
     priority: PriorityTable = PriorityTable()
+    topology: Topology = Topology()
     fallback: str = ""
     external_url: str = ""
     bounds: Bounds = Bounds()

@@ -160,6 +160,14 @@ class Raise(msgspec.Struct, frozen=True, kw_only=True):
     impact: Level
 
 
+class Relate(msgspec.Struct, frozen=True, kw_only=True):
+    """`relate:` of a rule, along the topology. `within` is the time scale: each fifth of it halves the weight of a gap
+    between two onsets. `max_hops` bounds how far one alert is related to another."""
+
+    max_hops: int = 3
+    within: timedelta = timedelta(minutes=5)
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Matchers plus what to do. `group_by` None means every label (`['...']`); () one group.
 
@@ -171,6 +179,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     match: Match = MATCH_ALL
     description: str = ""
     group_by: tuple[str, ...] | None = ("alertname", "cluster", "namespace", "service")
+    relate: Relate | None = None
     window: Window = Window()
     hold: timedelta = timedelta(seconds=10)
     resolve: Resolve = Resolve()

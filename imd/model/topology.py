@@ -66,13 +66,6 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True):
     match: Match
 
 
-class Relate(msgspec.Struct, frozen=True, kw_only=True):
-    """`relate:` of a rule. `within` is the time scale: each fifth of it halves the weight of a gap between onsets."""
-
-    max_hops: int = 3
-    within: timedelta = timedelta(minutes=5)
-
-
 def _named(words: str) -> Match:
     """Alerts whose name holds one of these words, in any case."""
     return ((Matcher("alertname", Op.REGEX, f"(?i).*(?:{words}).*"),),)
@@ -117,11 +110,11 @@ OTHER = AlertClass.ERROR
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole map, checked by `config`. `pending` is each alert's `for:` by (alertname, severity); ("A", "") holds
-    for every severity. `dangling` counts edges to ids that no entity declares."""
+    """The whole map, checked by `config`. `pending` is each alert's `for:`, by alertname and then by severity, "" for
+    every severity. `dangling` counts edges to ids that no entity declares."""
 
     entities: tuple[Entity, ...] = ()
     from_labels: tuple[FromLabels, ...] = FROM_LABELS
     classes: tuple[ClassRule, ...] = ()
-    pending: dict[tuple[str, str], timedelta] = {}
+    pending: dict[str, dict[str, timedelta]] = {}
     dangling: int = 0

@@ -115,7 +115,9 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
     """About 15 us, nearly all of it the fingerprint."""
     because = ""
     if incident is not None and alert.joined_because:
-        because = JOINED_BECAUSE[alert.joined_because].format(rule=incident.rule, key=key_text(incident.group_key))
+        because = JOINED_BECAUSE[alert.joined_because].format(
+            rule=incident.rule, key=key_text(incident.group_key), related=alert.related
+        )
     return AlertView(
         fingerprint=fingerprint(alert.labels()),
         labels=msgspec.Raw(alert.other_labels or alert.identity.canonical),

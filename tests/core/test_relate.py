@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from imd.core.cause import probable
 from imd.core.relate import LAST, Placement, Relator
-from imd.model.rule import Matcher, Op
-from imd.model.topology import AlertClass, ClassRule, Entity, FromLabels, Relate, Topology
+from imd.model.rule import Matcher, Op, Relate
+from imd.model.topology import AlertClass, ClassRule, Entity, FromLabels, Topology
 from tests.core.outages import Told, agreement, outages
 
 RELATE = Relate()
@@ -63,7 +63,7 @@ class Site:
             self.merged[younger] = older
             self.relator.merge(younger, older)
             incident = older
-        self.relator.enter(placement.record, incident, scope)
+        self.relator.enter(placement.record, incident, scope, repr(sorted(labels.items())).encode())
         self.of[self.count] = incident
         return incident
 
@@ -115,7 +115,7 @@ def test_a_gap_beyond_the_time_scale_is_another_incident() -> None:
 
 def test_onset_takes_each_alerts_for_off_so_that_a_late_alert_is_no_late_effect() -> None:
     minutes = RELATE.within / 5
-    known = Topology(entities=SHOP.entities, pending={("DbDown", ""): minutes, ("SlowToTell", "warning"): minutes * 15})
+    known = Topology(entities=SHOP.entities, pending={"DbDown": {"": minutes}, "SlowToTell": {"warning": minutes * 15}})
     site = Site(known)
     assert site.fire(60, "DbDown", db="orders") == site.fire(920, "SlowToTell", service="pay")
     other = Site(SHOP)
@@ -271,7 +271,7 @@ def test_entering_the_same_alerts_again_gives_the_same_answers(alerts: list[tupl
         entered.append((site.count, at, {"alertname": name, "severity": "warning", **labels}))
     again = Relator(SHOP)
     for ref, at, told in entered:
-        again.enter(again.place(ref, told, at, RELATE, ()).record, site.now_in(ref), ())
+        again.enter(again.place(ref, told, at, RELATE, ()).record, site.now_in(ref), (), b"")
     for spot in _SPOTS:
         labels = {"alertname": "NodeDown", **spot}
         one, other = site.placed(905, labels), again.place(10_000, labels, 905, RELATE, ())

@@ -1,0 +1,153 @@
+"""Alerts of rules with `relate`: into the incident of their nearest relation, and incidents that prove to be one.
+
+Owns what the answers of `relate` do to incidents: joining within the window, and merging the younger into the older. An
+alert that opened an incident and fires again goes back to it: nothing is nearer than itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from imd.core import lifecycle, priority
+from imd.core.correlate import GroupKey, bound_reached
+from imd.core.incidents import Incidents
+from imd.core.relate import Placement, Relator
+from imd.core.state import State
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert
+from imd.model.incident import Incident, IncidentState
+from imd.model.policy import PageKind, Ruleset
+from imd.model.rule import Mode, Relate, Rule
+
+_WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
+_SILENT = ("", Mode.MONITOR.value)  # no label is named so: what pages nobody relates to its like alone
+
+
+class Related:
+    """Works on the state's incidents of rules with `relate`, under one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, state: State, incidents: Incidents, relator: Relator) -> None:
+        self._ruleset = ruleset
+        self._state = state
+        self._incidents = incidents
+        self._relator = relator
+
+    def arrive(self, tx: Transaction, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> None:
+        """A new episode goes back to the incident it opened, joins a related one, or opens its own."""
+        key = related_key(rule, labels)
+        scope = scope_of(key, rule.mode is Mode.MONITOR)
+        placement = self._relator.place(alert.id, labels, _began(alert), relate, scope)
+        incident, because = self._home(tx, alert, key, placement)
+        if incident is None:
+            incident, because = self._incidents.open(tx, rule, key, labels, previous=because), "opened"
+        elif because == "related":
+            alert.related = placement.because
+        self._incidents.join(tx, incident, alert, labels, because)
+        self._relator.enter(placement.record, incident.id, scope, alert.identity.key)
+        for other in placement.merges if because in ("related", "opened") else ():
+            incident = self._merge(tx, incident, self._state.incidents[other], placement.because)
+
+    def _home(self, tx: Transaction, alert: Alert, key: GroupKey, placement: Placement) -> tuple[Incident | None, str]:
+        """The incident that takes the alert in and why; None and the id of the one before, where none does."""
+        at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
+        back = self._state.incidents.get(self._relator.opened_by(alert.identity.key))
+        if back is not None and back.group_key == key:
+            if back.open and self._incidents.window_open(tx, back, at):
+                return back, "returned"
+            if self._incidents.reopens(back, tx.now):
+                self._incidents.reopen(tx, back, "the alert that opened it came back within reopen_within")
+                return back, "reopened"
+        related = self._state.incidents.get(placement.join)
+        if related is None:
+            return None, back.id if back is not None else ""
+        if self._incidents.window_open(tx, related, at):
+            return related, "related"
+        if related.window_ended:
+            self._relator.close(related.id)
+        return None, related.id
+
+    # -- two incidents that are one -------------------------------------------------------------------------------
+
+    def _merge(self, tx: Transaction, one: Incident, other: Incident, why: str) -> Incident:
+        """The younger becomes part of the older, whose pages go on; the survivor."""
+        older, younger = (one, other) if one.number < other.number else (other, one)
+        if not (older.open and younger.open) or self._too_large(tx, older, younger):
+            return one
+        was_told = younger.state is not IncidentState.PENDING
+        lifecycle.move(younger, "merge", tx.now)
+        younger.merged_into = older.id
+        self._incidents.escalation.stop(tx, younger, cancel=True)
+        younger.timers.clear()
+        tx.say(younger, "merged", f"merged into #{older.number}: the alert that links the two {why}")
+        tx.say(older, "merged", f"#{younger.number} is part of this: the alert that links the two {why}")
+        if was_told:
+            self._incidents.notifier.follow_up(tx, younger, self._incidents.rule_of(younger), PageKind.RESOLVED)
+        self._hand_over(tx, older, younger)
+        self._relator.merge(younger.id, older.id)
+        self._incidents.plan_leave(younger, tx.now)
+        if older.state in _WORKED_ON and self._incidents.route(tx, older):
+            self._incidents.escalation.raised(tx, older, self._incidents.rule_of(older), True)
+        return older
+
+    def _too_large(self, tx: Transaction, older: Incident, younger: Incident) -> bool:
+        window = self._incidents.rule_of(older).window
+        members = len(self._state.members[older.id]) + len(self._state.members[younger.id])
+        return older.window_ended != "" or bound_reached(older, window, members - 1, tx.now) != ""
+
+    def _hand_over(self, tx: Transaction, older: Incident, younger: Incident) -> None:
+        """The younger's members, with all that they say, are the older's."""
+        state = self._state
+        moved = state.take_over(older, younger)
+        rule = self._incidents.rule_of(older)
+        older.labels = {
+            name: value
+            for name, value in older.labels.items()
+            if name in rule.labels or younger.labels.get(name) == value
+        }
+        for alert in moved:
+            alert.incident = older.id
+            alert.joined_because = "merged"
+            self._incidents.mark_changed(older, alert)
+            if alert.firing:
+                priority.take_in(older, rule, alert.labels(), self._ruleset.priority)
+            tx.save(alert)
+        older.active_at = tx.now
+        older.firing += younger.firing
+        older.ended += younger.ended
+        younger.firing = younger.ended = 0
+        tx.touch(younger).forget()
+        tx.touch(older).joined.extend(moved)
+
+
+def related_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:
+    """The rule's chosen labels; unlike the key of a rule without `relate` never the alertname: what has none of them
+    is related to what has none of them."""
+    if rule.group_by is None:
+        return tuple(sorted(labels.items()))
+    return tuple((name, labels.get(name, "")) for name in rule.group_by)
+
+
+def scope_of(key: GroupKey, silent: bool) -> GroupKey:
+    """Within what an alert may be related."""
+    return (*key, _SILENT) if silent else key
+
+
+def _began(alert: Alert) -> float:
+    return min(alert.starts_at, alert.received_at).timestamp()
+
+
+def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
+    """Enters every member of incidents of rules with `relate` again, in order of joining: that of their ids."""
+    members = [(alert.id, alert) for alerts in state.members.values() for alert in alerts]
+    for _, alert in sorted(members, key=lambda pair: pair[0]):
+        incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
+        relate = (rules.get(alert.rule) or rule).relate or rule.relate
+        if rule.relate is None or relate is None:
+            continue
+        record = relator.record(alert.id, alert.labels(), _began(alert), relate)
+        relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)
+    for incident in state.incidents.values():
+        if incident.reopened:
+            relator.reopen(incident.id)
+        if not incident.open or incident.window_ended:
+            relator.close(incident.id)
