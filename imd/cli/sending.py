@@ -10,7 +10,6 @@ from urllib.parse import quote
 import msgspec
 
 from imd.cli.failure import Failed, Misused
-from imd.cli.instants import stamp
 from imd.cli.remote import Daemon, read
 from imd.cli.screen import Screen, clean
 from imd.clock import SystemClock
@@ -26,7 +25,7 @@ def _send(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     labels = _labels(arguments.labels)
     alert: dict[str, object] = {"labels": labels, "annotations": _pairs(arguments.annotation, "--annotation")}
     if arguments.resolve:
-        alert["endsAt"] = stamp(SystemClock().now())
+        alert["endsAt"] = SystemClock().now()  # to the microsecond: a whole second may lie before the alert's start
     daemon.post("/api/v2/alerts", [alert])
     if arguments.json:
         print(msgspec.json.encode(alert).decode())
