@@ -87,13 +87,13 @@ def _refuse_missing(arguments: Namespace) -> None:
             raise Misused(f"no such file or folder: {path}")
     if arguments.out is not None and not arguments.out.parent.is_dir():
         raise Misused(f"no such folder: {arguments.out.parent}")
-    if arguments.topology is not None:
-        raise Failed("--topology is not built in this version: rules cannot speak of entities yet")
 
 
 def _ruleset(arguments: Namespace) -> Ruleset:
     try:
-        return load(arguments.config, [] if arguments.rules is None else [arguments.rules]).ruleset
+        rules = [] if arguments.rules is None else [arguments.rules]
+        maps = [] if arguments.topology is None else [arguments.topology]
+        return load(arguments.config, rules, maps=maps).ruleset
     except Faulty as faulty:
         color = Screen.of_process(sys.stderr).colour
         print("\n".join(found.render(color=color) for found in faulty.diagnostics), file=sys.stderr)

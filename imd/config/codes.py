@@ -38,6 +38,7 @@ BAD_ADDRESS = "R206"
 BAD_NAME = "R207"
 BAD_TIMEZONE = "R208"
 BAD_TARGET = "R209"
+BAD_ENTITY = "R210"
 
 OPEN_TO_ALL = "R301"
 SECRET_UNREADABLE = "R302"  # noqa: S105
@@ -52,6 +53,7 @@ SECOND_PRIORITY = "R402"
 SECOND_MATCHLESS_ROUTE = "R403"
 ONE_WAY_TO_REACH = "R404"
 ALL_LABELS_AND_MORE = "R405"
+BAD_PROMETHEUS_RULES = "R406"
 
 UNKNOWN_RECEIVER = "R501"
 UNKNOWN_POLICY = "R502"
@@ -99,6 +101,7 @@ TITLES = {
     BAD_NAME: "not a name",
     BAD_TIMEZONE: "unknown time zone",
     BAD_TARGET: "not a target",
+    BAD_ENTITY: "not an entity's template",
     OPEN_TO_ALL: "listening beyond loopback without auth",
     SECRET_UNREADABLE: "a secret's file cannot be read",
     SECRET_UNSET: "a secret names a variable that is not set",
@@ -111,6 +114,7 @@ TITLES = {
     SECOND_MATCHLESS_ROUTE: "a second route without a match",
     ONE_WAY_TO_REACH: "a person has not exactly one way to be reached",
     ALL_LABELS_AND_MORE: "'...' stands beside other labels",
+    BAD_PROMETHEUS_RULES: "a Prometheus rule file says nothing of alerts",
     UNKNOWN_RECEIVER: "unknown receiver",
     UNKNOWN_POLICY: "unknown policy",
     UNKNOWN_PERSON: "unknown person",

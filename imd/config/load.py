@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from imd.config.document import Document
 from imd.config.lint import WholeSet, check_names, lint
 from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
 from imd.config.settings import Settings
+from imd.config.shape import Refused, Scope
+from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, read_topology, take_json, take_prometheus
 from imd.config.yamlfile import BYTES_MAX, read_document
 from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
 from imd.model.rule import MATCH_ALL, PriorityTable, Rule
@@ -57,14 +60,20 @@ class Faulty(Exception):
         self.diagnostics = diagnostics
 
 
-def load(config: Path | None, paths: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> Loaded:
+def load(
+    config: Path | None,
+    paths: Sequence[Path] = (),
+    environ: Mapping[str, str] = os.environ,
+    maps: Sequence[Path] = (),
+) -> Loaded:
     """Settings and rules. `paths`, files and folders, stand in for the config's own `rules:` where any are given.
+    `maps` are files of entities beside those that the rules name.
 
     Without a config settings are the defaults, and every receiver that the rules name is known; where they name none
     there is one, `default`. Raises Faulty.
     """
     loading = _Loading(environ)
-    loading.read(config, paths)
+    loading.read(config, paths, maps)
     diagnostics = loading.diagnostics()
     if any(document.failed for document in loading.documents):
         raise Faulty(diagnostics)
@@ -104,7 +113,7 @@ class _Loading:
         self.files = RuleFiles()
         self.found: Found | None = None
 
-    def read(self, config: Path | None, paths: Sequence[Path]) -> None:
+    def read(self, config: Path | None, paths: Sequence[Path], maps: Sequence[Path] = ()) -> None:
         document = None
         places: list[tuple[Path, Document | None, Span]] = [(path, None, _TOP) for path in paths]
         if config is not None:
@@ -113,6 +122,7 @@ class _Loading:
             if not places:
                 places = [(path, document, span) for path, span in self.found.rules]
         self._read_rules(places)
+        self._read_maps(maps)
         whole = WholeSet(self.files, self.found, document)
         check_names(whole)
         if not any(document.failed for document in self.documents):
@@ -133,6 +143,35 @@ class _Loading:
                 seen.add(real)
                 read_rules(self._open(file, bytes_max, document, span), self.files)
 
+    def _read_maps(self, maps: Sequence[Path]) -> None:
+        """The maps and the Prometheus rules that the rule files name, once each, and the maps given besides."""
+        mapped = self.files.mapped
+        named = [(_beside(one), one.document, one.span) for one in mapped.files]
+        for path, document, span in [*named, *((path, None, _TOP) for path in maps)]:
+            raw = self._bytes(path, MAP_BYTES_MAX, document, span)
+            if raw is not None and not take_json(raw, mapped):
+                self._read_map(path, raw)
+        for one in mapped.prometheus:
+            self._read_prometheus(one)
+
+    def _read_map(self, path: Path, raw: bytes) -> None:
+        document = read_document(str(path), raw, MAP_BYTES_MAX)
+        self.documents.append(document)
+        if document.root is not None:
+            with suppress(Refused):
+                read_topology(document.root, Scope(document, "", "this file"), self.files.mapped)
+
+    def _read_prometheus(self, named: MapFile) -> None:
+        path = _beside(named)
+        paths = sorted(path.parent.glob(path.name)) if set(path.name) & set("*?[") else [path]
+        if not paths:
+            named.document.fault(codes.UNREADABLE, named.span, f"no file matches {named.path}")
+        for found in paths:
+            raw = self._bytes(found, MAP_BYTES_MAX, named.document, named.span)
+            reason = take_prometheus(raw, self.files.mapped) if raw is not None else ""
+            if reason:
+                named.document.fault(codes.BAD_PROMETHEUS_RULES, named.span, f"{found}: {reason}")
+
     def _listed(self, path: Path, document: Document | None, span: Span) -> Iterator[Path]:
         """The file itself, or a folder's rule files by name."""
         if not os.path.isdir(path):
@@ -152,16 +191,22 @@ class _Loading:
         self, path: Path, bytes_max: int, namer: Document | None = None, span: Span = _TOP, *, secrets: bool = False
     ) -> Document:
         """The file's nodes. Where it cannot be read, the fault stands where it was named."""
+        raw = self._bytes(path, bytes_max, namer, span)
+        if raw is None:
+            return Document(path=str(path), lines=[], whole=False)
+        document = read_document(str(path), raw, bytes_max, secrets)
+        self.documents.append(document)
+        return document
+
+    def _bytes(self, path: Path, bytes_max: int, namer: Document | None, span: Span) -> bytes | None:
         try:
             with path.open("rb") as file:
                 raw = file.read(bytes_max + 1)
         except (OSError, ValueError) as error:
             self._unreadable(path, error, namer, span)
-            return Document(path=str(path), lines=[], whole=False)
+            return None
         self.opened.append(path)
-        document = read_document(str(path), raw, bytes_max, secrets)
-        self.documents.append(document)
-        return document
+        return raw
 
     def _unreadable(self, path: Path, error: Exception, namer: Document | None, span: Span) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -172,6 +217,11 @@ class _Loading:
         document = Document(path=str(path), lines=[])
         self.documents.append(document)
         return document
+
+
+def _beside(named: MapFile) -> Path:
+    """A named file is looked for beside the file that names it."""
+    return Path(named.document.path).parent / named.path
 
 
 def _is_rule_file(file: Path) -> bool:
@@ -220,6 +270,7 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         people={named.name: named.value for named in files.people.values() if named.value is not None},
         sources={word: one.source for word, one in settings.sources.items()} if settings else {},
         priority=files.priority or PriorityTable(),
+        topology=files.mapped.topology(),
         fallback=settings.fallback if settings else "",
         external_url=settings.external_url if settings else "",
         bounds=(settings or Settings()).limits.engine_bounds(),

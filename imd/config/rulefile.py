@@ -22,6 +22,7 @@ from imd.config.document import Document, Node, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.rulekeys import DEFAULT_RULE, PERSON, POLICY, PRIORITY, REACH, ROUTE, RULE, STEP, TOP, priority_table
 from imd.config.shape import Key, Keys, Refused, Scope, listed, peek, read_keys, text, wrong_type
+from imd.config.topologyfile import Mapped, read_onset, read_topology
 from imd.config.wording import quote
 from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind
 from imd.model.rule import PriorityTable, Rule
@@ -66,6 +67,7 @@ class RuleFiles(msgspec.Struct):
     matchless_route: PlacedRoute | None = None
     priority: PriorityTable | None = None
     priority_at: tuple[Document, Span] | None = None
+    mapped: Mapped = msgspec.field(default_factory=Mapped)
     references: list[Reference] = []
     lost: set[str] = set()
 
@@ -98,6 +100,8 @@ class _Parts:
             "people": Key(self._people),
             "policies": Key(self._policies),
             "routes": Key(self._routes),
+            "topology": Key(lambda node, scope: read_topology(node, scope, self._files.mapped)),
+            "onset": Key(lambda node, scope: read_onset(node, scope, self._files.mapped)),
         }
 
     def _rules(self, node: Node, scope: Scope) -> None:

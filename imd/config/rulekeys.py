@@ -6,6 +6,7 @@ targets, ways to reach) are read by `rulefile`.
 
 from __future__ import annotations
 
+import enum
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +31,7 @@ from imd.config.shape import (
 )
 from imd.config.wording import quote
 from imd.model.incident import Level, Priority
-from imd.model.rule import Mode, PriorityTable, Raise, Resolve, ResolveWhen, Window, WindowKind
+from imd.model.rule import Mode, PriorityTable, Raise, Relate, Resolve, ResolveWhen, Window, WindowKind
 
 ALL_LABELS = "..."
 _SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -65,6 +66,17 @@ def _resolve_when(node: Node, scope: Scope) -> ResolveWhen:
             expected="expected one of: all, first, never",
         )
     return choice(ResolveWhen)(node, scope)
+
+
+class Along(enum.StrEnum):
+    """Along what alerts are related."""
+
+    TOPOLOGY = "topology"
+
+
+def _relate(along: Along, **values: Any) -> Relate:
+    assert along is Along.TOPOLOGY
+    return Relate(**values)
 
 
 def _raise(node: Node, scope: Scope) -> Raise:
@@ -114,6 +126,11 @@ RAISE_DISTINCT: Keys = {
     "at_least": Key(whole(1, 1_000_000), required=True),
     "impact": Key(choice(Level), required=True),
 }
+RELATE: Keys = {
+    "along": Key(choice(Along), required=True),
+    "max_hops": Key(whole(1, 6)),
+    "within": Key(duration(10 * _SECOND, _DAY)),
+}
 RULE: Keys = {
     "name": Key(name, required=True),
     "match": Key(match, required=True),
@@ -132,12 +149,13 @@ RULE: Keys = {
     "labels": Key(labels),
     "policy": Key(name),
     "mode": Key(choice(Mode)),
-    **_later("when", "relate", "open_when", "flapping"),
+    "relate": Key(nested(RELATE, _relate)),
+    **_later("when", "open_when", "flapping"),
 }
 # Keys that refer to other parts are read by _Parts; here stands only that they are known.
 TOP: Keys = {
-    **{word: Key(any_text) for word in ("rules", "priority", "people", "policies", "routes")},
-    **_later("enrich", "topology", "onset", "inhibit", "times", "maintenance", "heartbeats", "schedules"),
+    **{word: Key(any_text) for word in ("rules", "priority", "people", "policies", "routes", "topology", "onset")},
+    **_later("enrich", "inhibit", "times", "maintenance", "heartbeats", "schedules"),
 }
 PERSON: Keys = {
     "name": Key(name, required=True),

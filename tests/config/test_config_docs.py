@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imd.config import callerfile, configfile, receiverfile, rulekeys
+from imd.config import callerfile, configfile, receiverfile, rulekeys, topologyfile
 from imd.config.load import Faulty, check, load
 from imd.config.settings import Limits
 from imd.config.shape import Keys
@@ -43,6 +43,12 @@ _RULE_TABLES: list[Keys] = [
     rulekeys.POLICY,
     rulekeys.STEP,
     rulekeys.ROUTE,
+    rulekeys.RELATE,
+    topologyfile.TOPOLOGY,
+    topologyfile.ENTITY,
+    topologyfile.FROM_LABELS_KEYS,
+    topologyfile.CLASS,
+    topologyfile.ONSET,
 ]
 
 

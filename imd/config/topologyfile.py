@@ -1,0 +1,291 @@
+"""The map of entities and the onset of alerts: shapes, and how several files add up.
+
+Owns the keys of `topology:` and `onset:`, in rule files and in files of their own, and what Prometheus' rule files say
+of each alert's `for:`. Opens no file. A large map is JSON, for which there is a short way without places in the text;
+whatever is wrong with it is found and said on the long one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import yaml
+
+from imd.config import codes
+from imd.config.diagnostic import Span
+from imd.config.document import Document, Node
+from imd.config.reading import match
+from imd.config.shape import Key, Keys, Refused, Scope, boolean, choice, listed, nested, peek, read_keys, text, whole
+from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
+from imd.config.wording import quote
+from imd.model.rule import BadPattern, Match, Matcher, Op
+from imd.model.topology import FROM_LABELS, AlertClass, ClassRule, Entity, FromLabels, Topology
+
+MAP_BYTES_MAX = 64 * 1024 * 1024
+"""A map or a Prometheus rule file may be so large; ten thousand entities have about 3 MiB."""
+
+_TEMPLATE = re.compile(r"[^{}]*(?:\{[^{}?]+\??\}[^{}]*)+")
+_PLAIN = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\\n]*)"')
+_TIER = whole(1, 100)
+_NO_TIME = timedelta(0)
+
+
+class MapFile(msgspec.Struct, frozen=True):
+    """A file that a rule file names, and where; `path` is as written, relative to that file."""
+
+    path: str
+    document: Document
+    span: Span
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """Where an entity is declared."""
+
+    document: Document
+    span: Span
+
+
+class Mapped(msgspec.Struct):
+    """What all files say together. `declared` holds where, for those whose place is known."""
+
+    entities: dict[str, Entity] = {}
+    declared: dict[str, Placed] = {}
+    from_labels: list[FromLabels] = []
+    classes: list[ClassRule] = []
+    files: list[MapFile] = []
+    prometheus: list[MapFile] = []
+    pending: dict[str, dict[str, timedelta]] = {}
+
+    def topology(self) -> Topology:
+        ids = self.entities.keys()
+        edges = (
+            to for one in self.entities.values() for to in (*one.part_of, *one.runs_on, *one.depends_on, *one.serves)
+        )
+        return Topology(
+            entities=tuple(self.entities.values()),
+            from_labels=tuple(self.from_labels) or FROM_LABELS,
+            classes=tuple(self.classes),
+            pending=self.pending,
+            dangling=sum(to not in ids for to in edges),
+        )
+
+
+def _template(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if not _TEMPLATE.fullmatch(value):
+        raise scope.fault(
+            codes.BAD_ENTITY,
+            node,
+            f"{quote(value)} names no label",
+            expected="expected a template such as pod/{namespace}/{pod}",
+            help="an entity without labels in its name belongs under entities",
+        )
+    return value
+
+
+def _kind(**values: Any) -> ClassRule:
+    return ClassRule(kind=values["class"], match=values["match"])
+
+
+_IDS = Key(listed(text))
+_TEMPLATES = Key(listed(_template))
+ENTITY: Keys = {
+    "id": Key(text, required=True),
+    "match": Key(match),
+    "part_of": _IDS,
+    "runs_on": _IDS,
+    "depends_on": _IDS,
+    "serves": _IDS,
+    "tier": Key(_TIER),
+}
+FROM_LABELS_KEYS: Keys = {
+    "entity": Key(_template, required=True),
+    "part_of": _TEMPLATES,
+    "runs_on": _TEMPLATES,
+    "depends_on": _TEMPLATES,
+    "serves": _TEMPLATES,
+    "broad": Key(boolean),
+}
+CLASS: Keys = {"class": Key(choice(AlertClass), required=True), "match": Key(match, required=True)}
+ONSET: Keys = {"prometheus_rules": Key(listed(text))}
+# What adds to other files is read by read_topology; here stands that the keys are known.
+TOPOLOGY: Keys = {word: Key(text) for word in ("entities", "from_labels", "classes", "files")}
+
+
+def read_topology(node: Node, scope: Scope, mapped: Mapped) -> None:
+    """`topology:` of a rule file, or the whole of a file of its own."""
+    keys: Keys = {
+        **TOPOLOGY,
+        "entities": Key(listed(_entity_into(mapped))),
+        "from_labels": Key(_extend(mapped.from_labels, listed(_owned(FROM_LABELS_KEYS, FromLabels, "from_labels")))),
+        "classes": Key(_extend(mapped.classes, listed(_owned(CLASS, _kind, "classes")))),
+        "files": Key(listed(_file_into(mapped.files))),
+    }
+    read_keys(keys, node, scope)
+
+
+def read_onset(node: Node, scope: Scope, mapped: Mapped) -> None:
+    """`onset:` of a rule file."""
+    read_keys({**ONSET, "prometheus_rules": Key(listed(_file_into(mapped.prometheus)))}, node, scope)
+
+
+def _owned(keys: Keys, build: Callable[..., Any], owner: str) -> Callable[[Node, Scope], Any]:
+    read = nested(keys, build)
+    return lambda node, scope: read(node, scope.inside("", f"an entry of {quote(owner)}"))
+
+
+def _extend(into: list[Any], read: Callable[[Node, Scope], tuple[Any, ...]]) -> Callable[[Node, Scope], None]:
+    return lambda node, scope: into.extend(read(node, scope))
+
+
+def _file_into(into: list[MapFile]) -> Callable[[Node, Scope], None]:
+    return lambda node, scope: into.append(MapFile(text(node, scope), scope.document, node.span))
+
+
+def _entity_into(mapped: Mapped) -> Callable[[Node, Scope], None]:
+    def read(node: Node, scope: Scope) -> None:
+        word = peek(node, "id")
+        owner = f"entity {quote(word.text)}" if word is not None else "an entity"
+        values = read_keys(ENTITY, node, scope.inside("", owner))
+        if "id" not in values or word is None:
+            raise Refused
+        if values["id"] in mapped.entities:
+            first = mapped.declared.get(values["id"])
+            place = (
+                f"first declared at {first.document.path}:{first.span.line}" if first else "declared in another file"
+            )
+            raise scope.fault(codes.NAME_TAKEN, word, f"{owner} is declared a second time", expected=place)
+        mapped.declared[values["id"]] = Placed(scope.document, word.span)
+        mapped.entities[values["id"]] = Entity(**values)
+
+    return read
+
+
+# Maps in JSON, the short way.
+
+
+class _EntityRow(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    match: str | list[str | list[str]] | None = None
+    part_of: tuple[str, ...] = ()
+    runs_on: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+    tier: int | None = None
+
+
+class _MapRow(msgspec.Struct, forbid_unknown_fields=True):
+    entities: list[_EntityRow] = []
+
+
+_decode = msgspec.json.Decoder(_MapRow).decode
+
+
+def take_json(raw: bytes, mapped: Mapped) -> bool:
+    """Adds a JSON map of entities. False, and nothing is added: it has a fault or other keys, read it as a document."""
+    try:
+        rows = _decode(raw).entities
+        entities = {row.id: _entity(row) for row in rows}
+    except (msgspec.DecodeError, BadMatcher, BadPattern, ValueError):
+        return False
+    if len(entities) < len(rows) or entities.keys() & mapped.entities.keys() or "" in entities:
+        return False
+    mapped.entities.update(entities)
+    return True
+
+
+def _entity(row: _EntityRow) -> Entity:
+    if row.tier is not None and not 1 <= row.tier <= 100:
+        raise ValueError(row.tier)
+    if not all((*row.part_of, *row.runs_on, *row.depends_on, *row.serves)):
+        raise ValueError(row.id)
+    return Entity(
+        id=row.id,
+        match=_match(row.match),
+        part_of=row.part_of,
+        runs_on=row.runs_on,
+        depends_on=row.depends_on,
+        serves=row.serves,
+        tier=row.tier,
+    )
+
+
+def _match(given: str | list[str | list[str]] | None) -> Match:
+    if given is None:
+        return ()
+    if isinstance(given, str):
+        return (_matchers(given),)
+    lists = [one for one in given if isinstance(one, list)]
+    texts = [one for one in given if isinstance(one, str)]
+    if lists and texts:
+        raise ValueError("lists and matchers side by side")
+    return tuple(_all_of(one) for one in lists) if lists else (_all_of(texts),)
+
+
+def _all_of(texts: list[str]) -> tuple[Matcher, ...]:
+    if not texts:
+        raise ValueError("an empty list would match everything")
+    return tuple(matcher for one in texts for matcher in _matchers(one))
+
+
+@lru_cache(maxsize=1024)
+def _matchers(written: str) -> tuple[Matcher, ...]:
+    plain = _PLAIN.fullmatch(written)
+    if plain is not None:
+        return (Matcher(plain[1], Op.EQUAL, plain[2]),)
+    found = parse_matchers(written)
+    for matcher in found:
+        matcher.test()
+    if not found:
+        raise ValueError("no matcher")
+    return found
+
+
+# Prometheus' rule files.
+
+
+def take_prometheus(raw: bytes, mapped: Mapped) -> str:
+    """Adds what the alerting rules of a Prometheus rule file (or of a PrometheusRule object) say of `for:`.
+
+    Where two rules have one alertname and severity, the shorter counts. The reason it cannot be read, or "".
+    """
+    try:
+        documents = list(yaml.load_all(raw, Loader=yaml.CSafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return f"not valid YAML: {' '.join(str(error).split())}"
+    found = list(_alerting_rules(documents))
+    for name, severity, pending in found:
+        by_severity = mapped.pending.setdefault(name, {})
+        by_severity[severity] = min(pending, by_severity.get(severity, pending))
+    return "" if found else "it holds no alerting rule"
+
+
+def _alerting_rules(documents: list[Any]) -> Iterator[tuple[str, str, timedelta]]:
+    for document in documents:
+        spec = document.get("spec", document) if isinstance(document, dict) else {}
+        for group in _dicts(spec.get("groups") if isinstance(spec, dict) else None):
+            for rule in _dicts(group.get("rules")):
+                if isinstance(rule.get("alert"), str):
+                    labels = rule.get("labels")
+                    severity = labels.get("severity", "") if isinstance(labels, dict) else ""
+                    yield rule["alert"], severity if _static(severity) else "", _pending(rule.get("for"))
+
+
+def _dicts(value: Any) -> list[dict[Any, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _static(severity: Any) -> bool:
+    return isinstance(severity, str) and "{{" not in severity
+
+
+def _pending(given: Any) -> timedelta:
+    with suppress(BadDuration):
+        return parse_duration(str(given))
+    return _NO_TIME
