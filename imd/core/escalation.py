@@ -135,9 +135,13 @@ class Escalation:
             return
         policy = self.policy(incident)
         step = policy.steps[min(max(incident.step, 0), len(policy.steps) - 1)]
-        self._notify(tx, incident, rule, step.notify, PageReason.RAISED, incident.step + 1)
-        if not self._quiet(incident, policy) and not incident.exhausted and "escalate" not in incident.timers:
+        reached = self._notify(tx, incident, rule, step.notify, PageReason.RAISED, incident.step + 1)
+        if self._quiet(incident, policy) or incident.exhausted or "escalate" in incident.timers:
+            return
+        if reached:
             arm(self._state, incident, "escalate", tx.now + step.wait)
+        else:  # it was quiet until now, and of this step nobody takes the new priority either
+            self.move_on(tx, incident, rule, f"nobody of step {incident.step + 1} is notified")
 
     def lapse(self, tx: Transaction, incident: Incident, rule: Rule, by: str) -> None:
         """The acknowledgement ran out: its author hears of it, step 1 follows after step 1's `for`."""

@@ -19,7 +19,7 @@ from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
 from imd.core.transaction import Touched, Transaction
 from imd.model.alert import Alert
-from imd.model.effect import ForgetAlert
+from imd.model.effect import ForgetAlert, SaveSeen
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.model.rule import Mode, ResolveWhen, Rule
@@ -355,6 +355,8 @@ class Incidents:
         for alert in self._state.members.pop(incident_id):
             if self._state.alerts.get(alert.identity.key) is alert:
                 del self._state.alerts[alert.identity.key]
+            if self._state.unseen.pop(alert.id, None) is not None:
+                tx.effects.append(SaveSeen((alert,)))
             tx.effects.append(ForgetAlert(alert.id, keep=True))
         self._relator.forget(incident_id)
         del self._state.incidents[incident_id]

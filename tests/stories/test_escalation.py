@@ -8,7 +8,7 @@ from imd.model.effect import AppendTimeline
 from imd.model.event import Outcome
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver, Route
-from imd.model.rule import Rule
+from imd.model.rule import Matcher, Op, Rule
 from tests.core.making import minutes, policy, ruleset, seconds, step
 from tests.stories.told import Story
 
@@ -176,6 +176,17 @@ def test_a_step_that_reaches_nobody_passes_on_at_once() -> None:
     story = Story(policies=[policy(step("#chat"), step("ana"))], receivers=[chat])
     story.at("0:00").fires("Slow", severity="warning")
     story.at("0:00:10").page_to("ana", "escalated").line("nobody of step 1 is notified")
+
+
+def test_a_raise_out_of_quiet_that_reaches_nobody_passes_on_at_once() -> None:
+    """As a P4 it was quiet and its step 1 took nobody; as a P3 that step still takes nobody, so step 2 hears now."""
+    chat = Receiver(name="chat", min_priority=Priority.P2)
+    rule = Rule(name="slow", match=((Matcher("alertname", Op.EQUAL, "Slow"),),), group_by=())
+    story = Story(policies=[policy(step("#chat"), step("ana"))], receivers=[chat], rules=[rule])
+    story.at("0:00").fires("Slow", severity="info", n="1")
+    story.at("0:00:10").line("receiver chat takes P2 and up, this is P4")
+    story.at("0:01").fires("Slow", severity="warning", n="2")
+    story.page_to("ana", "escalated", priority="P3").line("nobody of step 1 is notified")
 
 
 def test_a_policy_that_reaches_nobody_ends_at_the_fallback_at_once() -> None:
