@@ -98,8 +98,8 @@ class Placement:
 
 
 HOW = {
-    "same": "on the same entity {through} as {name}, {gap}",
-    "near": "tied by its labels to {through}, where {name} is, {gap}",
+    "same": "is on the same entity {through} as {name}, {gap}",
+    "near": "is tied by its labels to {through}, where {name} is, {gap}",
     "cause": "suffers from {through}, where {name} is, {gap}",
     "effect": "explains {name} on {through}, {gap}",
     "sibling": "went down with its neighbour in {through}: {name}, {gap}",

@@ -44,7 +44,7 @@ class Related:
             alert.related = placement.because
         self._incidents.join(tx, incident, alert, labels, because)
         self._relator.enter(placement.record, incident.id, scope, alert.identity.key)
-        for other in placement.merges if because in ("related", "opened") else ():
+        for other in placement.merges if because == "related" else ():
             incident = self._merge(tx, incident, self._state.incidents[other], placement.because)
 
     def _home(self, tx: Transaction, alert: Alert, key: GroupKey, placement: Placement) -> tuple[Incident | None, str]:

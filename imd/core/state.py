@@ -47,8 +47,8 @@ one instant are taken in the same order whether or not imd was restarted meanwhi
 
 class State:
     """`alerts` holds the newest episode of each identity; `members` every resident member, in order of joining;
-    `by_key` the incidents of a rule and group key, oldest first, without cancelled ones; `rules` the rule that each
-    incident opened with."""
+    `by_key` the incidents of a rule and group key, oldest first, without cancelled and merged ones; `rules` the rule
+    that each incident opened with."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -105,7 +105,7 @@ class State:
     def add_incident(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident
         self.members[incident.id] = []
-        if incident.state is not IncidentState.CANCELLED:
+        if incident.state not in (IncidentState.CANCELLED, IncidentState.MERGED):
             self.by_key.setdefault((incident.rule, incident.group_key), []).append(incident.id)
 
     def unfile(self, incident: Incident) -> None:

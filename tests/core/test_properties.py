@@ -45,7 +45,8 @@ from imd.model.event import (
 )
 from imd.model.incident import Incident, IncidentState, Level, Priority
 from imd.model.policy import PageKind, PageReason, Receiver, Route, Ruleset, Source
-from imd.model.rule import Matcher, Mode, Op, Raise, Resolve, ResolveWhen, Rule, Window, WindowKind
+from imd.model.rule import Matcher, Mode, Op, Raise, Relate, Resolve, ResolveWhen, Rule, Window, WindowKind
+from imd.model.topology import Entity, Topology
 from tests.core.making import STORE_ID, T0, Kept, minutes, policy, report, ruleset, seconds, step
 
 TICKS_AT_ONE_INSTANT_MAX = 40
@@ -75,8 +76,27 @@ RULES = (
     ),
     Rule(name="trial", match=_named("Trial"), mode=Mode.MONITOR),
     Rule(name="hushed", match=_named("Hushed"), mode=Mode.SUPPRESS),
+    Rule(
+        name="related",
+        match=(*_named("ServiceDown"), *_named("ServiceSlow")),
+        group_by=("cluster",),
+        relate=Relate(),
+        window=Window(max_alerts=8),
+        raises=(Raise(at_least=2, distinct="n", impact=Level.HIGH),),
+    ),
+    Rule(
+        name="related trial", match=_named("ServiceErrors"), group_by=("cluster",), relate=Relate(), mode=Mode.MONITOR
+    ),
 )
-NAMES = ["Wide", "Session", "Fixed", "Trial", "Hushed", "Other"]
+NAMES = ["Wide", "Session", "Fixed", "Trial", "Hushed", "Other", "ServiceDown", "ServiceSlow", "ServiceErrors"]
+TOPOLOGY = Topology(
+    entities=(
+        Entity(id="service/0", match=((Matcher("n", Op.EQUAL, "0"),),), depends_on=("db/2",)),
+        Entity(id="service/1", match=((Matcher("n", Op.EQUAL, "1"),),), depends_on=("db/2",)),
+        Entity(id="db/2", match=((Matcher("n", Op.EQUAL, "2"),),)),
+    ),
+    from_labels=(),
+)
 RECEIVERS = (
     Receiver(name="chat", send=frozenset({PageKind.PAGE, PageKind.UPDATE, PageKind.RESOLVED})),
     Receiver(name="pager", min_priority=Priority.P2),
@@ -97,6 +117,7 @@ def rules_of(version: int) -> Ruleset:
         receivers=RECEIVERS,
         sources=SOURCES,
         routes=ROUTES,
+        topology=TOPOLOGY,
         fallback="ops" if version % 2 else "",
         config_hash=f"hash{version}",
     )
@@ -220,7 +241,7 @@ class History(RuleBasedStateMachine):
                 if entry.kind == "not_notified":
                     self.left_out.add(incident)
             case SaveAlert(alert=alert):
-                known = self.memberships.setdefault(alert.id, alert.incident) or alert.incident
+                known = self._surviving(self.memberships.setdefault(alert.id, alert.incident)) or alert.incident
                 assert known == alert.incident, f"episode {alert.id} was in {known} and is in {alert.incident}"
                 self.memberships[alert.id] = known
             case SaveIncident(incident=incident):
@@ -232,6 +253,11 @@ class History(RuleBasedStateMachine):
                     assert self.lines.get(incident.id, 0) >= 1, "an incident without a first line"
             case _:
                 pass
+
+    def _surviving(self, incident_id: str) -> str:
+        """What became of an incident, if it was merged."""
+        incident = self.engine.state.incidents.get(incident_id)
+        return self._surviving(incident.merged_into) if incident is not None and incident.merged_into else incident_id
 
     def _look_at_delivery(self, delivery: Delivery, event: Event) -> None:
         incident = self.engine.state.incidents[delivery.incident]
@@ -247,7 +273,7 @@ class History(RuleBasedStateMachine):
         sent = [one.delivery for one in effects if isinstance(one, Deliver)]
         ends = Counter((one.incident, one.receiver) for one in sent if one.kind is PageKind.RESOLVED)
         lines = [one for one in effects if isinstance(one, AppendTimeline)]
-        resolved = [one.incident for one in lines if one.entry.kind == "resolved"]
+        resolved = [one.incident for one in lines if one.entry.kind in ("resolved", "merged")]
         for key, count in ends.items():
             assert count <= resolved.count(key[0]), f"{key} was told {count} times of one end"
         for incident in self.engine.state.incidents.values():
@@ -256,7 +282,7 @@ class History(RuleBasedStateMachine):
                 pages = [one for one in sent if one.incident == incident.id and one.kind is PageKind.PAGE]
                 assert pages or incident.id in self.left_out, f"{incident.id} triggered: no page, and no word why"
                 assert pages or incident.silent or self._nobody_willing(incident)
-            if incident.state is IncidentState.RESOLVED and was in _WORKED_ON:
+            if incident.state in (IncidentState.RESOLVED, IncidentState.MERGED) and was in _WORKED_ON:
                 for name, told in incident.told.items():
                     wants = PageKind.RESOLVED in self.engine.ruleset.receivers[name].send
                     under_way = any(one.receiver == name for one in incident.awaited.values())
@@ -443,7 +469,7 @@ class History(RuleBasedStateMachine):
                     assert incident.firing
                 case IncidentState.RESOLVED:
                     assert set(incident.timers) <= {"still"}
-                case IncidentState.CANCELLED:
+                case IncidentState.CANCELLED | IncidentState.MERGED:
                     assert not incident.timers
                 case IncidentState.ACKNOWLEDGED:
                     assert not {"hold", "escalate", "remind"} & set(incident.timers)

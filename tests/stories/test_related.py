@@ -1,0 +1,196 @@
+"""Outages along a map: one incident a cause, whatever comes first, and who hears of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from imd.model.incident import Level
+from imd.model.policy import PageKind, Receiver, Route
+from imd.model.rule import Matcher, Mode, Op, Raise, Relate, Rule, Window
+from imd.model.topology import Entity, Topology
+from tests.core.making import minutes, policy, seconds, step
+from tests.stories.told import Story
+
+
+def _on(name: str, value: str) -> tuple[tuple[Matcher, ...], ...]:
+    return ((Matcher(name, Op.EQUAL, value),),)
+
+
+SHOP = Topology(
+    entities=(
+        Entity(id="db/orders", match=_on("db", "orders")),
+        Entity(id="service/pay", match=_on("service", "pay"), depends_on=("db/orders",)),
+        Entity(id="service/shop", match=_on("service", "shop"), depends_on=("db/orders",)),
+        Entity(id="service/web", match=_on("service", "web"), depends_on=("service/shop",)),
+    ),
+    from_labels=(),
+)
+OUTAGES = Rule(name="outages", group_by=("cluster",), relate=Relate())
+ANA = [policy(step("#ana", wait=minutes(2000)))]
+PAGES_AND_ENDS = frozenset({PageKind.PAGE, PageKind.RESOLVED})
+QUIET = [Receiver(name=name, send=PAGES_AND_ENDS) for name in ("ana", "ben")]
+
+
+def told(*rules: Rule, **other: object) -> Story:
+    return Story(
+        *(rules or (OUTAGES,)), **{"policies": ANA, "topology": SHOP, "receivers": QUIET, "people": (), **other}
+    )
+
+
+def test_a_dead_database_and_its_services_are_one_page() -> None:
+    """One incident; it says why each alert is in it, and what is probably the cause."""
+    story = told()
+    story.at("0:00").fires("PostgresqlDown", db="orders").at("0:00:05").fires("HighErrorRate", service="pay")
+    story.at("0:00:10").page_to("ana").incidents(1)
+    story.at("0:00:20").fires("HighErrorRate", service="web").incidents(1).is_("triggered", firing=3)
+    story.line("HighErrorRate joined: suffers from db/orders, where PostgresqlDown is, 5s later")
+    cause = story.incident().root_cause
+    assert cause is not None
+    assert (cause.entity, cause.reason) == (
+        "db/orders",
+        "PostgresqlDown on db/orders explains 2 of the 2 other entities, and nothing that it suffers from has an alert",
+    )
+
+
+def test_effects_that_came_first_become_one_incident_with_their_cause() -> None:
+    """Two services page first; their database links them: the younger is merged, and its receiver hears so."""
+    story = told()
+    story.at("0:00").fires("HighErrorRate", service="pay", severity="critical")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:00:12").fires("HighErrorRate", service="shop").incidents(2)
+    story.at("0:00:22").page_to("ana", incident=2)
+    story.at("0:00:25").fires("PostgresqlDown", db="orders").end_to("ana", incident=2)
+    story.is_("merged", incident=2, merged_into="i000000000001", firing=0).is_("triggered", firing=3)
+    story.line("merged into #1", incident=2).line("#2 is part of this").line("they came with what was merged into this")
+    assert story.incident().root_cause is not None
+    story.at("0:30").restart().is_("triggered", firing=3)
+    story.resolves("HighErrorRate", service="pay").resolves("HighErrorRate", service="shop").resolves("PostgresqlDown")
+    story.at("0:31:01").end_to("ana").is_("resolved")
+
+
+def test_a_merge_before_anybody_was_paged_is_heard_by_nobody() -> None:
+    story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)))
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00:14").fires("PostgresqlDown", db="orders").is_("merged", incident=2)
+    story.at("0:01").page_to("ana").at("3:00")
+
+
+def test_what_was_merged_in_raises_the_priority_and_reads_the_routes_again() -> None:
+    """A warning's incident takes a critical one in: the older goes up, and to the policy of its new priority."""
+    story = told(
+        policies=[*ANA, policy(step("#ben", wait=minutes(2000)), name="urgent")],
+        routes=[Route(policy="urgent", match=_on("severity", "critical"))],
+    )
+    story.at("0:00").fires("HighErrorRate", service="pay", severity="warning").at("0:00:10").page_to(
+        "ana", priority="P3"
+    )
+    story.at("0:00:12").fires("HighErrorRate", service="shop", severity="critical").at("0:00:22")
+    story.page_to("ben", incident=2, priority="P2")
+    story.at("0:00:24").fires("PostgresqlDown", db="orders", severity="critical").end_to("ben", incident=2)
+    story.page_to("ana", "raised", priority="P2").is_("triggered", firing=3)
+
+
+def test_breadth_counts_what_was_merged_in() -> None:
+    story = told(
+        msgspec.structs.replace(
+            OUTAGES, hold=minutes(1), raises=(Raise(at_least=2, distinct="service", impact=Level.HIGH),)
+        )
+    )
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00:14").fires("PostgresqlDown", db="orders").is_("pending", impact=Level.HIGH)
+    story.at("0:01").page_to("ana", priority="P2")
+
+
+def test_nothing_is_related_across_group_keys() -> None:
+    """`group_by: [cluster]`: the other cluster's service is another incident."""
+    story = told()
+    story.at("0:00").fires("PostgresqlDown", db="orders", cluster="a")
+    story.fires("HighErrorRate", service="pay", cluster="b").incidents(2)
+    story.at("0:00:10").page_to("ana").page_to("ana", incident=2)
+
+
+def test_alerts_without_any_of_the_keys_labels_are_related_to_their_like() -> None:
+    """Where a rule without relate would key them by alertname."""
+    story = told()
+    story.at("0:00").fires("PostgresqlDown", db="orders").fires("HighErrorRate", service="pay").incidents(1)
+    story.at("0:00:10").page_to("ana").is_("triggered", group_key=(("cluster", ""),))
+
+
+def test_rules_with_relate_share_incidents() -> None:
+    """The rule that opened it decides for it."""
+    databases = Rule(
+        name="databases", match=_on("db", "orders"), group_by=("cluster",), relate=Relate(), hold=seconds(5)
+    )
+    story = told(databases, OUTAGES)
+    story.at("0:00").fires("PostgresqlDown", db="orders").fires("HighErrorRate", service="pay").incidents(1)
+    story.at("0:00:05").page_to("ana").is_("triggered", rule="databases", firing=2)
+
+
+def test_what_pages_nobody_hides_nothing_that_does() -> None:
+    """A rule in mode monitor relates its alerts among themselves alone."""
+    trial = Rule(name="trial", match=_on("db", "orders"), group_by=("cluster",), relate=Relate(), mode=Mode.MONITOR)
+    story = told(trial, OUTAGES)
+    story.at("0:00").fires("PostgresqlDown", db="orders").fires("HighErrorRate", service="pay").incidents(2)
+    story.at("0:00:10").page_to("ana", incident=2)
+
+
+def test_an_alert_that_opened_an_incident_comes_back_to_it() -> None:
+    """While it is open, and within reopen_within after its end; another alert of it does neither."""
+    story = told()
+    story.at("0:00").fires("ProbeSlow", service="web").at("0:00:10").page_to("ana")
+    story.at("0:05").resolves("ProbeSlow", service="web").at("0:05:30").fires("ProbeSlow", service="web")
+    story.incidents(1).is_("triggered", firing=1).line("it opened this incident before")
+    story.at("0:10").resolves("ProbeSlow", service="web").at("0:11").end_to("ana").is_("resolved")
+    story.at("0:20").fires("ProbeSlow", service="web").incidents(1).at("0:20:10").page_to("ana", "reopened")
+    story.at("0:20:20").fires("HighErrorRate", service="web").incidents(1)
+    story.at("0:25").resolves("ProbeSlow", service="web").resolves("HighErrorRate", service="web").at("0:26").end_to(
+        "ana"
+    )
+    story.at("0:30").fires("HighErrorRate", service="web").incidents(2).at("0:30:10").page_to("ana", incident=2)
+
+
+def test_a_flapping_service_is_not_drawn_into_what_happens_beside_it() -> None:
+    """An incident that reopened has a story of its own."""
+    story = told()
+    story.at("0:00").fires("ProbeSlow", service="pay").at("0:00:10").page_to("ana")
+    story.at("0:02").resolves("ProbeSlow", service="pay").at("0:03").end_to("ana")
+    story.at("0:06").fires("ProbeSlow", service="pay").at("0:06:05").fires("PostgresqlDown", db="orders").incidents(2)
+    story.at("0:06:10").page_to("ana", "reopened").at("0:06:15").page_to("ana", incident=2)
+
+
+def test_a_full_incident_takes_nothing_in_and_merges_with_nothing() -> None:
+    """max_alerts bounds it, merges included."""
+    story = told(msgspec.structs.replace(OUTAGES, hold=minutes(30), window=Window(max_alerts=2)))
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00:14").fires("PostgresqlDown", db="orders").incidents(2).is_("pending", incident=2)
+    story.at("0:00:15").fires("PostgresqlLagging", db="orders").incidents(3).is_("pending", incident=3)
+
+
+def test_a_merged_incident_is_over() -> None:
+    """It takes no more actions; resolving the survivor speaks for both."""
+    story = told()
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:10").page_to("ana")
+    story.at("0:00:12").fires("HighErrorRate", service="shop").at("0:00:14").fires("PostgresqlDown", db="orders")
+    story.acknowledged_by("ana", incident=2).refused("incident #2 is merged").acknowledged_by("ana")
+    story.is_("acknowledged", firing=3)
+
+
+def test_a_reload_with_another_map_places_what_is_open_anew() -> None:
+    """The edge is gone: what it would have related is not."""
+    story = told()
+    story.at("0:00").fires("PostgresqlDown", db="orders").at("0:00:05").fires("HighErrorRate", service="pay").incidents(
+        1
+    )
+    apart = Topology(entities=(Entity(id="db/orders", match=_on("db", "orders")),), from_labels=())
+    story.reload(msgspec.structs.replace(story.ruleset, topology=apart))
+    story.at("0:00:08").fires("HighErrorRate", service="shop").incidents(2)
+    story.at("0:00:10").page_to("ana").at("0:00:18").page_to("ana", incident=2)
+
+
+def test_a_restart_changes_nothing() -> None:
+    """What comes after it joins and merges as it would have."""
+    story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)))
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.restart().fires("PostgresqlDown", db="orders").is_("merged", incident=2).is_("pending", firing=3)
+    story.at("0:00:20").fires("HighErrorRate", service="web").incidents(2)
+    story.at("0:01").page_to("ana").at("1:00")
