@@ -7,10 +7,12 @@ alert that opened an incident and fires again goes back to it: nothing is nearer
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from imd.core import lifecycle, priority
 from imd.core.correlate import GroupKey, bound_reached
 from imd.core.incidents import Incidents
+from imd.core.notify import arm
 from imd.core.relate import Placement, Relator
 from imd.core.state import State
 from imd.core.transaction import Transaction
@@ -42,6 +44,7 @@ class Related:
             incident, because = self._incidents.open(tx, rule, key, labels, previous=because), "opened"
         elif because == "related":
             alert.related = placement.because
+        self._hasten(incident, tx.now + rule.hold)
         self._incidents.join(tx, incident, alert, labels, because)
         self._relator.enter(placement.record, incident.id, scope, alert.identity.key)
         for other in placement.merges if because == "related" else ():
@@ -66,6 +69,11 @@ class Related:
             self._relator.close(related.id)
         return None, related.id
 
+    def _hasten(self, incident: Incident, at: datetime) -> None:
+        """A pending incident waits no longer than the hold of the most urgent rule whose alerts it holds."""
+        if incident.state is IncidentState.PENDING and at < incident.timers["hold"]:
+            arm(self._state, incident, "hold", at)
+
     # -- two incidents that are one -------------------------------------------------------------------------------
 
     def _merge(self, tx: Transaction, one: Incident, other: Incident, why: str) -> Incident:
@@ -74,6 +82,7 @@ class Related:
         if not (older.open and younger.open) or self._too_large(tx, older, younger):
             return one
         was_told = younger.state is not IncidentState.PENDING
+        self._hasten(older, tx.now if was_told else younger.timers["hold"])
         lifecycle.move(younger, "merge", tx.now)
         younger.merged_into = older.id
         self._incidents.escalation.stop(tx, younger, cancel=True)

@@ -194,3 +194,13 @@ def test_a_restart_changes_nothing() -> None:
     story.restart().fires("PostgresqlDown", db="orders").is_("merged", incident=2).is_("pending", firing=3)
     story.at("0:00:20").fires("HighErrorRate", service="web").incidents(2)
     story.at("0:01").page_to("ana").at("1:00")
+
+
+def test_the_shortest_hold_among_its_alerts_rules_counts() -> None:
+    """A busy host may wait a quarter of an hour; not so once the database on it is dead."""
+    busy = msgspec.structs.replace(OUTAGES, name="busy", match=_on("alertname", "HighCpuLoad"), hold=minutes(15))
+    story = told(busy, OUTAGES)
+    story.at("0:00").fires("HighCpuLoad", db="orders").incidents(1)
+    story.at("0:01").fires("PostgresqlDown", db="orders").at("0:01:10").page_to("ana").is_("triggered", rule="busy")
+    alone = told(busy, OUTAGES)
+    alone.at("0:00").fires("HighCpuLoad", db="orders").at("0:14:59").at("0:15").page_to("ana")
