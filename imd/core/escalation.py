@@ -120,8 +120,10 @@ class Escalation:
             self._notifier.plan_updates(tx, incident)
         else:
             self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
-        if event.outcome is Outcome.FAILED:
-            self._pass_on(tx, incident, rule, awaited, f"{awaited.receiver} refused the page for good")
+        still_waited_for = awaited.deadline_at is not None
+        if event.outcome in (Outcome.FAILED, Outcome.UNKNOWN) and still_waited_for:
+            how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"
+            self._pass_on(tx, incident, rule, awaited, f"{awaited.receiver} {how}")
         self._arm_accept(incident)
 
     def raised(self, tx: Transaction, incident: Incident, rule: Rule, policy_changed: bool) -> None:

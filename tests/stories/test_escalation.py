@@ -144,6 +144,16 @@ def test_a_late_refusal_of_an_earlier_step_moves_nothing() -> None:
     story.at("0:05:30").page_to("cleo", "escalated")
 
 
+def test_a_page_of_unknown_fate_passes_on_at_once() -> None:
+    """Given up after an attempt that may have arrived: ben hears now, and ana is still owed the end."""
+    story = Story(policies=[policy(step("ana"), step("ben"))]).hangs("ana-phone")
+    story.at("0:00").fires("Down", severity="critical")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:00:15").answers("ana-phone", Outcome.UNKNOWN)
+    story.page_to("ben", "escalated").line("may not have got the page")
+    story.at("0:02").resolves("Down").update_to("ana").update_to("ben").at("0:03").end_to("ana").end_to("ben")
+
+
 def test_p4_is_paged_once() -> None:
     """A P4 notifies step 1 and that is all: no second step, no exhaustion, no reminder, no passing on."""
     story = Story(policies=[policy(step("ana"), step("ben"))])
