@@ -205,6 +205,8 @@ class Relator:
             place = self._places.get(container)
             for other in self._last(place.begun, scope) if place is not None else ():
                 weight = relation.BURST * relation.decay(record.onset - other.onset, half / 2)
+                if other.kind not in relation.BEGIN_WITH[record.kind]:
+                    continue
                 if record.standing.mapped and other.standing.mapped:
                     weight *= relation.BURST_MAPPED
                 weight *= max(

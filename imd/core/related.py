@@ -56,6 +56,7 @@ class Related:
         back = self._state.incidents.get(self._relator.opened_by(alert.identity.key))
         if back is not None and back.group_key == key:
             if back.open and self._incidents.window_open(tx, back, at):
+                self._relator.reopen(back.id)
                 return back, "returned"
             if self._incidents.reopens(back, tx.now):
                 self._incidents.reopen(tx, back, "the alert that opened it came back within reopen_within")
@@ -155,8 +156,8 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
             continue
         record = relator.record(alert.id, alert.labels(), _began(alert), relate)
         relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)
-    for incident in state.incidents.values():
-        if incident.reopened:
+        if incident.reopened or alert.joined_because == "returned":
             relator.reopen(incident.id)
+    for incident in state.incidents.values():
         if not incident.open or incident.window_ended:
             relator.close(incident.id)

@@ -26,10 +26,10 @@ BACKWARD = 0.35
 SIBLINGS = 0.8
 """Two that go down together in one container."""
 
-BURST = 0.4
+BURST = 0.6
 """Two that begin together within one container, with nothing else known of them; halves twice as fast."""
 
-BURST_MAPPED = 0.6
+BURST_MAPPED = 0.5
 """What is left of BURST where the map holds both: it would mostly know how they hang together."""
 
 UNLIKE = 0.5
@@ -66,6 +66,16 @@ GOES_DOWN = frozenset({_DOWN, _NET})
 
 BURSTS = frozenset({_DOWN, _NET, _WORKLOAD, _ERROR, _LATENCY})
 """Classes of which a burst is made; disks and gauges run full on their own."""
+
+BEGIN_WITH = {
+    _DOWN: GOES_DOWN,
+    _NET: GOES_DOWN,
+    _WORKLOAD: BURSTS - {_LATENCY},
+    _ERROR: BURSTS - {_LATENCY},
+    _LATENCY: BURSTS - {_LATENCY},
+}
+"""With what a new alert of a class may begin a burst. What goes down is a cause: it is drawn to its like alone, not to
+whatever complains at that instant. What is slow comes and goes by itself, and draws nothing."""
 
 _REPORTS_LATE = frozenset({_WORKLOAD, _SATURATION, _DISK})
 

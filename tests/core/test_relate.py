@@ -131,9 +131,9 @@ def test_a_cause_seen_after_its_effects_merges_their_incidents_into_the_older() 
         )
     )
     site = Site(world)
-    first, second = site.fire(0, "HighErrorRate", service="a"), site.fire(12, "HighErrorRate", service="b")
+    first, second = site.fire(0, "HighErrorRate", service="a"), site.fire(25, "HighErrorRate", service="b")
     assert first != second
-    assert site.fire(14, "PostgresqlDown", db="x") == first
+    assert site.fire(27, "PostgresqlDown", db="x") == first
     assert site.now_in(2) == first
     assert site.cause(first) == "db/x"
 
