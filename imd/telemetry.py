@@ -63,6 +63,12 @@ class Metrics:
         self.alerts_deduplicated_total = self._counter("alerts_deduplicated", "Reports that repeated an open alert.")
         self.alerts_unmatched_total = self._counter("alerts_unmatched", "Episodes that only the rule `default` took.")
         self.alerts_dropped_total = self._counter("alerts_dropped", "Alerts that a rule of mode drop took.", "rule")
+        self.alerts_dropped_by_enrichment_total = self._counter(
+            "alerts_dropped_by_enrichment", "Alerts that a keep or drop of this entry stopped.", "enrichment"
+        )
+        self.conditions_failed_total = self._counter(
+            "conditions_failed", "Conditions (`when`) that gave no answer; the rule did not match.", "rule", "reason"
+        )
         self.alerts_expired_total = self._counter(
             "alerts_expired", "Episodes that ended for want of reports.", "source"
         )

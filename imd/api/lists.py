@@ -54,7 +54,7 @@ class Lists:
         for number, alert in enumerate(list(self._context.view.open_alerts())):
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
-            if alert.id > behind and alert.firing and test(alert.labels()):
+            if alert.id > behind and alert.firing and test(alert.full_labels()):
                 page.append(alert_view(alert, None))
                 last = alert.id
             if len(page) == limit:

@@ -7,13 +7,15 @@ new alert independent of the number of rules: each list of matchers is filed und
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from imd.model.condition import ConditionFailed
 from imd.model.incident import Incident
 from imd.model.rule import MATCH_ALL, Matcher, Op, Rule, Test, Window, WindowKind, match_test
 
 GroupKey = tuple[tuple[str, str], ...]
+OnFailure = Callable[[Rule, ConditionFailed], None]
 
 
 class RuleIndex:
@@ -27,13 +29,15 @@ class RuleIndex:
         for number, rule in enumerate(rules):
             self._file(number, rule)
 
-    def find(self, labels: Mapping[str, str]) -> Rule | None:
+    def find(self, labels: Mapping[str, str], on_failure: OnFailure = lambda rule, failed: None) -> Rule | None:
+        """The rule whose match and condition hold. A condition that gives no answer does not hold; `on_failure` hears
+        of it."""
         candidates = list(self._always)
         for name, by_value in self._filed.items():
             for number in by_value.get(labels.get(name, ""), ()):
                 insort(candidates, number)
         for number in candidates:
-            if self._tests[number](labels):
+            if self._tests[number](labels) and _holds(self._rules[number], labels, on_failure):
                 return self._rules[number]
         return None
 
@@ -49,6 +53,16 @@ class RuleIndex:
                 filed = self._filed.setdefault(name, {}).setdefault(value, [])
                 if number not in filed[-1:]:
                     filed.append(number)
+
+
+def _holds(rule: Rule, labels: Mapping[str, str], on_failure: OnFailure) -> bool:
+    if rule.when is None:
+        return True
+    try:
+        return rule.when.eval(labels)
+    except ConditionFailed as failed:
+        on_failure(rule, failed)
+        return False
 
 
 def _needed(matchers: tuple[Matcher, ...]) -> tuple[str, tuple[str, ...]] | None:

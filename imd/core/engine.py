@@ -15,6 +15,7 @@ from typing import assert_never
 from imd.core import actions, dedup, expiry, journal, priority
 from imd.core.correlate import RuleIndex
 from imd.core.dedup import Verdict
+from imd.core.enrich import Enricher
 from imd.core.expiry import Heard, Outage
 from imd.core.incidents import Incidents
 from imd.core.relate import Relator
@@ -23,6 +24,7 @@ from imd.core.state import Deadline, Due, State
 from imd.core.timers import Timers
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert, AlertReport, AlertState
+from imd.model.condition import ConditionFailed
 from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SaveSeen, SettleDelivery
 from imd.model.event import (
     ActionTaken,
@@ -56,6 +58,7 @@ class Engine:
         self._expires = expires
         self.state = state
         self._index = RuleIndex(ruleset.rules)
+        self._enricher = Enricher(ruleset.enrich)
         self._relator = Relator(ruleset.topology)
         self._incidents = Incidents(ruleset, state, self._relator)
         self._related = Related(ruleset, state, self._incidents, self._relator)
@@ -205,9 +208,11 @@ class Engine:
 
     def _arrive(self, tx: Transaction, alert: Alert) -> None:
         """A new episode: to the rule that takes it, and into an incident."""
-        labels = alert.labels()
-        rule = self._index.find(labels)
-        assert rule is not None, "the rule default takes everything"
+        labels = self._enrich(tx, alert)
+        if alert.dropped_by:
+            return
+        rule = self._index.find(labels, lambda rule, failed: _count_failure(tx, rule, failed))
+        assert rule is not None, "the last rule takes everything"
         alert.rule = rule.name
         tx.count("rule_matches_total", rule.name)
         if rule.name == "default":
@@ -222,6 +227,18 @@ class Engine:
             self._related.arrive(tx, alert, rule, rule.relate, labels)
         else:
             self._incidents.arrive(tx, alert, rule, labels)
+
+    def _enrich(self, tx: Transaction, alert: Alert) -> dict[str, str]:
+        """What is known of a new episode beside its sender's words, for good: a reload enriches later ones."""
+        labels = alert.labels()
+        if not self.ruleset.enrich:
+            return labels
+        enriched = self._enricher.enrich(labels)
+        alert.enriched = enriched.added
+        alert.dropped_by = enriched.dropped_by
+        if enriched.dropped_by:
+            tx.count("alerts_dropped_by_enrichment_total", enriched.dropped_by)
+        return enriched.labels
 
     def _fires_again(self, alert: Alert) -> None:
         self.state.firing += 1
@@ -363,6 +380,7 @@ class Engine:
         """Open incidents keep the rule they opened with; everything new goes by the new rules."""
         before, self.ruleset = self.ruleset, ruleset
         self._index = RuleIndex(ruleset.rules)
+        self._enricher = Enricher(ruleset.enrich)
         if ruleset.topology != before.topology:
             self._relator = self._relate_again()
         self._incidents = Incidents(ruleset, self.state, self._relator)
@@ -401,3 +419,7 @@ class Engine:
 
     def _rules(self) -> dict[str, Rule]:
         return {rule.name: rule for rule in self.ruleset.rules}
+
+
+def _count_failure(tx: Transaction, rule: Rule, failed: ConditionFailed) -> None:
+    tx.count("conditions_failed_total", rule.name, "missing" if failed.missing else "failed")

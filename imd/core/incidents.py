@@ -82,7 +82,7 @@ class Incidents:
         incident.ended -= 1
         self.mark_changed(incident, alert)
         tx.touch(incident).revived.append(alert)
-        priority.take_in(incident, self.rule_of(incident), alert.labels(), self._ruleset.priority)
+        priority.take_in(incident, self.rule_of(incident), alert.full_labels(), self._ruleset.priority)
 
     def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
         """A member has ended."""
@@ -248,7 +248,9 @@ class Incidents:
         counts: dict[str, int] = {}
         for label in {step.distinct: None for step in rule.raises if step.distinct}:
             tally = self._state.distinct.setdefault((incident.id, label), Distinct())
-            tally.values.update(value for alert in members[tally.counted :] if (value := alert.labels().get(label, "")))
+            tally.values.update(
+                value for alert in members[tally.counted :] if (value := alert.full_labels().get(label, ""))
+            )
             tally.counted = len(members)
             counts[label] = len(tally.values)
         return counts
@@ -395,7 +397,7 @@ def _named(alerts: list[Alert]) -> str:
     """A few alerts by alertname and the count of the rest."""
     names: dict[str, int] = {}
     for alert in alerts[:COUNTED_MAX]:
-        name = alert.labels().get("alertname", "an alert")
+        name = alert.full_labels().get("alertname", "an alert")
         names[name] = names.get(name, 0) + 1
     shown = [f"{name} x{count}" if count > 1 else name for name, count in list(names.items())[:NAMED_MAX]]
     rest = f" and {len(names) - NAMED_MAX} other names" if len(names) > NAMED_MAX else ""

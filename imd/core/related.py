@@ -119,7 +119,7 @@ class Related:
             alert.joined_because = "merged"
             self._incidents.mark_changed(older, alert)
             if alert.firing:
-                priority.take_in(older, rule, alert.labels(), self._ruleset.priority)
+                priority.take_in(older, rule, alert.full_labels(), self._ruleset.priority)
             tx.save(alert)
         older.active_at = tx.now
         older.firing += younger.firing
@@ -154,7 +154,7 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
         relate = (rules.get(alert.rule) or rule).relate or rule.relate
         if rule.relate is None or relate is None:
             continue
-        record = relator.record(alert.id, alert.labels(), _began(alert), relate)
+        record = relator.record(alert.id, alert.full_labels(), _began(alert), relate)
         relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)
         if incident.reopened or alert.joined_because == "returned":
             relator.reopen(incident.id)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from imd.core.correlate import GroupKey
+from imd.core.enrich import Pool
 from imd.core.expiry import Heard, Outage
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
@@ -145,7 +146,10 @@ def restore(
     state.last_number = last_number
     for incident in sorted(incidents, key=lambda one: one.number):
         state.add_incident(incident)
+    pool = Pool()
     for alert in sorted(alerts, key=lambda one: one.id):  # episodes join as they begin: this is the order of joining
+        if alert.enriched is not None:
+            alert.enriched = pool.share(alert.enriched)
         _take_back(state, alert)
     return state
 

@@ -15,6 +15,8 @@ from hashlib import blake2b
 
 import msgspec
 
+from imd.model.enrich import decode_enriched, overlay
+
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -95,7 +97,9 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     `id` counts episodes in the store and never comes again. `incident` is "" while the alert is in none.
     `joined_because` is one of JOINED_BECAUSE, the reason of its membership. `changed` is the incident's change counter
     at this alert's last change of state, so that an update can say only what is new. `related` says in words to what it
-    was found related, where that is why it joined.
+    was found related, where that is why it joined. `enriched` is what enrichment added when the episode began, as
+    canonical JSON, never part of identity; equal ones are one object. `dropped_by` names the enrichment entry whose
+    keep or drop stopped the alert.
     """
 
     id: int
@@ -118,14 +122,21 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     changed: int = 0
     rule: str = ""
     related: str = ""
+    enriched: bytes | None = None
+    dropped_by: str = ""
 
     @property
     def firing(self) -> bool:
         return self.state is AlertState.FIRING
 
     def labels(self) -> dict[str, str]:
-        """All labels, decoded anew at each call."""
+        """The sender's labels, decoded anew at each call."""
         return _decode_labels(self.other_labels or self.identity.canonical)
+
+    def full_labels(self) -> dict[str, str]:
+        """The labels that every stage sees: the sender's, and over them what enrichment made of them."""
+        labels = self.labels()
+        return labels if self.enriched is None else overlay(labels, decode_enriched(self.enriched))
 
     def annotation_map(self) -> dict[str, str]:
         return _decode_labels(self.annotations)

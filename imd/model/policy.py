@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
+from imd.model.enrich import Enrichment
 from imd.model.incident import Priority
 from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
 from imd.model.topology import Topology
@@ -129,11 +130,12 @@ BUILT_IN_POLICY = "default"
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decisions depend on, checked as a whole by `config.load`. Dicts are by name, in config order.
 
-    `rules` are in order of trial; the last is always the rule `default`. `policies` always hold `default`.
-    `config_hash` names this very content; `store_id` prefixes every dedup_key (fixed in replay).
+    `rules` are in order of trial; the last takes every alert. `enrich` is in order of work. `policies` always hold
+    `default`. `config_hash` names this very content; `store_id` prefixes every dedup_key (fixed in replay).
     """
 
     rules: tuple[Rule, ...] = (BUILT_IN_RULE,)
+    enrich: tuple[Enrichment, ...] = ()
     routes: tuple[Route, ...] = ()
     policies: dict[str, Policy]
     receivers: dict[str, Receiver] = {}

@@ -8,10 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import re2
 
+from imd.model.condition import Condition
 from imd.model.incident import Level, Priority
 from imd.model.template import Template
 
@@ -65,17 +67,22 @@ class Matcher(msgspec.Struct, frozen=True):
 
 def full_match(pattern: str) -> Callable[[str], bool]:
     """A test of whole values. Plain alternatives (`a|b|c`) become a set: RE2's wrapper costs 9 us a call."""
+    alternatives = pattern.split("|")
+    if len(pattern) <= PATTERN_BYTES_MAX and all(char in _PLAIN for word in alternatives for char in word):
+        return frozenset(alternatives).__contains__
+    search = whole_pattern(pattern).search
+    return _remembered(lambda value: search(value) is not None)
+
+
+def whole_pattern(pattern: str, dot_all: bool = False) -> Any:
+    """The compiled RE2 for whole values; `dot_all`: `.` matches line ends too. Raises BadPattern."""
     if len(pattern.encode("utf-8", "replace")) > PATTERN_BYTES_MAX:
         raise BadPattern(f"longer than {PATTERN_BYTES_MAX} bytes")
-    alternatives = pattern.split("|")
-    if all(char in _PLAIN for word in alternatives for char in word):
-        return frozenset(alternatives).__contains__
     try:
-        search = re2.compile(f"^(?:{pattern})$", _OPTIONS).search
+        return re2.compile(f"^(?s:{pattern})$" if dot_all else f"^(?:{pattern})$", _OPTIONS)
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0] if error.args else error
         raise BadPattern(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
-    return _remembered(lambda value: search(value) is not None)
 
 
 def _remembered(test: Callable[[str], bool]) -> Callable[[str], bool]:
@@ -172,11 +179,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Matchers plus what to do. `group_by` None means every label (`['...']`); () one group.
 
     impact, urgency and priority are None where the rule leaves them to tier, severity and the matrix.
-    `where` is file:line of its name, for people.
+    `where` is file:line of its name, for people. `when` is asked after `match`.
     """
 
     name: str
     match: Match = MATCH_ALL
+    when: Condition | None = None
     description: str = ""
     group_by: tuple[str, ...] | None = ("alertname", "cluster", "namespace", "service")
     relate: Relate | None = None

@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from imd.model.alert import JOINED_BECAUSE, Alert, AlertState, fingerprint
+from imd.model.enrich import decode_enriched
 from imd.model.incident import Incident, RootCause
 
 
@@ -21,7 +22,10 @@ class AlertCount(msgspec.Struct, frozen=True):
 
 
 class AlertView(msgspec.Struct, frozen=True):
-    """`status` is firing, resolved or expired; `ends_at` is when it ended, or the deadline its sender gave."""
+    """`status` is firing, resolved or expired; `ends_at` is when it ended, or the deadline its sender gave.
+
+    `enriched` is what enrichment added to the labels or changed in them; an empty value took one away. `dropped_by`
+    names the enrichment entry that stopped the alert."""
 
     fingerprint: str
     labels: msgspec.Raw
@@ -36,6 +40,7 @@ class AlertView(msgspec.Struct, frozen=True):
     joined_at: datetime | None
     joined_because: str
     generator_url: str
+    dropped_by: str | None = None
 
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +127,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
         fingerprint=fingerprint(alert.labels()),
         labels=msgspec.Raw(alert.other_labels or alert.identity.canonical),
         annotations=msgspec.Raw(alert.annotations),
-        enriched={},
+        enriched=decode_enriched(alert.enriched),
         status=_STATUS[alert.state],
         starts_at=alert.starts_at,
         ends_at=alert.ended_at if alert.ended_at is not None else alert.listed_until(),
@@ -132,6 +137,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
         joined_at=alert.joined_at,
         joined_because=because,
         generator_url=alert.generator_url,
+        dropped_by=alert.dropped_by or None,
     )
 
 
