@@ -1,6 +1,7 @@
 """Every code of a diagnostic, once. Codes are stable and never reused; docs/errors.md has a section for each.
 
-R0 shape of a document, R1 the file as YAML, R2 small grammars, R3 config.yaml, R4 rule files, R5 names across files.
+R0 shape of a document, R1 the file as YAML, R2 small grammars, R3 config.yaml, R4 rule files, R5 names across files,
+R6 enrichment.
 W are lints: they never stop anything, `--strict` turns them into exit 1.
 """
 
@@ -39,6 +40,8 @@ BAD_NAME = "R207"
 BAD_TIMEZONE = "R208"
 BAD_TARGET = "R209"
 BAD_ENTITY = "R210"
+BAD_CONDITION = "R220"
+CONDITION_EXTRA = "R221"
 
 OPEN_TO_ALL = "R301"
 SECRET_UNREADABLE = "R302"  # noqa: S105
@@ -59,6 +62,11 @@ UNKNOWN_RECEIVER = "R501"
 UNKNOWN_POLICY = "R502"
 UNKNOWN_PERSON = "R503"
 
+BAD_TABLE = "R601"
+UNKNOWN_COLUMN = "R602"
+NOTHING_NAMED = "R603"
+BAD_RELABEL = "R604"
+
 BUILT_IN_POLICY_PAGES = "W001"
 UNUSED_RECEIVER = "W002"
 UNUSED_POLICY = "W003"
@@ -69,6 +77,7 @@ NO_RECEIVER = "W007"
 NO_RULE_FILE = "W008"
 OPEN_BEYOND_LOOPBACK = "W009"
 TARGET_TAKES_NO_PAGES = "W010"
+TABLE_KEY_TWICE = "W020"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -102,6 +111,8 @@ TITLES = {
     BAD_TIMEZONE: "unknown time zone",
     BAD_TARGET: "not a target",
     BAD_ENTITY: "not an entity's template",
+    BAD_CONDITION: "a condition does not compile",
+    CONDITION_EXTRA: "a condition needs an extra that is not installed",
     OPEN_TO_ALL: "listening beyond loopback without auth",
     SECRET_UNREADABLE: "a secret's file cannot be read",
     SECRET_UNSET: "a secret names a variable that is not set",
@@ -118,6 +129,10 @@ TITLES = {
     UNKNOWN_RECEIVER: "unknown receiver",
     UNKNOWN_POLICY: "unknown policy",
     UNKNOWN_PERSON: "unknown person",
+    BAD_TABLE: "a table is not read as one",
+    UNKNOWN_COLUMN: "unknown column of a table",
+    NOTHING_NAMED: "an extraction names no group",
+    BAD_RELABEL: "relabelling keys that do not go together",
     BUILT_IN_POLICY_PAGES: "some incidents go to the built-in policy",
     UNUSED_RECEIVER: "a receiver is never used",
     UNUSED_POLICY: "a policy is never used",
@@ -128,4 +143,5 @@ TITLES = {
     NO_RULE_FILE: "a folder holds no rule file",
     OPEN_BEYOND_LOOPBACK: "open to everyone who can connect",
     TARGET_TAKES_NO_PAGES: "a target does not take pages",
+    TABLE_KEY_TWICE: "a table has two rows for one key",
 }

@@ -165,6 +165,12 @@ def _point_in_block(document: Document, scalar: Scalar, offset: int) -> Span:
     before = scalar.text[:offset]
     line = scalar.span.line + 1 + before.count("\n")
     source = document.lines[line - 1] if line <= len(document.lines) else ""
-    indent = len(source) - len(source.lstrip(" "))
+    text = scalar.text[before.rfind("\n") + 1 :].partition("\n")[0]
+    # The block's indentation: what the line has beyond the blanks that are part of the text.
+    indent = _blanks(source) - _blanks(text)
     column = indent + 1 + len(before) - (before.rfind("\n") + 1)
     return Span(line, column, line, max(column + 1, len(source.rstrip()) + 1))
+
+
+def _blanks(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))

@@ -98,7 +98,8 @@ def _lint_defaults(files: RuleFiles, document: Document, config: Found, built_in
             help='add a policy named "default", or a route without a match',
         )
     default = files.rules.get(DEFAULT)
-    if default is None or (default.value is not None and default.value.match != MATCH_ALL):
+    rule = default.value if default is not None else None
+    if default is None or (rule is not None and (rule.match != MATCH_ALL or rule.when is not None)):
         document.lint(
             codes.BUILT_IN_RULE_TAKES,
             at,
@@ -170,7 +171,7 @@ def _unreachable(rules: Iterable[Named[Rule]]) -> None:
                 f"rule {quote(rule.name)} can never take an alert: rule {quote(takers[0])} takes all of them before",
                 help="move it up, or remove it",
             )
-        for matchers in lists:
+        for matchers in lists if rule.when is None else ():
             taken.setdefault(matchers, rule.name)
 
 

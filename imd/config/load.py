@@ -1,6 +1,6 @@
 """Opens the files, and makes of them either settings and a Ruleset or every diagnostic of every file.
 
-Owns all file access of this floor (secrets' files too), the order of rule files, and how their content becomes one
+Owns all file access of this floor (secrets and tables too), the order of rule files, and how their content becomes one
 Ruleset. Faults never cascade: names are checked only where none can be hidden behind another fault, lints only where
 there is no fault at all. Nothing is kept between calls; a reload is another call.
 
@@ -27,8 +27,11 @@ from imd.config.lint import WholeSet, check_names, lint
 from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
 from imd.config.settings import Settings
 from imd.config.shape import Refused, Scope
+from imd.config.tablefile import TableFile, read_table
 from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, read_topology, take_json, take_prometheus
 from imd.config.yamlfile import BYTES_MAX, read_document
+from imd.model.condition import Condition
+from imd.model.enrich import TABLE_BYTES_MAX, Table
 from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
 from imd.model.rule import MATCH_ALL, PriorityTable, Rule
 from imd.model.template import Template
@@ -43,7 +46,8 @@ _TOP = Span(1, 1, 1, 2)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A set of files without errors. `files` are those that were read, secrets included: what `watch` looks at."""
+    """A set of files without errors. `files` are those that were read, secrets and tables included: what `watch` looks
+    at."""
 
     settings: Settings
     ruleset: Ruleset
@@ -111,6 +115,7 @@ class _Loading:
         self.documents: list[Document] = []
         self.opened: list[Path] = []
         self.files = RuleFiles()
+        self._tables: dict[str, TableFile | None] = {}
         self.found: Found | None = None
 
     def read(self, config: Path | None, paths: Sequence[Path], maps: Sequence[Path] = ()) -> None:
@@ -141,7 +146,7 @@ class _Loading:
                 if file.name.endswith(TEST_SUFFIXES) or real in seen:
                     continue
                 seen.add(real)
-                read_rules(self._open(file, bytes_max, document, span), self.files)
+                read_rules(self._open(file, bytes_max, document, span), self.files, self)
 
     def _read_maps(self, maps: Sequence[Path]) -> None:
         """The maps and the Prometheus rules that the rule files name, once each, and the maps given besides."""
@@ -186,6 +191,22 @@ class _Loading:
             place = document or self._nowhere(path)
             place.lint(codes.NO_RULE_FILE, span, f"{path} holds no rule file", help="rule files end in .yaml or .yml")
         yield from files
+
+    def open(self, name: str, document: Document, span: Span) -> TableFile | None:
+        """A table beside the file that names it; several entries may share one."""
+        path = Path(document.path).parent / name
+        real = os.path.realpath(path)
+        if real not in self._tables:
+            self._tables[real] = self._open_table(path, document, span)
+        return self._tables[real]
+
+    def _open_table(self, path: Path, document: Document, span: Span) -> TableFile | None:
+        raw = self._bytes(path, TABLE_BYTES_MAX, document, span)
+        if raw is None:
+            return None
+        table, found = read_table(str(path), raw)
+        self.documents.append(found)
+        return table
 
     def _open(
         self, path: Path, bytes_max: int, namer: Document | None = None, span: Span = _TOP, *, secrets: bool = False
@@ -264,6 +285,7 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
     policies = {named.name: named.value for named in files.policies.values() if named.value is not None}
     ruleset = Ruleset(
         rules=tuple(_rules(files)),
+        enrich=tuple(named.value for named in files.enrich.values() if named.value is not None),
         routes=tuple(_routes(files)),
         policies=_with_default(policies, receivers),
         receivers=receivers,
@@ -292,13 +314,14 @@ def _with_default(policies: dict[str, Policy], receivers: Iterable[str]) -> dict
 def _rules(files: RuleFiles) -> Iterator[Rule]:
     """In the order of the files, the rule `default` last wherever it stands.
 
-    Where it has a match, the built-in one stands behind it under another name: the last takes every alert.
+    Where it has a match or a condition, the built-in one stands behind it under another name: the last takes every
+    alert.
     """
     rules = {named.name: named.value for named in files.rules.values() if named.value is not None}
     last = rules.pop(DEFAULT, BUILT_IN_RULE)
     yield from rules.values()
     yield last
-    if last.match != MATCH_ALL:
+    if last.match != MATCH_ALL or last.when is not None:
         yield msgspec.structs.replace(BUILT_IN_RULE, name=BUILT_IN_NAME)
 
 
@@ -319,7 +342,7 @@ def config_hash(ruleset: Ruleset) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Template):
+    if isinstance(value, Template | Condition | Table):
         return value.source
     raise TypeError(f"{type(value)} has no place in a Ruleset")
 

@@ -15,7 +15,8 @@ from imd.config.document import Node, Scalar, Sequence, point_in
 from imd.config.shape import Refused, Scope, any_text, mapped, sound, text, wrong_type
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote, suggest
-from imd.model.rule import Match, Matcher
+from imd.model.condition import EXTRA, BadCondition, Condition, NoCel, compile_condition
+from imd.model.rule import BadPattern, Match, Matcher, whole_pattern
 from imd.model.template import BadTemplate, Template
 
 _EXAMPLE = "'severity=\"critical\"'"
@@ -89,6 +90,40 @@ def _template_line(node: Scalar, scope: Scope, line: int) -> Span:
     source = scope.document.lines[number - 1]
     column = len(source) - len(source.lstrip()) + 1
     return Span(number, column, number, max(column + 1, len(source.rstrip()) + 1))
+
+
+def condition(node: Node, scope: Scope) -> Condition:
+    """A compiled condition; its fault points into the expression."""
+    source = text(node, scope)
+    try:
+        return compile_condition(source)
+    except BadCondition as error:
+        place = _within(node, scope, source, error) if isinstance(node, Scalar) else node.span
+        raise scope.fault(codes.BAD_CONDITION, place, f"{scope.subject}: {error}") from None
+    except NoCel as error:
+        raise scope.fault(
+            codes.CONDITION_EXTRA,
+            node,
+            f"{scope.subject} is a condition, and {error}",
+            help=f"pip install 'imd[{EXTRA}]', or say it with match",
+        ) from None
+
+
+def _within(node: Scalar, scope: Scope, source: str, error: BadCondition) -> Span:
+    before = source.split("\n")[: error.line - 1]
+    offset = sum(len(line) + 1 for line in before) + error.column - 1
+    return point_in(scope.document, node, min(offset, len(source)))
+
+
+def regex(node: Node, scope: Scope) -> str:
+    """An RE2 pattern for whole values; it may be empty, which matches an empty value."""
+    pattern = any_text(node, scope)
+    try:
+        whole_pattern(pattern, dot_all=True)
+    except BadPattern as error:
+        said = f"{scope.subject}: {quote(pattern)} is not a regular expression: {error}"
+        raise scope.fault(codes.BAD_REGEX, node, said) from None
+    return pattern
 
 
 def is_web_url(value: str) -> bool:

@@ -20,10 +20,12 @@ from imd.config import codes
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Sequence
 from imd.config.document import Mapping as MappingNode
+from imd.config.enrichfile import EnrichReader, NoTables, Tables
 from imd.config.rulekeys import DEFAULT_RULE, PERSON, POLICY, PRIORITY, REACH, ROUTE, RULE, STEP, TOP, priority_table
 from imd.config.shape import Key, Keys, Refused, Scope, listed, peek, read_keys, text, wrong_type
 from imd.config.topologyfile import Mapped, read_onset, read_topology
 from imd.config.wording import quote
+from imd.model.enrich import Enrichment
 from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind
 from imd.model.rule import PriorityTable, Rule
 
@@ -61,6 +63,7 @@ class RuleFiles(msgspec.Struct):
     """All rule files together, in order. `lost` are the kinds of which some name could not be read."""
 
     rules: dict[str, Named[Rule]] = {}
+    enrich: dict[str, Named[Enrichment]] = {}
     people: dict[str, Named[Person]] = {}
     policies: dict[str, Named[Policy]] = {}
     routes: list[PlacedRoute] = []
@@ -72,14 +75,14 @@ class RuleFiles(msgspec.Struct):
     lost: set[str] = set()
 
 
-def read_rules(document: Document, files: RuleFiles) -> None:
-    """Adds one file. Every fault goes to the document."""
+def read_rules(document: Document, files: RuleFiles, tables: Tables | None = None) -> None:
+    """Adds one file. Every fault goes to the document, those of a table to the table's own."""
     if not document.whole:
         files.lost |= {"policy", "person"}
     if document.root is None:
         return
     scope = Scope(document, "", "this file")
-    keys = _Parts(files).keys()
+    keys = _Parts(files, tables or NoTables()).keys()
     if not isinstance(document.root, MappingNode) or not document.root.entries.keys() <= keys.keys():
         files.lost |= {"policy", "person"}  # `polices:` may have been meant to hold them
     with suppress(Refused):
@@ -89,12 +92,14 @@ def read_rules(document: Document, files: RuleFiles) -> None:
 class _Parts:
     """The readers of a rule file's top keys, which add to what other files gave."""
 
-    def __init__(self, files: RuleFiles) -> None:
+    def __init__(self, files: RuleFiles, tables: Tables) -> None:
         self._files = files
+        self._enrichments = EnrichReader(tables)
 
     def keys(self) -> Keys:
         return {
             **TOP,
+            "enrich": Key(self._enrich),
             "rules": Key(self._rules),
             "priority": Key(self._priority),
             "people": Key(self._people),
@@ -103,6 +108,9 @@ class _Parts:
             "topology": Key(lambda node, scope: read_topology(node, scope, self._files.mapped)),
             "onset": Key(lambda node, scope: read_onset(node, scope, self._files.mapped)),
         }
+
+    def _enrich(self, node: Node, scope: Scope) -> None:
+        self._entries(node, scope, "enrichment", self._files.enrich, self._enrichments.entry)
 
     def _rules(self, node: Node, scope: Scope) -> None:
         self._entries(node, scope, "rule", self._files.rules, self._rule)

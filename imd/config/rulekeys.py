@@ -13,7 +13,7 @@ from typing import Any
 from imd.config import codes
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar
-from imd.config.reading import label_name, labels, match, template, timezone, web_url
+from imd.config.reading import condition, label_name, labels, match, template, timezone, web_url
 from imd.config.shape import (
     Key,
     Keys,
@@ -134,6 +134,7 @@ RELATE: Keys = {
 RULE: Keys = {
     "name": Key(name, required=True),
     "match": Key(match, required=True),
+    "when": Key(condition),
     "description": Key(any_text),
     "group_by": Key(_group_by),
     "window": Key(nested(WINDOW, Window)),
@@ -150,12 +151,13 @@ RULE: Keys = {
     "policy": Key(name),
     "mode": Key(choice(Mode)),
     "relate": Key(nested(RELATE, _relate)),
-    **_later("when", "open_when", "flapping"),
+    **_later("open_when", "flapping"),
 }
+_PARTS = ("enrich", "rules", "priority", "people", "policies", "routes", "topology", "onset")
 # Keys that refer to other parts are read by _Parts; here stands only that they are known.
 TOP: Keys = {
-    **{word: Key(any_text) for word in ("rules", "priority", "people", "policies", "routes", "topology", "onset")},
-    **_later("enrich", "inhibit", "times", "maintenance", "heartbeats", "schedules"),
+    **{word: Key(any_text) for word in _PARTS},
+    **_later("inhibit", "times", "maintenance", "heartbeats", "schedules"),
 }
 PERSON: Keys = {
     "name": Key(name, required=True),

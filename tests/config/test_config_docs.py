@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imd.config import callerfile, configfile, receiverfile, rulekeys, topologyfile
+from imd.config import callerfile, configfile, enrichfile, receiverfile, rulekeys, topologyfile
 from imd.config.load import Faulty, check, load
 from imd.config.settings import Limits
 from imd.config.shape import Keys
@@ -32,6 +32,9 @@ _CONFIG_TABLES: list[Keys] = [
 ]
 _RULE_TABLES: list[Keys] = [
     rulekeys.TOP,
+    enrichfile.ENRICH,
+    enrichfile.EXTRACT,
+    enrichfile.RELABEL,
     rulekeys.RULE,
     rulekeys.WINDOW,
     rulekeys.RESOLVE,

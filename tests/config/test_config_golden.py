@@ -7,6 +7,7 @@ the head comment with it.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def _head(file: Path) -> list[str]:
 def test_a_broken_file_says_what_its_head_says(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All findings of the file, in order, as they are printed."""
     monkeypatch.chdir(GOLDEN)
+    if file.stem == "rules-when-extra":
+        monkeypatch.setitem(sys.modules, "cel_expr_python", None)  # as where the extra is not installed
+    elif file.stem == "rules-when" and sys.platform != "linux":
+        pytest.importorskip("cel_expr_python")
     name = Path(file.name)
     found = check(name, (), {}) if name.stem.startswith("config-") else check(None, [name], {})
     printed = "\n".join(one.render() for one in found).split("\n")
