@@ -11,7 +11,7 @@ from imd.core.correlate import RuleIndex
 from imd.model.condition import BadCondition, Condition, ConditionFailed, NoCel, compile_condition
 from imd.model.rule import Matcher, Op, Rule
 
-if sys.platform != "linux":  # where there is no wheel of it; on Linux the tests must run
+if sys.platform != "linux":  # the lock has it for Linux alone, where these tests must run
     pytest.importorskip("cel_expr_python")
 
 
