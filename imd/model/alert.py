@@ -10,12 +10,11 @@ memory, and a repeat whose raw text was seen before is never parsed at all (see 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
 
 import msgspec
-
-from imd.model.enrich import decode_enriched, overlay
 
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
@@ -53,6 +52,21 @@ def fingerprint(labels: dict[str, str]) -> str:
     for byte in b"".join(name.encode() + b"\xff" + labels[name].encode() + b"\xff" for name in sorted(labels)):
         digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return f"{digest:016x}"
+
+
+def decode_enriched(enriched: bytes | None) -> dict[str, str]:
+    """What enrichment added or changed; an empty value takes the sender's label of that name away."""
+    return {} if enriched is None else _decode_labels(enriched)
+
+
+def overlay(labels: dict[str, str], enriched: Mapping[str, str]) -> dict[str, str]:
+    """The labels that every stage sees, made of the sender's in place."""
+    for name, value in enriched.items():
+        if value:
+            labels[name] = value
+        else:
+            labels.pop(name, None)
+    return labels
 
 
 class AlertReport(msgspec.Struct, frozen=True, gc=False):

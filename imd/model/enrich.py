@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -168,21 +167,3 @@ def _group(name: str, names: Mapping[str, int]) -> int:
     if name.isascii() and name.isdigit() and (name == "0" or name[0] != "0") and len(name) < 9:
         return int(name)
     return names.get(name, _BEYOND)
-
-
-_decode = msgspec.json.Decoder(dict[str, str]).decode
-
-
-def decode_enriched(enriched: bytes | None) -> dict[str, str]:
-    """What enrichment added or changed; an empty value takes the sender's label of that name away."""
-    return {} if enriched is None else _decode(enriched)
-
-
-def overlay(labels: dict[str, str], enriched: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that later stages see, made of the sender's in place."""
-    for name, value in enriched.items():
-        if value:
-            labels[name] = value
-        else:
-            labels.pop(name, None)
-    return labels

@@ -10,8 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from imd.model.alert import JOINED_BECAUSE, Alert, AlertState, fingerprint
-from imd.model.enrich import decode_enriched
+from imd.model.alert import JOINED_BECAUSE, Alert, AlertState, decode_enriched, fingerprint
 from imd.model.incident import Incident, RootCause
 
 

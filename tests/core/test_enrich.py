@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imd.core.enrich import Enricher, Pool
+from imd.model.alert import decode_enriched, overlay
 from imd.model.enrich import (
     LABELS_MAX,
     VALUE_CHARS_MAX,
@@ -23,8 +24,6 @@ from imd.model.enrich import (
     Replacement,
     Table,
     TableLookup,
-    decode_enriched,
-    overlay,
 )
 from imd.model.rule import BadPattern, Matcher, Op
 
