@@ -7,14 +7,18 @@ import sys
 import msgspec
 import pytest
 
+from imd.core.engine import Engine
+from imd.core.state import State
 from imd.model.alert import Alert
 from imd.model.condition import compile_condition
+from imd.model.effect import Counted
 from imd.model.enrich import Action, Extract, Relabel, Table, TableLookup
 from imd.model.incident import Level
 from imd.model.policy import Route
 from imd.model.rule import Matcher, Mode, Op, Raise, Rule
 from imd.model.template import Template
-from tests.core.making import policy, seconds, step
+from imd.telemetry import Metrics
+from tests.core.making import STORE_ID, T0, policy, report, ruleset, seconds, step, webhook
 from tests.stories.told import Story
 
 HOSTS = TableLookup(
@@ -129,3 +133,23 @@ def test_an_extracted_label_is_seen_by_a_condition() -> None:
     story.at("0:00").fires("Down", pod="shop-api-1").incidents(0)
     story.fires("Down", pod="web-1").incidents(1)
     story.fires("Down", node="n1").incidents(2)  # no service: the condition gives no answer, the rule does not match
+
+
+def test_what_was_stopped_and_what_gave_no_answer_is_counted() -> None:
+    if sys.platform != "linux":
+        pytest.importorskip("cel_expr_python")
+    asks = Rule(name="asks", when=compile_condition('labels.env == "prod"'))
+    stop = Relabel(name="no-dev", action=Action.DROP, source_labels=("env",), regex="dev")
+    engine = Engine(ruleset(asks, enrich=(stop,)), State(STORE_ID))
+    reports = [report({"alertname": "A", **more}) for more in ({}, {"env": "dev"}, {"env": "prod"})]
+    counted = {
+        (effect.name, effect.values): effect.amount
+        for effect in engine.step(webhook(*reports), T0)
+        if isinstance(effect, Counted)
+    }
+    assert counted["conditions_failed_total", ("asks", "missing")] == 1
+    assert counted["alerts_dropped_by_enrichment_total", ("no-dev",)] == 1
+    assert counted["rule_matches_total", ("asks",)] == 1
+    metrics = Metrics()
+    for (name, values), amount in counted.items():
+        metrics.count(name, values, amount)
