@@ -80,7 +80,8 @@ def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable |
     for count, record in enumerate(members):
         if count >= MEMBERS_MAX:
             break
-        for entity in record.standing.own:
+        own = record.standing.own
+        for entity in [one for one in own if world.holds(one)] or own:
             if entity in ill:
                 ill[entity].add(record)
             elif len(ill) < ENTITIES_MAX:

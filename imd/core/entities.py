@@ -86,14 +86,15 @@ class Template:
         self.labels = tuple(name for _, name, _ in self._parts)
 
     def fill(self, labels: Mapping[str, str]) -> str:
-        """The id, or "" where a label that it needs is missing."""
-        pieces = []
+        """The id, or "" where a label that it needs is missing. An empty part takes the slash behind it along."""
+        filled, gap = "", False
         for before, name, needed in self._parts:
             value = labels.get(name, "")
             if needed and not value:
                 return ""
-            pieces.append(before + value)
-        return "".join(pieces) + self._tail
+            filled += (before.removeprefix("/") if gap else before) + value
+            gap = not value
+        return filled + (self._tail.removeprefix("/") if gap else self._tail)
 
 
 class Named:

@@ -41,7 +41,7 @@ COVER = 0.75
 TOGETHER = 1.0
 """Siblings merge incidents within so many halvings."""
 
-SLOW = 4.0
+SLOW = 2.0
 """A disk fills long before it stops what is on it: its effects fade so much slower."""
 
 LATE = 3.0

@@ -72,17 +72,22 @@ def _named(words: str) -> Match:
 
 
 FROM_LABELS = (
-    FromLabels(entity="pod/{namespace}/{pod}", part_of=("host/{node}",), serves=("service/{container}",)),
-    FromLabels(entity="service/{deployment}"),
-    FromLabels(entity="service/{statefulset}"),
-    FromLabels(entity="service/{daemonset}"),
-    FromLabels(entity="host/{node}"),
-    FromLabels(entity="service/{service}"),
-    FromLabels(entity="instance/{instance}"),
+    FromLabels(
+        entity="pod/{cluster?}/{namespace}/{pod}",
+        part_of=("host/{cluster?}/{node}",),
+        serves=("service/{cluster?}/{container}",),
+    ),
+    FromLabels(entity="service/{cluster?}/{deployment}"),
+    FromLabels(entity="service/{cluster?}/{statefulset}"),
+    FromLabels(entity="service/{cluster?}/{daemonset}"),
+    FromLabels(entity="host/{cluster?}/{node}"),
+    FromLabels(entity="service/{cluster?}/{service}"),
+    FromLabels(entity="instance/{cluster?}/{instance}"),
     FromLabels(entity="namespace/{cluster?}/{namespace}", broad=True),
     FromLabels(entity="cluster/{cluster?}", broad=True),
 )
-"""Where `topology:` gives no from_labels: the labels that Kubernetes and the exporters use."""
+"""Where `topology:` gives no from_labels: the labels that Kubernetes and the exporters use. Names repeat from cluster
+to cluster, so the cluster is part of each."""
 
 CLASSES = (
     ClassRule(kind=AlertClass.BACKGROUND, match=((Matcher("severity", Op.REGEX, "info|none"),),)),

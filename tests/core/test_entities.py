@@ -76,7 +76,7 @@ def test_what_a_pattern_begins_with(pattern: str, begin: str) -> None:
 
 def test_a_template_needs_its_labels_but_for_those_that_may_be_empty() -> None:
     template = Template("ns/{cluster?}/{namespace}")
-    assert template.fill({"namespace": "shop"}) == "ns//shop"
+    assert template.fill({"namespace": "shop"}) == "ns/shop"
     assert template.fill({"cluster": "c1"}) == ""
 
 
@@ -94,6 +94,6 @@ def test_the_first_template_that_fits_names_the_entity_and_later_ones_what_it_is
 
 def test_kubernetes_labels_name_entities_without_any_configuration() -> None:
     index = FromLabelsIndex(FROM_LABELS)
-    assert index.find({"node": "n1", "cluster": "c"}).entity == "host/n1"
+    assert index.find({"node": "n1", "cluster": "c"}).entity == "host/c/n1"
     assert index.find({"namespace": "shop", "pod": "web-1", "container": "web"}).serves == ["service/web"]
-    assert index.find({"deployment": "web", "namespace": "shop"}).within == ["namespace//shop", "cluster/"]
+    assert index.find({"deployment": "web", "namespace": "shop"}).within == ["namespace/shop", "cluster/"]
