@@ -122,5 +122,5 @@ def test_the_shipped_files_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.type for one in loaded.settings.receivers.values()] == ["console"]
     assert {rule.hold for rule in loaded.ruleset.rules} == {timedelta(seconds=10)}
     quiet = {rule.name for rule in loaded.ruleset.rules if rule.mode.value != "page"}
-    assert quiet == {"always-firing", "kube-background"}
+    assert quiet == {"always-firing"}
     assert [str(target) for target in loaded.ruleset.policies["default"].steps[0].notify] == ["receiver:console"]
