@@ -56,6 +56,9 @@ class Suppressed:
         self.counts: Counter[str] = Counter()
         self._filed: dict[int, tuple[str, ...]] = {}
 
+    def __len__(self) -> int:
+        return len(self._filed)
+
     def file(self, alert: Alert) -> None:
         """By its present verdict; an alert that fires no more leaves."""
         filed = self._filed.pop(alert.id, ())

@@ -63,8 +63,9 @@ def _recurring(weekly: Weekly, timezone: str, now: datetime, ahead: timedelta) -
             continue
         ends_on = day + _ONE_DAY if weekly.ends <= weekly.begins else day
         window = Window(instant(day, weekly.begins, timezone), instant(ends_on, weekly.ends, timezone))
-        if window.begins_at < window.ends_at:  # else the clock jumped past all of it
-            yield window
+        if window.begins_at >= window.ends_at:
+            continue  # the clock jumped past all of it
+        yield window
         if window.begins_at > now:
             return
 
