@@ -93,6 +93,10 @@ class LiveView(Protocol):
         """All that are known, ended ones of the last days too, by id; the pause among them."""
         ...
 
+    def suppressed(self, cause: str) -> int:
+        """How many firing alerts this cause suppresses."""
+        ...
+
     def counts(self) -> Mapping[str, int]:
         """How many of what, by a name for people: alerts_open, incidents_open, outbox_pending…"""
         ...

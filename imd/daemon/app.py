@@ -168,6 +168,9 @@ class _Daemon:
     def silences(self) -> Iterable[Silence]:
         return self._loop.silences()
 
+    def suppressed(self, cause: str) -> int:
+        return self._loop.suppressed(cause)
+
     def counts(self) -> Mapping[str, int]:
         state = self._loop.state
         return {

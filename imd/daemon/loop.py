@@ -154,6 +154,10 @@ class Loop:
         """All that are known, ended ones of the last days too, by id."""
         return [] if self.state is None else sorted(self.state.silences.values(), key=lambda one: one.id)
 
+    def suppressed(self, cause: str) -> int:
+        """How many firing alerts this cause suppresses."""
+        return 0 if self.state is None else len(self.state.suppressed.by_cause.get(cause, ()))
+
     # -- the door -------------------------------------------------------------------------------------------------
 
     async def submit(self, event: Event, size_bytes: int, rejected: Sequence[Rejection] = ()) -> tuple[Refused, ...]:

@@ -94,6 +94,9 @@ class Server:
     def silences(self) -> Iterable[Silence]:
         return self.loop.silences()
 
+    def suppressed(self, cause: str) -> int:
+        return self.loop.suppressed(cause)
+
     def counts(self) -> Mapping[str, int]:
         return {"alerts_open": len(list(self.open_alerts()))}
 
