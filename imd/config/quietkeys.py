@@ -26,12 +26,12 @@ from imd.config.shape import (
     name,
     not_one_of,
     read_keys,
+    sound,
     text,
-    wrong_type,
 )
 from imd.config.syntax import BadTimeOfDay, parse_time_of_day
 from imd.config.wording import quote
-from imd.model.quiet import DAY, Inhibition, Once, Ranges, TimeInterval, Weekly
+from imd.model.quiet import DAY, Inhibition, Once, TimeInterval, Weekly
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -107,9 +107,8 @@ def _weekly(keys: Keys) -> Callable[[Node, Scope], tuple[Weekly, ...]]:
             raise Refused
         if ("from" in values) != ("to" in values):
             given, missing = ("from", "to") if "from" in values else ("to", "from")
-            raise scope.fault(
-                codes.MISSING_KEY, node.entries[given].key, f"{scope.subject} has {quote(given)} and no {quote(missing)}"
-            )
+            words = f"{scope.subject} has {quote(given)} and no {quote(missing)}"
+            raise scope.fault(codes.MISSING_KEY, node.entries[given].key, words)
         begins, ends = values.pop("from", timedelta(0)), values.pop("to", DAY)
         if begins == ends:
             raise scope.fault(
@@ -163,7 +162,10 @@ def interval(values: dict[str, Any], node: Node, scope: Scope) -> TimeInterval:
     if "once" in node.entries:
         at = scope.inside("once", scope.owner)
         entry = node.entries["once"].value
-        once = tuple(_single(one, at, zone) for one in (entry.items if isinstance(entry, Sequence) else [entry]))
+        items = entry.items if isinstance(entry, Sequence) else [entry]
+        once = tuple(sound(lambda one, scope: _single(one, scope, zone), items, at))
+        if len(once) < len(items):
+            raise Refused
     found = TimeInterval(weekly=(*values.get("weekly", ()), *values.get("monthly", ())), once=once, timezone=zone)
     if not found.weekly and not found.once:
         raise scope.fault(

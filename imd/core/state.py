@@ -96,8 +96,8 @@ one instant are taken in the same order whether or not imd was restarted meanwhi
 class State:
     """`alerts` holds the newest episode of each identity; `members` every resident member, by id; `by_key` the
     incidents of a rule and group key, oldest first, without cancelled and merged ones; `rules` the rule that each
-    incident opened with; `silences` those of the last days, by id, ended ones too; `to_judge` alerts whose verdict may be another one,
-    by id, none of them before `judge_after`."""
+    incident opened with; `silences` those of the last days, by id, ended ones too; `to_judge` alerts whose verdict may
+    be another one, by id, none of them before `judge_after`."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
