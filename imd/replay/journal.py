@@ -115,8 +115,8 @@ class _Delivery(msgspec.Struct):
 
 class _Silence(msgspec.Struct):
     ts: _When
-    action: str
-    silence: str
+    action: str = ""
+    silence: str = ""
     by: str = "unknown"
     matchers: list[str] = []
     starts_at: _When | None = None
@@ -347,6 +347,9 @@ class EventsReader:
     def _silence(self, line: bytes) -> _Read:
         read = _silence(line)
         at = _instant(read.ts, "ts")
+        if not read.action or not read.silence:  # not one of ours
+            self.skipped["silence"] += 1
+            return at, None, b""
         if read.action == "expired":
             return at, SilenceExpired(read.silence, read.by), b""
         if read.action != "set":
