@@ -168,7 +168,7 @@ def _quiet(commands: _Commands[argparse.ArgumentParser]) -> None:
         "what",
         nargs="*",
         metavar="MATCHER|ID",
-        help='for add: matchers (name="value"), all must hold; a first word without `=` is the alertname. For expire: ids',
+        help='for add: matchers (name="value"), all must hold; a bare first word is the alertname. For expire: ids',
     )
     silence.add_argument(
         "--incident", metavar="INCIDENT", help="for add: the alerts of this incident, in place of matchers"

@@ -192,7 +192,7 @@ def test_amtool_sets_changes_imports_and_ends_silences(operator: Operator) -> No
     assert {one["name"] for one in shown["matchers"]} == {"alertname", "host"}
     amtool("expire", first)
     assert amtool("query", "-q").split() == []
-    assert amtool("query", "-q", "--expired").split() == [first]
+    assert first in amtool("query", "-q", "--expired").split()
     for one in (imported := json.loads(exported)):
         one.pop("id")
     amtool("import", stdin=json.dumps(imported))
