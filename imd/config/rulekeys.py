@@ -154,7 +154,8 @@ RULE: Keys = {
     **_later("open_when", "flapping"),
 }
 _PARTS = (
-    "enrich", "inhibit", "times", "maintenance", "rules", "priority", "people", "policies", "routes", "topology", "onset",
+    "enrich", "inhibit", "times", "maintenance", "rules", "priority", "people", "policies", "routes", "topology",
+    "onset",
 )  # fmt: skip
 # Keys that refer to other parts are read by _Parts; here stands only that they are known.
 TOP: Keys = {
