@@ -451,7 +451,7 @@ class Engine:
             self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
             self.state.remind(self.state.flush_at, Due.FLUSH, None)
         self._timers.shift(tx, by)
-        self._quiet.arm(tx.now)
+        self._quiet.clock_stepped(tx, by)
 
     def _arm_restored(self) -> None:
         """After a restore: every record's deadline is set anew."""

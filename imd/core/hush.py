@@ -108,7 +108,6 @@ class Hush:
             incident.hushed += f" and {len(causes) - CAUSES_NAMED_MAX} more"
         self._escalation.stop(tx, incident, cancel=True)
         incident.timers.pop("hold", None)
-        incident.timers.pop("resolve", None)
         tx.say(
             incident,
             "not_notified",

@@ -1,7 +1,8 @@
 """Which of many matches take an alert, at a cost that does not grow with their number.
 
-Owns the index; pure. Each list of matchers is filed under one equality that it needs, so an alert is tested
-only against those that have this much in common with it; a list without any is tested against every alert.
+Owns the index; pure. Each list of matchers is filed under one equality that it needs, so an alert is tested only
+against those that have this much in common with it. A list without any is tested against every alert; where it has a
+regex that begins with plain text, that beginning is looked at first, for RE2 takes ten times as long.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class MatchIndex(Generic[K]):
     def __init__(self) -> None:
         self._tests: dict[K, Test] = {}
         self._matches: dict[K, Match] = {}
-        self._always: dict[K, None] = {}
+        self._always: dict[K, list[tuple[str, str]]] = {}
         self._filed: dict[str, dict[str, dict[K, None]]] = {}
 
     def __len__(self) -> int:
@@ -34,7 +35,7 @@ class MatchIndex(Generic[K]):
         for matchers in match or MATCH_ALL:
             wanted = needed(matchers)
             if wanted is None:
-                self._always[key] = None
+                self._always.setdefault(key, []).append(_beginning(matchers))
                 continue
             name, values = wanted
             for value in values:
@@ -54,7 +55,12 @@ class MatchIndex(Generic[K]):
 
     def find(self, labels: Mapping[str, str]) -> list[K]:
         """The keys of all that take these labels, in order."""
-        candidates = dict(self._always)
+        candidates: dict[K, None] = {}
+        for key, beginnings in self._always.items():
+            for name, text in beginnings:
+                if labels.get(name, "").startswith(text):
+                    candidates[key] = None
+                    break
         for name, by_value in self._filed.items():
             filed = by_value.get(labels.get(name, ""))
             if filed:
@@ -74,6 +80,18 @@ class MatchIndex(Generic[K]):
             by_value.pop(value, None)
         if not by_value:
             self._filed.pop(name, None)
+
+
+def _beginning(matchers: tuple[Matcher, ...]) -> tuple[str, str]:
+    """A label and what its value begins with, where these matchers hold; the longest such text."""
+    found = [(one.name, _plain(one.value)) for one in matchers if one.op is Op.REGEX and "|" not in one.value]
+    return max(found, key=lambda pair: len(pair[1]), default=("", ""))
+
+
+def _plain(pattern: str) -> str:
+    """The plain text with which every match of the pattern begins."""
+    end = next((place for place, char in enumerate(pattern) if not (char.isalnum() or char in "_-")), len(pattern))
+    return pattern[: end - 1] if pattern[end : end + 1] in ("*", "?", "{") else pattern[:end]
 
 
 def needed(matchers: tuple[Matcher, ...]) -> tuple[str, tuple[str, ...]] | None:

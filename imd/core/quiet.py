@@ -274,6 +274,17 @@ class Quiet:
         for alert in self._state.suppressed.alerts():
             self._put_off(now, alert)
 
+    def clock_stepped(self, tx: Transaction, by: timedelta) -> None:
+        """Silences and windows hold by the wall clock: one that had begun may be ahead again, one that was over may
+        hold again."""
+        self.arm(tx.now)
+        for silence in list(self._state.silences.values()):
+            if silence.begun and silence.starts_at > tx.now:
+                self._keep(tx, _begun(silence, tx.now))
+            elif silence.in_force(tx.now) and silence.ends_at <= tx.now - by:
+                self._keep(tx, silence)
+                self._look_at(tx, list(self._taken_by((silence.matchers,))))
+
     def _enter_all(self) -> None:
         """Fills the index of inhibitors; who is muted by it is looked at in turn."""
         firing = sorted((one for one in self._state.alerts.values() if one.firing), key=lambda one: one.id)

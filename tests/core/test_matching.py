@@ -12,10 +12,10 @@ _matcher = st.builds(
     Matcher,
     name=st.sampled_from(["alertname", "a", "b"]),
     op=st.sampled_from(Op),
-    value=st.sampled_from(["", "1", "2", "1|2", "1|", ".*", "[12]"]),
+    value=st.sampled_from(["", "1", "2", "1|2", "1|", ".*", "[12]", "1.*", "12*", "1?2", "1{0}2", "(?i)1", "1(2|)"]),
 )
 _match = st.lists(st.lists(_matcher, min_size=1, max_size=3).map(tuple), min_size=1, max_size=2).map(tuple)
-_labels = st.dictionaries(st.sampled_from(["alertname", "a", "b", "c"]), st.sampled_from(["1", "2", "3"]))
+_labels = st.dictionaries(st.sampled_from(["alertname", "a", "b", "c"]), st.sampled_from(["1", "2", "3", "12", "122"]))
 
 
 @given(st.lists(_match, max_size=6), st.lists(_labels, max_size=6), st.sets(st.integers(0, 5)))
