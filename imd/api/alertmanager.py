@@ -56,6 +56,23 @@ class _Gettable(msgspec.Struct):
     labels: msgspec.Raw
 
 
+class _Shown(msgspec.Struct, frozen=True):
+    """Which alerts are asked for."""
+
+    active: bool
+    silenced: bool
+    inhibited: bool
+    muted: bool
+
+    def takes(self, status: _Status) -> bool:
+        return (
+            (self.active or status.state != "active")
+            and (self.silenced or not status.silencedBy)
+            and (self.inhibited or not status.inhibitedBy)
+            and (self.muted or not status.mutedBy)
+        )
+
+
 class Alertmanager:
     def __init__(self, context: Context, senders: Senders, ingest: Ingest) -> None:
         self._context = context
@@ -82,14 +99,11 @@ class Alertmanager:
     async def get_alerts(self, request: web.Request) -> web.Response:
         """All alerts that fire and whose end is ahead, by fingerprint, unpaged as there."""
         query = request.query
-        active = _flag(query, "active")
-        for name in ("silenced", "inhibited", "unprocessed"):
-            _flag(query, name)  # checked, though nothing is in these states yet
+        flag(query, "unprocessed")  # checked, though nothing is in this state
+        shown = _Shown(*(flag(query, name) for name in ("active", "silenced", "inhibited", "muted")))
         tests = [_filter(text) for text in query.getall("filter", [])]
         wanted = _receiver_test(query)
-        if not active:
-            return json([])
-        return json(await self._listed(tests, wanted))
+        return json(await self._listed(tests, wanted, shown))
 
     async def get_status(self, _request: web.Request) -> web.Response:
         """What amtool asks for first. There is no cluster, and the configuration has another shape."""
@@ -117,7 +131,7 @@ class Alertmanager:
         """API v1 was removed in Alertmanager 0.27."""
         raise SchemaRefusal(410, "API v1 is gone; use API v2")
 
-    async def _listed(self, tests: list[Test], wanted: Test) -> list[_Gettable]:
+    async def _listed(self, tests: list[Test], wanted: Test, shown: _Shown) -> list[_Gettable]:
         now, ruleset = self._context.clock.now(), self._context.ruleset()
         receivers: dict[str, list[_Receiver]] = {}
         listed: list[_Gettable] = []
@@ -129,6 +143,8 @@ class Alertmanager:
             ends_at = _ends_at(alert, ruleset)
             if ends_at <= now:
                 continue
+            if not shown.takes(status := _status(alert.suppressed_by)):
+                continue
             labels = alert.labels()
             if not all(test(labels) for test in tests):
                 continue
@@ -137,23 +153,41 @@ class Alertmanager:
             to = receivers[alert.rule]
             if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
                 continue
-            listed.append(_gettable(alert, labels, ends_at, to))
+            listed.append(_gettable(alert, labels, ends_at, to, status))
         listed.sort(key=lambda alert: alert.fingerprint)
         return listed
 
 
-def _gettable(alert: Alert, labels: Mapping[str, str], ends_at: datetime, to: list[_Receiver]) -> _Gettable:
+def _gettable(
+    alert: Alert, labels: Mapping[str, str], ends_at: datetime, to: list[_Receiver], status: _Status
+) -> _Gettable:
     return _Gettable(
         annotations=msgspec.Raw(alert.annotations),
         endsAt=ends_at,
         fingerprint=fingerprint(dict(labels)),
         receivers=to,
         startsAt=alert.starts_at,
-        status=_Status(),
+        status=status,
         updatedAt=alert.seen_at,
         generatorURL=alert.generator_url,
         labels=msgspec.Raw(alert.other_labels or alert.identity.canonical),
     )
+
+
+def _status(causes: tuple[str, ...]) -> _Status:
+    """What suppresses it: ids of silences, fingerprints of inhibitors, names of everything else."""
+    if not causes:
+        return _Status()
+    status = _Status("suppressed", [], [], [])
+    for cause in causes:
+        kind, _, name = cause.partition("/")
+        if kind == "silence":
+            status.silencedBy.append(name)
+        elif kind == "inhibition":
+            status.inhibitedBy.append(name.rpartition("/")[2])
+        else:
+            status.mutedBy.append(name or kind)
+    return status
 
 
 def _ends_at(alert: Alert, ruleset: Ruleset) -> datetime:
@@ -195,7 +229,8 @@ def _first_refusal(taken: Taken) -> Refusal:
     return BusinessRefusal(400, "\n".join(dict.fromkeys(rejection.error for rejection in taken.rejected[:100])))
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool:
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """A boolean parameter; true where it is not given."""
     text = query.get(name, "true")
     if text.lower() not in _BOOLS:
         raise SchemaRefusal(422, f'{name} in query must be of type boolean: "{text[:40]}"', 601)

@@ -18,6 +18,7 @@ from imd.model.alert import Alert
 from imd.model.effect import Refused
 from imd.model.event import Event
 from imd.model.policy import Ruleset
+from imd.model.quiet import Silence
 from imd.sources.contract import Rejection
 from imd.store.contract import Store
 from imd.telemetry import Metrics
@@ -86,6 +87,14 @@ class LiveView(Protocol):
 
     def open_alerts(self) -> Iterable[Alert]:
         """Every alert that fires, in order of id."""
+        ...
+
+    def silences(self) -> Iterable[Silence]:
+        """All that are known, ended ones of the last days too, by id; the pause among them."""
+        ...
+
+    def suppressed(self, cause: str) -> int:
+        """How many firing alerts this cause suppresses."""
         ...
 
     def counts(self) -> Mapping[str, int]:

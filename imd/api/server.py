@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from imd.api import answers
 from imd.api.alertmanager import Alertmanager
+from imd.api.alertmanager_silences import AlertmanagerSilences
 from imd.api.answers import Refusal, SchemaRefusal
 from imd.api.context import Context, StoreDown, Unavailable
 from imd.api.health import Health
@@ -28,6 +29,7 @@ from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.lists import Lists
 from imd.api.receivers import Receivers
+from imd.api.silences import Silences
 from imd.config.settings import Scope
 from imd.store.contract import StoreFailed
 from imd.telemetry import Log, Metrics
@@ -63,6 +65,7 @@ def routes(context: Context) -> list[Route]:
     senders = Senders(context)
     ingest = Ingest(context, senders)
     neighbour = Alertmanager(context, senders, ingest)
+    their_silences, silences = AlertmanagerSilences(context), Silences(context)
     incidents, lists = Incidents(context), Lists(context)
     health, receivers = Health(context, senders), Receivers(context)
     as_alertmanager = answers.as_alertmanager
@@ -72,6 +75,10 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/status", neighbour.get_status, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/receivers", neighbour.get_receivers, Scope.READ, as_alertmanager),
+        Route("GET", "/api/v2/silences", their_silences.list, Scope.READ, as_alertmanager),
+        Route("POST", "/api/v2/silences", their_silences.post, Scope.RESPOND, as_alertmanager),
+        Route("GET", "/api/v2/silence/{id}", their_silences.show, Scope.READ, as_alertmanager),
+        Route("DELETE", "/api/v2/silence/{id}", their_silences.delete, Scope.RESPOND, as_alertmanager),
         Route("*", "/api/v1/{rest:.*}", neighbour.gone, None, as_alertmanager),
         Route("GET", "/v1/incidents", incidents.list, Scope.READ),
         Route("GET", "/v1/incidents/{id}", incidents.show, Scope.READ),
@@ -79,6 +86,15 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/incidents/{id}/why", incidents.why, Scope.READ),
         Route("GET", "/v1/incidents/{id}/alerts", incidents.alerts, Scope.READ),
         Route("POST", "/v1/incidents/{id}/{action:ack|unack|resolve|note}", incidents.act, Scope.RESPOND),
+        Route("GET", "/v1/silences", silences.list, Scope.READ),
+        Route("POST", "/v1/silences", silences.post, Scope.RESPOND),
+        Route("GET", "/v1/silences/{id}", silences.show, Scope.READ),
+        Route("DELETE", "/v1/silences/{id}", silences.delete, Scope.RESPOND),
+        Route("POST", "/v1/silences/{id}/expire", silences.expire, Scope.RESPOND),
+        Route("GET", "/v1/maintenance", silences.maintenance, Scope.READ),
+        Route("GET", "/v1/pause", silences.pause, Scope.READ),
+        Route("POST", "/v1/pause", silences.set_pause, Scope.RESPOND),
+        Route("DELETE", "/v1/pause", silences.end_pause, Scope.RESPOND),
         Route("GET", "/v1/alerts", lists.alerts, Scope.READ),
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),

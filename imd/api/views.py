@@ -6,11 +6,13 @@ Owns the translation from records and rows. Decides nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
+from imd.core.times import Window
 from imd.model.incident import Incident, TimelineEntry
+from imd.model.quiet import Maintenance, Silence, TimeInterval, Weekly
 from imd.model.rule import Match, Rule
 from imd.model.view import AlertView, IncidentView, key_text
 from imd.store.contract import DeliveryRow, RejectedRow
@@ -78,6 +80,34 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str]
 
 
+class SilenceView(msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: pending, active, expired. `suppressing`: how many alerts it mutes now."""
+
+    id: str
+    state: str
+    matchers: list[str]
+    starts_at: datetime
+    ends_at: datetime
+    updated_at: datetime
+    by: str
+    comment: str
+    suppressing: int
+
+
+class MaintenanceView(msgspec.Struct, frozen=True, kw_only=True):
+    """`begins_at` and `ends_at` are those of the window in force, else of the next one; null if none is in sight.
+    `windows` are words for people."""
+
+    name: str
+    match: list[list[str]]
+    reason: str
+    active: bool
+    begins_at: datetime | None
+    ends_at: datetime | None
+    timezone: str
+    windows: list[str]
+
+
 class WhyView(msgspec.Struct, frozen=True, kw_only=True):
     """Why the incident exists, why each alert is in it, who was paged and who was not, and why.
 
@@ -93,7 +123,7 @@ class WhyView(msgspec.Struct, frozen=True, kw_only=True):
 
 _ABOUT_PAGES = frozenset(
     {"route", "paged", "not_notified", "delivery_failed", "passed_on", "exhausted", "reminded", "notified", "updated",
-     "acknowledged", "unacknowledged", "ack_lapsed", "priority"}
+     "acknowledged", "unacknowledged", "ack_lapsed", "priority", "suppressed", "released"}
 )  # fmt: skip
 _ABOUT_EXISTENCE = frozenset({"opened", "triggered", "reopened", "resolved", "closed", "cancelled", "window"})
 
@@ -141,6 +171,53 @@ def rule_view(rule: Rule) -> RuleView:
 
 def _matchers(match: Match) -> list[list[str]]:
     return [[str(matcher) for matcher in matchers] for matchers in match]
+
+
+def silence_view(silence: Silence, now: datetime, suppressing: int) -> SilenceView:
+    return SilenceView(
+        id=silence.id,
+        state=silence.state(now).value,
+        matchers=[str(matcher) for matcher in silence.matchers],
+        starts_at=silence.starts_at,
+        ends_at=silence.ends_at,
+        updated_at=silence.updated_at,
+        by=silence.created_by,
+        comment=silence.comment,
+        suppressing=suppressing,
+    )
+
+
+def maintenance_view(maintenance: Maintenance, window: Window | None, now: datetime) -> MaintenanceView:
+    return MaintenanceView(
+        name=maintenance.name,
+        match=_matchers(maintenance.match),
+        reason=maintenance.reason,
+        active=window is not None and window.begins_at <= now,
+        begins_at=window.begins_at if window is not None else None,
+        ends_at=window.ends_at if window is not None else None,
+        timezone=maintenance.during.timezone,
+        windows=_windows(maintenance.during),
+    )
+
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _windows(interval: TimeInterval) -> list[str]:
+    single = [f"{once.begins_at:%Y-%m-%dT%H:%MZ} to {once.ends_at:%Y-%m-%dT%H:%MZ}" for once in interval.once]
+    return [_weekly(weekly) for weekly in interval.weekly] + single
+
+
+def _weekly(weekly: Weekly) -> str:
+    days = ",".join(_WEEKDAYS[day] for day in weekly.weekdays) or "daily"
+    others = {"days": weekly.days_of_month, "months": weekly.months, "years": weekly.years}
+    said = [f"{name} {','.join(f'{first}:{last}' for first, last in found)}" for name, found in others.items() if found]
+    return " ".join([days, *said, f"{_clock(weekly.begins)}-{_clock(weekly.ends)}"])
+
+
+def _clock(time_of_day: timedelta) -> str:
+    minutes = int(time_of_day.total_seconds()) // 60
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def line_view(entry: TimelineEntry) -> LineView:

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     _daemon(commands)
     _alerts(commands)
     _incidents(commands)
+    _quiet(commands)
     _observing(commands)
     _history(commands)
     return parser
@@ -150,6 +151,53 @@ def _incidents(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     note.add_argument("incidents", nargs=1, metavar="INCIDENT", help=_INCIDENT)
     note.add_argument("text", nargs="+", metavar="TEXT", help="what it says")
+
+
+def _quiet(commands: _Commands[argparse.ArgumentParser]) -> None:
+    silence = _remote(
+        commands,
+        "silence",
+        "mute alerts for a while, list silences, end them",
+        "imd silence add DiskFull 'host=~\"db.*\"' --for 2h --comment 'disk swap'",
+        "imd silence add --incident 3 --for 30m",
+        "imd silence list",
+        "imd silence expire 0d9c5a5e-5d6a-4b0e-8d5d-3d3f4ad3b7c1",
+    )
+    silence.add_argument("action", choices=["add", "list", "expire"])
+    silence.add_argument(
+        "what",
+        nargs="*",
+        metavar="MATCHER|ID",
+        help='for add: matchers (name="value"), all must hold; a bare first word is the alertname. For expire: ids',
+    )
+    silence.add_argument(
+        "--incident", metavar="INCIDENT", help="for add: the alerts of this incident, in place of matchers"
+    )
+    silence.add_argument("--for", dest="for_", metavar="DURATION", help="for add: how long, from its start (2h, 1d12h)")
+    silence.add_argument("--until", metavar="TIME", help="for add: its end, RFC 3339 with its zone, in place of --for")
+    silence.add_argument("--start", metavar="TIME", help="for add: its start (default: now)")
+    silence.add_argument("--comment", default="", metavar="TEXT", help="for add: why")
+    silence.add_argument("--id", metavar="ID", help="for add: change this silence")
+    silence.add_argument("--all", action="store_true", help="for list: ended ones of the last five days too")
+    _match(silence)
+    silence.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most so many (default: 100)")
+
+    maintenance = _remote(
+        commands, "maintenance", "list maintenance windows: in force, or when next", "imd maintenance list"
+    )
+    maintenance.add_argument("action", nargs="?", choices=["list"], default="list", help="(default: list)")
+
+    pause = _remote(
+        commands,
+        "pause",
+        "page nobody about anything for a while, or say whether it is so",
+        "imd pause 30m --reason 'network drill'",
+        "imd pause --end",
+        "imd pause",
+    )
+    pause.add_argument("duration", nargs="?", metavar="DURATION", help="how long (30m); a second pause moves the end")
+    pause.add_argument("--reason", default="", metavar="TEXT", help="why")
+    pause.add_argument("--end", action="store_true", help="end it now")
 
 
 def _observing(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -69,6 +69,12 @@ def _work(arguments: Namespace) -> int:
     return incidents.run(arguments)
 
 
+def _quiet(arguments: Namespace) -> int:
+    from imd.cli import quiet
+
+    return quiet.run(arguments)
+
+
 def _observe(arguments: Namespace) -> int:
     from imd.cli import observing
 
@@ -98,6 +104,9 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "unack": _work,
     "resolve": _work,
     "note": _work,
+    "silence": _quiet,
+    "maintenance": _quiet,
+    "pause": _quiet,
     "alerts": _observe,
     "deliveries": _observe,
     "status": _observe,

@@ -9,6 +9,7 @@ import msgspec
 
 from imd.cli.failure import Misused
 from imd.cli.screen import Screen
+from imd.clock import SystemClock
 from imd.config import load
 from imd.config.diagnostic import Diagnostic, Severity
 
@@ -30,7 +31,7 @@ def check(arguments: Namespace) -> int:
     for path in [*([config] if config else []), *paths]:
         if not path.exists():
             raise Misused(f"no such file or folder: {path}")
-    found = load.check(config, paths)
+    found = load.check(config, paths, now=SystemClock().now())
     errors = sum(1 for one in found if one.severity is Severity.ERROR)
     checked = _Checked(errors, len(found) - errors, found)
     if arguments.format == "json":

@@ -102,6 +102,9 @@ class Daemon:
     def post(self, path: str, body: object) -> bytes:
         return self._ask("POST", path, msgspec.json.encode(body))
 
+    def delete(self, path: str, query: Query = ()) -> bytes:
+        return self._ask("DELETE", f"{path}?{urlencode(query)}" if query else path, None)
+
     def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         headers = {"Accept": "application/json", "User-Agent": "imd-cli"}
         if body is not None:

@@ -17,6 +17,7 @@ _STATE_COLOUR = {
     "snoozed": "yellow",
     "resolved": "green",
     "firing": "red",
+    "suppressed": "yellow",
     "accepted": "green",
     "failed": "red",
     "unknown": "yellow",
@@ -86,7 +87,7 @@ def alert_row(alert: AlertView, now: datetime) -> list[Cell | str]:
     name = labels.pop("alertname", "")
     return [
         name,
-        state_cell(alert.status),
+        state_cell("suppressed" if alert.suppressed_by and alert.status == "firing" else alert.status),
         ago(alert.starts_at, now),
         str(alert.count),
         " ".join(f"{label}={value}" for label, value in labels.items()),
@@ -96,7 +97,8 @@ def alert_row(alert: AlertView, now: datetime) -> list[Cell | str]:
 def alert_text(alert: AlertView) -> str:
     labels = alert_labels(alert)
     name = labels.pop("alertname", "")
-    return name + pairs_text(labels)
+    by = f", suppressed by {', '.join(alert.suppressed_by)}" if alert.suppressed_by else ""
+    return name + pairs_text(labels) + by
 
 
 def alert_labels(alert: AlertView) -> dict[str, str]:

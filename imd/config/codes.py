@@ -42,6 +42,7 @@ BAD_TARGET = "R209"
 BAD_ENTITY = "R210"
 BAD_CONDITION = "R220"
 CONDITION_EXTRA = "R221"
+BAD_TIME = "R230"
 
 OPEN_TO_ALL = "R301"
 SECRET_UNREADABLE = "R302"  # noqa: S105
@@ -61,6 +62,7 @@ BAD_PROMETHEUS_RULES = "R406"
 UNKNOWN_RECEIVER = "R501"
 UNKNOWN_POLICY = "R502"
 UNKNOWN_PERSON = "R503"
+UNKNOWN_TIMES = "R510"
 
 BAD_TABLE = "R601"
 UNKNOWN_COLUMN = "R602"
@@ -78,6 +80,9 @@ NO_RULE_FILE = "W008"
 OPEN_BEYOND_LOOPBACK = "W009"
 TARGET_TAKES_NO_PAGES = "W010"
 TABLE_KEY_TWICE = "W020"
+NEVER_OCCURS = "W030"
+UNUSED_TIMES = "W031"
+MUTES_NOTHING = "W032"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -113,6 +118,7 @@ TITLES = {
     BAD_ENTITY: "not an entity's template",
     BAD_CONDITION: "a condition does not compile",
     CONDITION_EXTRA: "a condition needs an extra that is not installed",
+    BAD_TIME: "not a time",
     OPEN_TO_ALL: "listening beyond loopback without auth",
     SECRET_UNREADABLE: "a secret's file cannot be read",
     SECRET_UNSET: "a secret names a variable that is not set",
@@ -133,6 +139,7 @@ TITLES = {
     UNKNOWN_COLUMN: "unknown column of a table",
     NOTHING_NAMED: "an extraction names no group",
     BAD_RELABEL: "relabelling keys that do not go together",
+    UNKNOWN_TIMES: "unknown times",
     BUILT_IN_POLICY_PAGES: "some incidents go to the built-in policy",
     UNUSED_RECEIVER: "a receiver is never used",
     UNUSED_POLICY: "a policy is never used",
@@ -144,4 +151,7 @@ TITLES = {
     OPEN_BEYOND_LOOPBACK: "open to everyone who can connect",
     TARGET_TAKES_NO_PAGES: "a target does not take pages",
     TABLE_KEY_TWICE: "a table has two rows for one key",
+    NEVER_OCCURS: "a window never occurs",
+    UNUSED_TIMES: "times are never used",
+    MUTES_NOTHING: "an inhibition mutes nothing",
 }

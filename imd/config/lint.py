@@ -6,6 +6,7 @@ Owns every finding that no single file can give. Runs on what `configfile` and `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
 from itertools import combinations
 
 import msgspec
@@ -16,19 +17,27 @@ from imd.config.document import Document
 from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
 from imd.config.wording import quote, suggest
 from imd.model.policy import PageKind, TargetKind
+from imd.model.quiet import TimeInterval, Weekly
 from imd.model.rule import MATCH_ALL, Matcher, Mode, Op, Rule
 
-_CODES = {"receiver": codes.UNKNOWN_RECEIVER, "policy": codes.UNKNOWN_POLICY, "person": codes.UNKNOWN_PERSON}
+_CODES = {
+    "receiver": codes.UNKNOWN_RECEIVER,
+    "policy": codes.UNKNOWN_POLICY,
+    "person": codes.UNKNOWN_PERSON,
+    "times": codes.UNKNOWN_TIMES,
+}
 _SHOWN_MAX = 10
 _SUBSETS_OF_MAX = 6
 
 
 class WholeSet(msgspec.Struct):
-    """Everything that was read. `config` and its document are None where rules are checked alone."""
+    """Everything that was read. `config` and its document are None where rules are checked alone; without `now` no
+    window counts as past."""
 
     files: RuleFiles
     config: Found | None = None
     document: Document | None = None
+    now: datetime | None = None
 
 
 def check_names(whole: WholeSet) -> None:
@@ -39,6 +48,8 @@ def check_names(whole: WholeSet) -> None:
         known["policy"] = [*files.policies, *([DEFAULT] if DEFAULT not in files.policies else [])]
     if "person" not in files.lost:
         known["person"] = list(files.people)
+    if "times" not in files.lost:
+        known["times"] = list(files.times)
     if whole.config is not None and not whole.config.receiver_lost:
         known["receiver"] = list(whole.config.receivers)
     for reference in [*files.references, *_fallback(whole)]:
@@ -67,6 +78,7 @@ def _unknown(reference: Reference, names: list[str]) -> None:
 def lint(whole: WholeSet) -> None:
     """Warnings. Call it only for a set without errors: a lint after a fault would as often be its echo."""
     _unreachable(whole.files.rules.values())
+    _lint_quiet(whole.files, whole.now)
     if whole.config is None or whole.document is None:
         return
     built_in = _built_in_policy_pages(whole.files)
@@ -153,6 +165,53 @@ def _lint_open(document: Document, config: Found) -> None:
             f"listens on {settings.listen} and lets everybody in",
             help="add auth: {tokens: […]} unless the network keeps others out",
         )
+
+
+def _lint_quiet(files: RuleFiles, now: datetime | None) -> None:
+    """Windows that never come and inhibitions that mute nothing look like quiet that is planned."""
+    for planned in files.maintenance.values():
+        named = files.times.get(planned.value.during) if planned.value is not None else None
+        windows = planned.value.windows if planned.value is not None else None
+        windows = windows or (named.value if named is not None else None)
+        if planned.value is not None and windows is not None and not _occurs(windows, now):
+            planned.document.lint(
+                codes.NEVER_OCCURS,
+                planned.value.span,
+                f"maintenance {quote(planned.name)} never occurs",
+                help="no day fits, or its last window is over",
+            )
+    used = {reference.name for reference in files.references if reference.kind == "times"}
+    for times in files.times.values():
+        if times.name not in used:
+            times.document.lint(
+                codes.UNUSED_TIMES, times.span, f"times {quote(times.name)} are never used", help=_UNUSED
+            )
+    for inhibition in files.inhibitions.values():
+        if inhibition.value is not None and inhibition.value.source == inhibition.value.target:
+            inhibition.document.lint(
+                codes.MUTES_NOTHING,
+                inhibition.span,
+                f"inhibition {quote(inhibition.name)} mutes nothing: its source and target are the same",
+                help="an alert that both sides take is not muted by another that both sides take",
+            )
+
+
+def _occurs(windows: TimeInterval, now: datetime | None) -> bool:
+    """Whether one lies ahead. Years that are given are looked at alone, else the 28 in which the calendar repeats."""
+    if any(now is None or once.ends_at > now for once in windows.once):
+        return True
+    return any(_has_a_day(weekly, now) for weekly in windows.weekly)
+
+
+def _has_a_day(weekly: Weekly, now: datetime | None) -> bool:
+    first = now.date() - timedelta(days=1) if now is not None else date(_CALENDAR_FROM, 1, 1)
+    last = date(max((last for _, last in weekly.years), default=first.year + _CALENDAR_YEARS), 12, 31)
+    if now is None and weekly.years:
+        first = date(min(first for first, _ in weekly.years), 1, 1)
+    return any(weekly.begins_on(first + timedelta(days=days)) for days in range((last - first).days + 1))
+
+
+_CALENDAR_FROM, _CALENDAR_YEARS = 2020, 28
 
 
 def _unreachable(rules: Iterable[Named[Rule]]) -> None:

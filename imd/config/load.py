@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from imd.config.yamlfile import BYTES_MAX, read_document
 from imd.model.condition import Condition
 from imd.model.enrich import TABLE_BYTES_MAX, Table
 from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
+from imd.model.quiet import Maintenance
 from imd.model.rule import MATCH_ALL, PriorityTable, Rule
 from imd.model.template import Template
 
@@ -100,9 +102,15 @@ def load_rules(paths: Sequence[Path]) -> Loaded:
     return load(None, paths)
 
 
-def check(config: Path | None, paths: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> list[Diagnostic]:
-    """Every fault and every lint, in order of file, line and column. Never raises."""
-    loading = _Loading(environ)
+def check(
+    config: Path | None,
+    paths: Sequence[Path] = (),
+    environ: Mapping[str, str] = os.environ,
+    now: datetime | None = None,
+) -> list[Diagnostic]:
+    """Every fault and every lint, in order of file, line and column. With `now`, windows that are over are linted too.
+    Never raises."""
+    loading = _Loading(environ, now)
     loading.read(config, paths)
     return list(loading.diagnostics())
 
@@ -110,8 +118,9 @@ def check(config: Path | None, paths: Sequence[Path] = (), environ: Mapping[str,
 class _Loading:
     """One run over all files."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], now: datetime | None = None) -> None:
         self._environ = environ
+        self._now = now
         self.documents: list[Document] = []
         self.opened: list[Path] = []
         self.files = RuleFiles()
@@ -128,7 +137,7 @@ class _Loading:
                 places = [(path, document, span) for path, span in self.found.rules]
         self._read_rules(places)
         self._read_maps(maps)
-        whole = WholeSet(self.files, self.found, document)
+        whole = WholeSet(self.files, self.found, document, self._now)
         check_names(whole)
         if not any(document.failed for document in self.documents):
             lint(whole)
@@ -292,6 +301,9 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         people={named.name: named.value for named in files.people.values() if named.value is not None},
         sources={word: one.source for word, one in settings.sources.items()} if settings else {},
         priority=files.priority or PriorityTable(),
+        inhibitions=tuple(named.value for named in files.inhibitions.values() if named.value is not None),
+        times={named.name: named.value for named in files.times.values() if named.value is not None},
+        maintenance=tuple(_maintenance(files)),
         topology=files.mapped.topology(),
         fallback=settings.fallback if settings else "",
         external_url=settings.external_url if settings else "",
@@ -323,6 +335,13 @@ def _rules(files: RuleFiles) -> Iterator[Rule]:
     yield last
     if last.match != MATCH_ALL or last.when is not None:
         yield msgspec.structs.replace(BUILT_IN_RULE, name=BUILT_IN_NAME)
+
+
+def _maintenance(files: RuleFiles) -> Iterator[Maintenance]:
+    for planned in files.maintenance.values():
+        if planned.value is not None:
+            named = files.times.get(planned.value.during)
+            yield planned.value.resolved(named.value if named is not None else None)
 
 
 def _routes(files: RuleFiles) -> Iterator[Route]:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from imd.config import codes
+from imd.config import codes, quietkeys
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Sequence
 from imd.config.document import Mapping as MappingNode
@@ -27,7 +27,8 @@ from imd.config.topologyfile import Mapped, read_onset, read_topology
 from imd.config.wording import quote
 from imd.model.enrich import Enrichment
 from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind
-from imd.model.rule import PriorityTable, Rule
+from imd.model.quiet import Inhibition, Maintenance, TimeInterval
+from imd.model.rule import Match, PriorityTable, Rule
 
 T = TypeVar("T")
 DEFAULT = "default"
@@ -44,13 +45,29 @@ class Named(msgspec.Struct, Generic[T]):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Somewhere a name is used. `kind` is receiver, policy or person; `owner` says who uses it."""
+    """Somewhere a name is used. `kind` is receiver, policy, person or times; `owner` says who uses it."""
 
     kind: str
     name: str
     document: Document
     span: Span
     owner: str
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A maintenance; `during` names one of `times` where it has no windows of its own, which stand at `span`."""
+
+    name: str
+    match: Match
+    reason: str
+    during: str
+    windows: TimeInterval | None
+    span: Span
+
+    def resolved(self, times: TimeInterval | None) -> Maintenance:
+        """With the windows that `during` names."""
+        windows = self.windows or times or TimeInterval()
+        return Maintenance(name=self.name, match=self.match, during=windows, reason=self.reason)
 
 
 class PlacedRoute(msgspec.Struct, frozen=True):
@@ -70,6 +87,9 @@ class RuleFiles(msgspec.Struct):
     matchless_route: PlacedRoute | None = None
     priority: PriorityTable | None = None
     priority_at: tuple[Document, Span] | None = None
+    inhibitions: dict[str, Named[Inhibition]] = {}
+    times: dict[str, Named[TimeInterval]] = {}
+    maintenance: dict[str, Named[Planned]] = {}
     mapped: Mapped = msgspec.field(default_factory=Mapped)
     references: list[Reference] = []
     lost: set[str] = set()
@@ -78,13 +98,13 @@ class RuleFiles(msgspec.Struct):
 def read_rules(document: Document, files: RuleFiles, tables: Tables | None = None) -> None:
     """Adds one file. Every fault goes to the document, those of a table to the table's own."""
     if not document.whole:
-        files.lost |= {"policy", "person"}
+        files.lost |= {"policy", "person", "times"}
     if document.root is None:
         return
     scope = Scope(document, "", "this file")
     keys = _Parts(files, tables or NoTables()).keys()
     if not isinstance(document.root, MappingNode) or not document.root.entries.keys() <= keys.keys():
-        files.lost |= {"policy", "person"}  # `polices:` may have been meant to hold them
+        files.lost |= {"policy", "person", "times"}  # `polices:` may have been meant to hold them
     with suppress(Refused):
         read_keys(keys, document.root, scope)
 
@@ -105,6 +125,9 @@ class _Parts:
             "people": Key(self._people),
             "policies": Key(self._policies),
             "routes": Key(self._routes),
+            "inhibit": Key(self._inhibit),
+            "times": Key(self._times),
+            "maintenance": Key(self._maintenance),
             "topology": Key(lambda node, scope: read_topology(node, scope, self._files.mapped)),
             "onset": Key(lambda node, scope: read_onset(node, scope, self._files.mapped)),
         }
@@ -120,6 +143,42 @@ class _Parts:
 
     def _policies(self, node: Node, scope: Scope) -> None:
         self._entries(node, scope, "policy", self._files.policies, self._policy)
+
+    def _inhibit(self, node: Node, scope: Scope) -> None:
+        self._entries(node, scope, "inhibition", self._files.inhibitions, quietkeys.inhibition)
+
+    def _maintenance(self, node: Node, scope: Scope) -> None:
+        self._entries(node, scope, "maintenance", self._files.maintenance, self._planned)
+
+    def _planned(self, node: Node, scope: Scope) -> Planned:
+        values, windows = quietkeys.maintenance(node, scope)
+        self._refer("times", node, "during", scope)
+        return Planned(
+            values["name"],
+            values["match"],
+            values.get("reason", ""),
+            values.get("during", ""),
+            windows,
+            quietkeys.begins_at(node),
+        )
+
+    def _times(self, node: Node, scope: Scope) -> None:
+        """A map of names to windows; a name that is there already is refused, the entry is checked all the same."""
+        if not isinstance(node, MappingNode):
+            self._files.lost.add("times")
+            raise wrong_type(node, scope, "a map of names to windows")
+        for word, entry in node.entries.items():
+            at = scope.inside("", f"times {quote(word)}")
+            value = _or_none(quietkeys.named_interval, entry.value, at)
+            first = self._files.times.get(word)
+            if first is None:
+                self._files.times[word] = Named(word, scope.document, entry.key.span, value)
+            else:
+                self._taken(at, entry.key, at.owner, first.document, first.span)
+
+    def _taken(self, scope: Scope, at: Node, owner: str, document: Document, span: Span) -> None:
+        place = f"{document.path}:{span.line}"
+        scope.fault(codes.NAME_TAKEN, at, f"{owner} is named a second time", expected=f"first named at {place}")
 
     def _entries(
         self, node: Node, scope: Scope, kind: str, into: dict[str, Named[T]], read: Callable[[Node, Scope], T]
@@ -138,10 +197,7 @@ class _Parts:
                 continue
             first = into.get(word.text)
             if first is not None:
-                place = f"{first.document.path}:{first.span.line}"
-                scope.fault(
-                    codes.NAME_TAKEN, word, f"{owner} is named a second time", expected=f"first named at {place}"
-                )
+                self._taken(scope, word, owner, first.document, first.span)
             else:
                 into[word.text] = Named(word.text, scope.document, word.span, value)
 

@@ -153,11 +153,14 @@ RULE: Keys = {
     "relate": Key(nested(RELATE, _relate)),
     **_later("open_when", "flapping"),
 }
-_PARTS = ("enrich", "rules", "priority", "people", "policies", "routes", "topology", "onset")
+_PARTS = (
+    "enrich", "inhibit", "times", "maintenance", "rules", "priority", "people", "policies", "routes", "topology",
+    "onset",
+)  # fmt: skip
 # Keys that refer to other parts are read by _Parts; here stands only that they are known.
 TOP: Keys = {
     **{word: Key(any_text) for word in _PARTS},
-    **_later("inhibit", "times", "maintenance", "heartbeats", "schedules"),
+    **_later("heartbeats", "schedules"),
 }
 PERSON: Keys = {
     "name": Key(name, required=True),

@@ -36,9 +36,9 @@ def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents)
         if not lifecycle.may(incident, _TRANSITION[event.kind]):
             _refuse(tx, f"incident #{incident.number} is {incident.state.value}: {event.kind.value} is not possible")
             return
-    if event.kind is ActionKind.RESOLVE and incident.firing and not event.force:
+    if event.kind is ActionKind.RESOLVE and incident.holding and not event.force:
         _refuse(
-            tx, f"{incident.firing} alerts of incident #{incident.number} are still firing; force resolves it anyway"
+            tx, f"{incident.holding} alerts of incident #{incident.number} are still firing; force resolves it anyway"
         )
         return
     _do(tx, event, incident, state, incidents)

@@ -9,15 +9,17 @@ through dedup and correlation; `incidents` takes it from there, `timers` when a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from imd.core import actions, dedup, expiry, journal, priority
-from imd.core.correlate import RuleIndex
+from imd.core.correlate import RuleIndex, group_key
 from imd.core.dedup import Verdict
 from imd.core.enrich import Enricher
 from imd.core.expiry import Heard, Outage
 from imd.core.incidents import Incidents
+from imd.core.quiet import Quiet
 from imd.core.relate import Relator
 from imd.core.related import Related, restore
 from imd.core.state import Deadline, Due, State
@@ -33,8 +35,12 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
+    Expired,
+    PauseSet,
     Restarted,
     RulesChanged,
+    SilenceExpired,
+    SilenceSet,
     SourceHeard,
     Tick,
 )
@@ -63,6 +69,7 @@ class Engine:
         self._incidents = Incidents(ruleset, state, self._relator)
         self._related = Related(ruleset, state, self._incidents, self._relator)
         self._timers = Timers(state, self._incidents)
+        self._quiet = Quiet(ruleset, state, self._incidents, self._rule, self._place, None)
         self._arm_restored()
 
     def step(self, event: Event, now: datetime) -> list[Effect]:
@@ -75,10 +82,11 @@ class Engine:
             case SourceHeard(source=source):
                 self._hear(source, now)
             case AlertsExpired(alerts=expired):
-                for one in expired:
-                    self._expire_at(tx, one.identity.key, expiry.Expires(one.at, one.because))
+                self._expire_all(tx, expired)
             case ActionTaken():
                 actions.act(tx, event, self.state, self._incidents)
+            case SilenceSet() | SilenceExpired() | PauseSet():
+                self._quiet.take(tx, event)
             case DeliveryFinished():
                 self._delivery_finished(tx, event)
             case RulesChanged(ruleset=ruleset):
@@ -170,10 +178,10 @@ class Engine:
             case Verdict.NEW:
                 self._arrive(tx, alert)
             case Verdict.REVIVED:
-                self._fires_again(alert)
+                self._fires_again(tx, alert)
                 self._incidents.revive(tx, alert)
             case Verdict.RESOLVED:
-                self._ended(alert)
+                self._ended(tx, alert)
                 self._incidents.clear(tx, alert, "resolved")
             case _:
                 pass
@@ -211,8 +219,7 @@ class Engine:
         labels = self._enrich(tx, alert)
         if alert.dropped_by:
             return
-        rule = self._index.find(labels, lambda rule, failed: _count_failure(tx, rule, failed))
-        assert rule is not None, "the last rule takes everything"
+        rule = self._rule(labels, tx)
         alert.rule = rule.name
         tx.count("rule_matches_total", rule.name)
         if rule.name == "default":
@@ -221,12 +228,28 @@ class Engine:
             tx.count("alerts_unknown_severity_total")
         if rule.mode is Mode.DROP:
             tx.count("alerts_dropped_total", rule.name)
+        if not self._quiet.enter(tx, alert, labels, rule):
+            self._place(tx, alert, labels, rule)
+        elif rule.mode in (Mode.PAGE, Mode.MONITOR):
+            self._set_aside(tx, alert, labels, rule)
+
+    def _place(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule | None = None) -> None:
+        """Into an incident, by the rule that takes it."""
+        rule = rule or self._rule(labels, tx)
+        alert.rule = rule.name
         if rule.mode not in (Mode.PAGE, Mode.MONITOR):
             return
         if rule.relate is not None:
             self._related.arrive(tx, alert, rule, rule.relate, labels)
         else:
             self._incidents.arrive(tx, alert, rule, labels)
+
+    def _set_aside(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule) -> None:
+        if rule.relate is not None:
+            incident = self._related.nearest(alert, rule, rule.relate, labels)
+        else:
+            incident = self.state.newest(rule.name, group_key(rule, labels))
+        self._incidents.set_aside(tx, incident, alert)
 
     def _enrich(self, tx: Transaction, alert: Alert) -> dict[str, str]:
         """What is known of a new episode beside its sender's words, for good: a reload enriches later ones."""
@@ -240,11 +263,23 @@ class Engine:
             tx.count("alerts_dropped_by_enrichment_total", enriched.dropped_by)
         return enriched.labels
 
-    def _fires_again(self, alert: Alert) -> None:
-        self.state.firing += 1
+    def _rule(self, labels: Mapping[str, str], tx: Transaction | None = None) -> Rule:
+        """The rule that takes these labels; with `tx`, conditions that failed on them are counted."""
+        counted = tx
+        if counted is None:
+            rule = self._index.find(labels)
+        else:
+            rule = self._index.find(labels, lambda rule, failed: _count_failure(counted, rule, failed))
+        assert rule is not None, "the last rule takes everything"
+        return rule
 
-    def _ended(self, alert: Alert) -> None:
+    def _fires_again(self, tx: Transaction, alert: Alert) -> None:
+        self.state.firing += 1
+        self._quiet.enter(tx, alert, alert.full_labels(), None)
+
+    def _ended(self, tx: Transaction, alert: Alert) -> None:
         self.state.firing -= 1
+        self._quiet.leave(tx, alert)
         self.state.stale.get(alert.source, {}).pop(alert.id, None)
 
     # -- expiry ---------------------------------------------------------------------------------------------------
@@ -284,6 +319,14 @@ class Engine:
         elif due is Due.SOURCE:
             assert isinstance(subject, str)
             self._wake_stale(tx, subject)
+        elif due is Due.JUDGE:
+            self._quiet.judge_due(tx)
+        elif due is Due.SILENCE:
+            assert isinstance(subject, str)
+            self._quiet.silence_due(tx, subject)
+        elif due is Due.MAINTENANCE:
+            assert isinstance(subject, str)
+            self._quiet.maintenance_due(tx, subject)
         elif due is Due.INCIDENT:
             assert isinstance(subject, str)
             self._timers.due(tx, subject, at)
@@ -308,6 +351,10 @@ class Engine:
             self.state.stale.setdefault(alert.source, {})[alert.id] = alert
         self.state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
 
+    def _expire_all(self, tx: Transaction, expired: Iterable[Expired]) -> None:
+        for one in expired:
+            self._expire_at(tx, one.identity.key, expiry.Expires(one.at, one.because))
+
     def _expire_at(self, tx: Transaction, key: bytes, expired: expiry.Expires) -> None:
         alert = self.state.alerts.get(key)
         if alert is not None and alert.firing:
@@ -316,7 +363,7 @@ class Engine:
     def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
         alert.state = AlertState.EXPIRED
         alert.ended_at = expired.at
-        self._ended(alert)
+        self._ended(tx, alert)
         tx.count("alerts_expired_total", alert.source)
         same = tx.expired
         tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because, same)))
@@ -386,6 +433,8 @@ class Engine:
         self._incidents = Incidents(ruleset, self.state, self._relator)
         self._related = Related(ruleset, self.state, self._incidents, self._relator)
         self._timers = Timers(self.state, self._incidents)
+        self._quiet = Quiet(ruleset, self.state, self._incidents, self._rule, self._place, self._quiet)
+        self._quiet.arm(tx.now)
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
@@ -402,6 +451,7 @@ class Engine:
             self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
             self.state.remind(self.state.flush_at, Due.FLUSH, None)
         self._timers.shift(tx, by)
+        self._quiet.clock_stepped(tx, by)
 
     def _arm_restored(self) -> None:
         """After a restore: every record's deadline is set anew."""
@@ -410,6 +460,7 @@ class Engine:
         restore(self._relator, self.state, self._rules())
         for alert in self.state.alerts.values():
             self._watch(alert, alert.seen_at)
+        self._quiet.arm()
 
     def _relate_again(self) -> Relator:
         """Another map: what is resident is placed on it anew."""

@@ -2,7 +2,8 @@
 
 Owns the walk through a policy. How it works: `incident.step` and `incident.round` say where the walk stands; the timer
 `escalate` moves it on, `accept` moves it on early when a page was not accepted in time, `remind` speaks again after it
-is exhausted. P4, P5 and the built-in policy are quiet: step 1 once and nothing more.
+is exhausted. P4, P5 and the built-in policy are quiet: step 1 once and nothing more. Of a hushed incident (core.hush)
+nobody hears.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ class Escalation:
         """The acknowledgement ran out: its author hears of it, step 1 follows after step 1's `for`."""
         incident.round, incident.step, incident.exhausted = 0, -1, False
         self._page_person(tx, incident, rule, by, PageReason.ACK_LAPSED)
+        if incident.hushed:
+            return
         arm(self._state, incident, "escalate", tx.now + self.policy(incident).steps[0].wait)
 
     def page_acknowledger(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
@@ -207,6 +210,10 @@ class Escalation:
         if incident.silent:
             tx.say(incident, "not_notified", f"not notified: anybody, because rule {rule.name} has mode monitor")
             return False
+        if incident.hushed:
+            because = f"all its firing alerts are suppressed by {incident.hushed}"
+            tx.say(incident, "not_notified", f"not notified: anybody, because {because}")
+            return False
         paged: set[str] = set()
         for target, receiver in self._receivers(tx, incident, targets):
             if receiver.name in paged:
@@ -260,7 +267,7 @@ class Escalation:
             tx.say(incident, "not_notified", f"not notified: {name or 'nobody'}, because people: has no such name")
 
     def _quiet(self, incident: Incident, policy: Policy) -> bool:
-        return policy.once or incident.silent or incident.priority.rank >= 4
+        return policy.once or incident.silent or bool(incident.hushed) or incident.priority.rank >= 4
 
     def _arm_accept(self, incident: Incident) -> None:
         due = min((one.deadline_at for one in incident.awaited.values() if one.deadline_at is not None), default=None)

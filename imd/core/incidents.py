@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from imd.core import cause, lifecycle, page, priority
+from imd.core import breadth, cause, lifecycle, page, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
 from imd.core.escalation import Escalation
+from imd.core.hush import Hush
 from imd.core.notify import Notifier, arm
 from imd.core.relate import Relator
 from imd.core.routing import Router
-from imd.core.state import Distinct, Due, State
+from imd.core.state import Due, State
+from imd.core.telling import Telling
 from imd.core.transaction import Touched, Transaction
 from imd.model.alert import Alert
 from imd.model.effect import ForgetAlert, SaveSeen
@@ -27,17 +29,6 @@ from imd.model.view import key_text
 
 KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
 LOOK_AGAIN = timedelta(minutes=1)
-NAMED_MAX = 5  # names of alerts in one timeline line; the rest is counted
-COUNTED_MAX = 1000  # alerts that one line looks at
-
-JOINED = {
-    "opened": "with the first",
-    "joined": "same rule, key and open window",
-    "reopened": "within reopen_within",
-    "returned": "it opened this incident before",
-    "related": "{related}",
-    "merged": "they came with what was merged into this",
-}
 
 
 class Incidents:
@@ -51,13 +42,15 @@ class Incidents:
         self._rules = {rule.name: rule for rule in ruleset.rules}
         self.notifier = Notifier(ruleset, state)
         self.escalation = Escalation(ruleset, state, self.notifier)
+        self._telling = Telling(ruleset, state)
+        self.hush = Hush(state, self.escalation, self._telling)
 
     # -- alerts come and go ---------------------------------------------------------------------------------------
 
     def arrive(self, tx: Transaction, alert: Alert, rule: Rule, labels: Mapping[str, str]) -> None:
         """A new episode joins the incident of its key, reopens it, or opens a fresh one."""
         key = group_key(rule, labels)
-        at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
+        at = self._placed_at(alert, tx.now)
         incident = self._state.newest(rule.name, key)
         if incident is not None and incident.open and self.window_open(tx, incident, at):
             self.join(tx, incident, alert, labels, "joined")
@@ -68,6 +61,55 @@ class Incidents:
             fresh = self.open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
             self.join(tx, fresh, alert, labels, "opened")
 
+    def set_aside(self, tx: Transaction, incident: Incident | None, alert: Alert) -> bool:
+        """A new episode that is suppressed: a member of the open incident that would take it; whether it is."""
+        if incident is None or not incident.open or not self._takes(incident, alert, tx.now):
+            return False
+        self.hush.set_aside(tx, incident, alert)
+        return True
+
+    def release(self, tx: Transaction, alert: Alert, labels: Mapping[str, str]) -> bool:
+        """A suppressed alert goes on, in its incident if that would take it in now. Otherwise it is in none from here
+        on; False."""
+        incident = self._state.incidents.get(alert.incident)
+        if incident is None:
+            return False
+        if not self._keeps(incident, alert, tx.now):
+            self.hush.detach(tx, incident, alert)
+            self.plan_leave(incident, tx.now)
+            return False
+        if not incident.open:
+            self.reopen(tx, incident, "a member that was suppressed goes on within reopen_within")
+        if self.hush.release(tx, incident, alert):
+            self._take_in(tx, incident, labels)
+            self._state.recount(incident)
+        self.mark_changed(incident, alert)
+        return True
+
+    def mute(self, tx: Transaction, alert: Alert) -> None:
+        """An alert that fires is suppressed from now on."""
+        incident = self._state.incidents.get(alert.incident)
+        if incident is not None:
+            self.hush.mute(tx, incident, alert)
+            self.mark_changed(incident, alert)
+
+    def _keeps(self, incident: Incident, alert: Alert, now: datetime) -> bool:
+        """One that came suppressed, to a rule with `relate`, is placed anew: it has not linked anything yet."""
+        if alert.joined_because == "suppressed" and self.rule_of(incident).relate is not None:
+            return False
+        if not incident.open:
+            return self.reopens(incident, now)
+        return not alert.aside or self._takes(incident, alert, now)
+
+    def _takes(self, incident: Incident, alert: Alert, now: datetime) -> bool:
+        """Whether its window is open for the alert, which may be a member already."""
+        others = len(self._state.members[incident.id]) - (alert.incident == incident.id)
+        return not window_end(incident, self.rule_of(incident).window, others, self._placed_at(alert, now))
+
+    def _placed_at(self, alert: Alert, now: datetime) -> datetime:
+        """When it counts as having come, for windows."""
+        return min(max(alert.starts_at, now - self._ruleset.bounds.lateness), now)
+
     def takes_back(self, alert: Alert, now: datetime) -> bool:
         """Whether an episode that fires again is still one with its incident."""
         incident = self._state.incidents.get(alert.incident)
@@ -76,6 +118,9 @@ class Incidents:
     def revive(self, tx: Transaction, alert: Alert) -> None:
         """The same episode fires again, in the same incident; no new page while that is open."""
         incident = self._state.incidents[alert.incident]
+        if alert.suppressed_by:
+            self.hush.fires_aside(tx, incident, alert)
+            return
         if not incident.open:
             self.reopen(tx, incident, "a member fires again within reopen_within")
         incident.firing += 1
@@ -89,12 +134,15 @@ class Incidents:
         incident = self._state.incidents.get(alert.incident)
         if incident is None:
             return
-        incident.firing -= 1
-        incident.ended += 1
+        self.plan_leave(incident, tx.now)
+        if not alert.suppressed_by:
+            incident.firing -= 1
+            incident.ended += 1
+        elif not self.hush.clear(tx, incident, alert, because):
+            return
         incident.active_at = tx.now
         self.mark_changed(incident, alert)
         tx.touch(incident).cleared.append((alert, because))
-        self.plan_leave(incident, tx.now)
 
     def rule_of(self, incident: Incident) -> Rule:
         """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
@@ -158,14 +206,17 @@ class Incidents:
         alert.joined_because = because
         self._state.add_member(incident, alert)
         incident.firing += 1
-        incident.active_at = tx.now
         self.mark_changed(incident, alert)
-        rule = self.rule_of(incident)
-        if because != "opened":
-            kept = incident.labels.items()
-            incident.labels = {n: v for n, v in kept if n in rule.labels or labels.get(n) == v}
-        priority.take_in(incident, rule, labels, self._ruleset.priority)
+        self._take_in(tx, incident, labels)
         tx.touch(incident).joined.append(alert)
+
+    def _take_in(self, tx: Transaction, incident: Incident, labels: Mapping[str, str]) -> None:
+        """A new member's say, and what it leaves common to all."""
+        incident.active_at = tx.now
+        rule = self.rule_of(incident)
+        kept = incident.labels.items()
+        incident.labels = {n: v for n, v in kept if n in rule.labels or labels.get(n) == v}
+        priority.take_in(incident, rule, labels, self._ruleset.priority)
 
     def mark_changed(self, incident: Incident, alert: Alert) -> None:
         incident.changed += 1
@@ -176,18 +227,22 @@ class Incidents:
     def settle(self, tx: Transaction) -> None:
         """Draws the consequences for every touched incident, in order of touching."""
         for touched in list(tx.touched.values()):
-            if touched.joined or touched.revived or touched.cleared:
+            if touched.members:
                 self._settle_members(tx, touched)
                 touched.forget()
 
     def _settle_members(self, tx: Transaction, touched: Touched) -> None:
         incident = touched.incident
         rule = self.rule_of(incident)
-        self._lines(tx, touched)
-        if touched.joined or touched.revived:
+        self._telling.members(tx, touched)
+        self.hush.settle(tx, touched, rule)
+        if touched.joined or touched.revived or touched.released:
             self._weigh(tx, touched, rule)
             self._choose_cause(incident, rule, anew=False)
         self.name(tx, incident, rule)
+        if touched.woken:
+            heard = any(told.heard for told in incident.told.values())
+            self.start(tx, incident, PageReason.REPEATED if heard else PageReason.FIRST)
         if incident.state is IncidentState.PENDING:
             self.settle_pending(tx, incident, rule)
         if incident.open and incident.state is not IncidentState.PENDING:
@@ -195,14 +250,14 @@ class Incidents:
         self.notifier.plan_updates(tx, incident)
 
     def settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        if incident.firing == 0:
+        if incident.holding == 0:
             self._cancel(tx, incident)
-        elif incident.timers["hold"] <= tx.now:
+        elif not incident.hushed and incident.timers["hold"] <= tx.now:
             self.trigger(tx, incident, rule)
 
     def _settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
         when = rule.resolve.when
-        over = (when is ResolveWhen.ALL and incident.firing == 0) or (
+        over = (when is ResolveWhen.ALL and incident.holding == 0) or (
             when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
         )
         if not over:
@@ -221,16 +276,18 @@ class Incidents:
         incident = touched.incident
         members = self._state.members[incident.id]
         if rule.raises:
-            earned = priority.due_raise(rule, len(members), self._distinct(incident, rule))
+            values = breadth.distinct(self._state, incident, rule)
+            earned = priority.due_raise(rule, len(members) - incident.aside, values)
             if earned is not None:
                 incident.impact = priority.higher(incident.impact, earned[0])
         decided = priority.decide(incident, rule, self._ruleset.priority)
         if touched.opened:
             incident.priority = decided
         elif decided.rank < incident.priority.rank:
-            self._raise(tx, incident, rule, decided)
+            self._raise(tx, incident, rule, decided, touched.woken)
 
-    def _raise(self, tx: Transaction, incident: Incident, rule: Rule, decided: Priority) -> None:
+    def _raise(self, tx: Transaction, incident: Incident, rule: Rule, decided: Priority, woken: bool) -> None:
+        """Whoever works on it hears of it; of one that is woken the first step hears anyway."""
         before, incident.priority = incident.priority, decided
         tx.say(
             incident,
@@ -238,22 +295,10 @@ class Incidents:
             f"raised from {before.value} to {decided.value}: "
             f"impact {incident.impact.value}, urgency {incident.urgency.value}",
         )
-        if incident.state in (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED):
+        worked_on = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
+        if incident.state in worked_on and not woken and not incident.hushed:
             self.name(tx, incident, rule)
             self.escalation.raised(tx, incident, rule, self.route(tx, incident))
-
-    def _distinct(self, incident: Incident, rule: Rule) -> dict[str, int]:
-        """How many values of each label that `raise` asks for the members have; each member is looked at once."""
-        members = self._state.members[incident.id]
-        counts: dict[str, int] = {}
-        for label in {step.distinct: None for step in rule.raises if step.distinct}:
-            tally = self._state.distinct.setdefault((incident.id, label), Distinct())
-            tally.values.update(
-                value for alert in members[tally.counted :] if (value := alert.full_labels().get(label, ""))
-            )
-            tally.counted = len(members)
-            counts[label] = len(tally.values)
-        return counts
 
     def _choose_cause(self, incident: Incident, rule: Rule, anew: bool) -> None:
         if rule.relate is not None:
@@ -272,20 +317,6 @@ class Incidents:
             incident.policy = chosen.policy
             tx.say(incident, "route", f"policy {chosen.policy}: {chosen.because}")
         return changed
-
-    def _lines(self, tx: Transaction, touched: Touched) -> None:
-        incident = touched.incident
-        joined = touched.joined[1:] if touched.opened else touched.joined
-        for because in dict.fromkeys(alert.joined_because for alert in joined):
-            alerts = [alert for alert in joined if alert.joined_because == because]
-            tx.say(incident, "joined", f"{_named(alerts)} joined: {JOINED[because].format(related=alerts[0].related)}")
-        if touched.revived:
-            tx.say(incident, "revived", f"{_named(touched.revived)} fire again")
-        by_reason: dict[str, list[Alert]] = {}
-        for alert, because in touched.cleared:
-            by_reason.setdefault(because, []).append(alert)
-        for because, alerts in by_reason.items():
-            tx.say(incident, "cleared", f"{_named(alerts)}: {because}; {incident.firing} still firing")
 
     # -- transitions ----------------------------------------------------------------------------------------------
 
@@ -335,6 +366,7 @@ class Incidents:
         self._relator.close(incident.id)
         lifecycle.move(incident, "resolve", tx.now)
         incident.resolved_because = because
+        incident.hushed = ""
         self.escalation.stop(tx, incident, cancel=by_hand)
         incident.timers.clear()
         tx.say(incident, "resolved", f"resolved: {because}")
@@ -352,7 +384,7 @@ class Incidents:
         incident = self._state.incidents.get(incident_id)
         if incident is None or incident.open:
             return
-        if incident.awaited or incident.firing or tx.now < self._leaves_at(incident):
+        if incident.awaited or incident.firing or incident.suppressed or tx.now < self._leaves_at(incident):
             return  # it is looked at again when that changes
         for alert in self._state.members.pop(incident_id):
             if self._state.alerts.get(alert.identity.key) is alert:
@@ -391,14 +423,3 @@ def _because(touched: Touched) -> str:
     """Why an incident ended: its alerts resolved, unless the last to go were only not heard of any more."""
     _, because = touched.cleared[-1]
     return "alerts resolved" if because == "resolved" else because
-
-
-def _named(alerts: list[Alert]) -> str:
-    """A few alerts by alertname and the count of the rest."""
-    names: dict[str, int] = {}
-    for alert in alerts[:COUNTED_MAX]:
-        name = alert.full_labels().get("alertname", "an alert")
-        names[name] = names.get(name, 0) + 1
-    shown = [f"{name} x{count}" if count > 1 else name for name, count in list(names.items())[:NAMED_MAX]]
-    rest = f" and {len(names) - NAMED_MAX} other names" if len(names) > NAMED_MAX else ""
-    return ", ".join(shown) + rest

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from imd.model.alert import Alert, AlertReport
-from imd.model.event import ActionTaken, DeliveryFinished
+from imd.model.event import ActionTaken, DeliveryFinished, SilenceExpired
+from imd.model.quiet import Silence
 
 _encode = msgspec.json.Encoder().encode
 _ABSENT = msgspec.Raw(b"")
@@ -71,6 +72,21 @@ class _ReloadLine(msgspec.Struct):
     ts: datetime
     type: str
     config_hash: str
+
+
+class _SilenceLine(msgspec.Struct, omit_defaults=True):
+    """`action` is set or expired. `silence` is its id, `pause` for the pause; `replaces` one that ends with it."""
+
+    ts: datetime
+    type: str
+    action: str
+    silence: str
+    by: str
+    matchers: list[str] = []
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    comment: str = ""
+    replaces: str = ""
 
 
 class _RestartLine(msgspec.Struct):
@@ -166,6 +182,28 @@ def delivered(now: datetime, event: DeliveryFinished) -> bytes:
             error=event.error,
         )
     )
+
+
+def silence_set(now: datetime, silence: Silence, replaces: str) -> bytes:
+    return _encode(
+        _SilenceLine(
+            ts=now,
+            type="silence",
+            action="set",
+            silence=silence.id,
+            by=silence.created_by,
+            matchers=[str(matcher) for matcher in silence.matchers],
+            starts_at=silence.starts_at,
+            ends_at=silence.ends_at,
+            comment=silence.comment,
+            replaces=replaces,
+        )
+    )
+
+
+def silence_ended(now: datetime, event: SilenceExpired) -> bytes:
+    """Before its time; one that ends as planned leaves no line."""
+    return _encode(_SilenceLine(ts=now, type="silence", action="expired", silence=event.silence, by=event.by))
 
 
 def reloaded(now: datetime, config_hash: str) -> bytes:

@@ -57,7 +57,7 @@ class Notifier:
 
     def plan_updates(self, tx: Transaction, incident: Incident) -> None:
         """Arms an update for each receiver that is behind, `update_every` after its last message."""
-        if incident.state not in _UPDATED_STATES:
+        if incident.state not in _UPDATED_STATES or incident.hushed:
             return
         for name, told in incident.told.items():
             if told.changed >= incident.changed or update_timer(name) in incident.timers:
@@ -70,7 +70,9 @@ class Notifier:
         """The update that was planned: only the alerts that changed since the receiver's last message."""
         told = incident.told[name]
         receiver = self._owed(incident, name, told, PageKind.UPDATE)
-        if receiver is None or told.changed >= incident.changed or incident.state not in _UPDATED_STATES:
+        if receiver is None or told.changed >= incident.changed:
+            return
+        if incident.state not in _UPDATED_STATES or incident.hushed:
             return
         news = [alert for alert in self._members(incident) if alert.changed > told.changed]
         self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)

@@ -7,7 +7,7 @@ alert that opened an incident and fires again goes back to it: nothing is nearer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from imd.core import lifecycle, priority
 from imd.core.correlate import GroupKey, bound_reached
@@ -21,6 +21,7 @@ from imd.model.incident import Incident, IncidentState
 from imd.model.policy import PageKind, Ruleset
 from imd.model.rule import Mode, Relate, Rule
 
+LONGER = timedelta(days=1)  # than any hold
 _WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
 _SILENT = ("", Mode.MONITOR.value)  # no label is named so: what pages nobody relates to its like alone
 
@@ -50,6 +51,17 @@ class Related:
         for other in placement.merges if because == "related" else ():
             incident = self._merge(tx, incident, self._state.incidents[other], placement.because)
 
+    def nearest(self, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> Incident | None:
+        """The incident of an alert that is suppressed: it is placed and links nothing."""
+        key = related_key(rule, labels)
+        scope = scope_of(key, rule.mode is Mode.MONITOR)
+        placement = self._relator.place(alert.id, labels, _began(alert), relate, scope)
+        back = self._state.incidents.get(self._relator.opened_by(alert.identity.key))
+        if back is not None and back.open and back.group_key == key:
+            return back
+        alert.related = placement.because
+        return self._state.incidents.get(placement.join)
+
     def _home(self, tx: Transaction, alert: Alert, key: GroupKey, placement: Placement) -> tuple[Incident | None, str]:
         """The incident that takes the alert in and why; None and the id of the one before, where none does."""
         at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
@@ -72,7 +84,7 @@ class Related:
 
     def _hasten(self, incident: Incident, at: datetime) -> None:
         """A pending incident waits no longer than the hold of the most urgent rule whose alerts it holds."""
-        if incident.state is IncidentState.PENDING and at < incident.timers["hold"]:
+        if incident.state is IncidentState.PENDING and at < incident.timers.get("hold", at):
             arm(self._state, incident, "hold", at)
 
     # -- two incidents that are one -------------------------------------------------------------------------------
@@ -83,7 +95,7 @@ class Related:
         if not (older.open and younger.open) or self._too_large(tx, older, younger):
             return one
         was_told = younger.state is not IncidentState.PENDING
-        self._hasten(older, tx.now if was_told else younger.timers["hold"])
+        self._hasten(older, tx.now if was_told else younger.timers.get("hold", tx.now + LONGER))
         lifecycle.move(younger, "merge", tx.now)
         younger.merged_into = older.id
         self._incidents.escalation.stop(tx, younger, cancel=True)
@@ -116,15 +128,20 @@ class Related:
         }
         for alert in moved:
             alert.incident = older.id
-            alert.joined_because = "merged"
+            if alert.joined_because != "suppressed":
+                alert.joined_because = "merged"
             self._incidents.mark_changed(older, alert)
-            if alert.firing:
+            if alert.firing and not alert.suppressed_by:
                 priority.take_in(older, rule, alert.full_labels(), self._ruleset.priority)
             tx.save(alert)
         older.active_at = tx.now
         older.firing += younger.firing
         older.ended += younger.ended
-        younger.firing = younger.ended = 0
+        older.suppressed += younger.suppressed
+        older.held += younger.held
+        older.aside += younger.aside
+        younger.firing = younger.ended = younger.suppressed = younger.held = younger.aside = 0
+        younger.hushed = ""
         tx.touch(younger).forget()
         tx.touch(older).joined.extend(moved)
 
@@ -152,7 +169,7 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
     for _, alert in sorted(members, key=lambda pair: pair[0]):
         incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
         relate = (rules.get(alert.rule) or rule).relate or rule.relate
-        if rule.relate is None or relate is None:
+        if rule.relate is None or relate is None or alert.joined_because == "suppressed":
             continue
         record = relator.record(alert.id, alert.full_labels(), _began(alert), relate)
         relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 import heapq
+from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -17,18 +19,23 @@ from imd.core.enrich import Pool
 from imd.core.expiry import Heard, Outage
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
+from imd.model.quiet import Silence
 from imd.model.rule import Rule
 
 
 class Due(enum.IntEnum):
-    """What a deadline in the heap is about. FORGET_*: the record may leave memory."""
+    """What a deadline in the heap is about, in the order in which those of one instant are taken. JUDGE: alerts whose
+    verdict is to be looked at again. FORGET_*: the record may leave memory."""
 
-    ALERT = 0
-    SOURCE = 1
-    INCIDENT = 2
-    FLUSH = 3
-    FORGET_ALERT = 4
-    FORGET_INCIDENT = 5
+    SILENCE = 0
+    MAINTENANCE = 1
+    ALERT = 2
+    SOURCE = 3
+    JUDGE = 4
+    INCIDENT = 5
+    FLUSH = 6
+    FORGET_ALERT = 7
+    FORGET_INCIDENT = 8
 
 
 class Distinct:
@@ -41,15 +48,56 @@ class Distinct:
         self.counted = 0
 
 
+class Suppressed:
+    """Firing alerts that are suppressed: by cause, and how many for each first word of a cause."""
+
+    def __init__(self) -> None:
+        self.by_cause: dict[str, dict[int, Alert]] = {}
+        self.counts: Counter[str] = Counter()
+        self._filed: dict[int, tuple[str, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._filed)
+
+    def file(self, alert: Alert) -> None:
+        """By its present verdict; an alert that fires no more leaves."""
+        filed = self._filed.pop(alert.id, ())
+        self.counts.subtract(_kinds(filed))
+        for cause in filed:
+            self._take_out(cause, alert.id)
+        if not alert.firing or not alert.suppressed_by:
+            return
+        self._filed[alert.id] = alert.suppressed_by
+        self.counts.update(_kinds(alert.suppressed_by))
+        for cause in alert.suppressed_by:
+            self.by_cause.setdefault(cause, {})[alert.id] = alert
+
+    def alerts(self) -> list[Alert]:
+        """All of them, by id."""
+        every = {one.id: one for alerts in self.by_cause.values() for one in alerts.values()}
+        return [every[alert_id] for alert_id in sorted(every)]
+
+    def _take_out(self, cause: str, alert_id: int) -> None:
+        alerts = self.by_cause[cause]
+        del alerts[alert_id]
+        if not alerts:
+            del self.by_cause[cause]
+
+
+def _kinds(causes: tuple[str, ...]) -> set[str]:
+    return {cause.partition("/")[0] for cause in causes}
+
+
 Deadline = tuple[datetime, Due, int | str, int, object]
 """When, what about, then the subject's own order (an alert's id, an incident's or source's name), so that deadlines of
 one instant are taken in the same order whether or not imd was restarted meanwhile; a count settles the rest."""
 
 
 class State:
-    """`alerts` holds the newest episode of each identity; `members` every resident member, in order of joining;
-    `by_key` the incidents of a rule and group key, oldest first, without cancelled and merged ones; `rules` the rule
-    that each incident opened with."""
+    """`alerts` holds the newest episode of each identity; `members` every resident member, by id; `by_key` the
+    incidents of a rule and group key, oldest first, without cancelled and merged ones; `rules` the rule that each
+    incident opened with; `silences` those of the last days, by id, ended ones too; `to_judge` alerts whose verdict may
+    be another one, by id, none of them before `judge_after`."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -63,6 +111,10 @@ class State:
         self.heard: dict[str, Heard] = {}
         self.stale: dict[str, dict[int, Alert]] = {}
         self.unseen: dict[int, Alert] = {}
+        self.silences: dict[str, Silence] = {}
+        self.suppressed = Suppressed()
+        self.to_judge: dict[int, Alert] = {}
+        self.judge_after: datetime | None = None
         self.flush_at: datetime | None = None
         self.outage: Outage | None = None
         self.last_alert_id = 0
@@ -119,16 +171,30 @@ class State:
             self.by_key.pop(key, None)
 
     def add_member(self, incident: Incident, alert: Alert) -> None:
-        self.members[incident.id].append(alert)
+        """In order of id. All but alerts that were suppressed come in that order anyhow."""
+        members = self.members[incident.id]
+        if not members or members[-1].id < alert.id:
+            members.append(alert)
+        else:
+            insort(members, alert, key=lambda one: one.id)
+            self.recount(incident)
+
+    def remove_member(self, incident: Incident, alert: Alert) -> None:
+        self.members[incident.id] = [one for one in self.members[incident.id] if one is not alert]
+        self.recount(incident)
+
+    def recount(self, incident: Incident) -> None:
+        """The tallies of its members' distinct values are made anew when next asked for."""
+        for step in self.rules[incident.id].raises:
+            self.distinct.pop((incident.id, step.distinct), None)
 
     def take_over(self, older: Incident, younger: Incident) -> list[Alert]:
         """The younger's members are the older's, in order of their ids; its key is no more. The members moved."""
         moved = self.members[younger.id]
         self.members[older.id] = sorted((*self.members[older.id], *moved), key=lambda alert: alert.id)
         self.members[younger.id] = []
-        for incident in (older, younger):
-            for step in self.rules[incident.id].raises:
-                self.distinct.pop((incident.id, step.distinct), None)
+        self.recount(older)
+        self.recount(younger)
         self.unfile(younger)
         return moved
 
@@ -138,16 +204,22 @@ class State:
 
 
 def restore(
-    store_id: str, alerts: Iterable[Alert], incidents: Iterable[Incident], last_alert_id: int, last_number: int
+    store_id: str,
+    alerts: Iterable[Alert],
+    incidents: Iterable[Incident],
+    last_alert_id: int,
+    last_number: int,
+    silences: Iterable[Silence] = (),
 ) -> State:
     """A State from what the store kept. The engine arms the deadlines (Engine._arm_restored)."""
     state = State(store_id)
     state.last_alert_id = last_alert_id
     state.last_number = last_number
+    state.silences = {one.id: one for one in sorted(silences, key=lambda one: one.id)}
     for incident in sorted(incidents, key=lambda one: one.number):
         state.add_incident(incident)
     pool = Pool()
-    for alert in sorted(alerts, key=lambda one: one.id):  # episodes join as they begin: this is the order of joining
+    for alert in sorted(alerts, key=lambda one: one.id):
         if alert.enriched is not None:
             alert.enriched = pool.share(alert.enriched)
         _take_back(state, alert)
@@ -158,6 +230,7 @@ def _take_back(state: State, alert: Alert) -> None:
     state.alerts[alert.identity.key] = alert
     if alert.firing:
         state.firing += 1
+        state.suppressed.file(alert)
     if alert.incident in state.members:
         state.members[alert.incident].append(alert)
     heard = state.heard.get(alert.source)

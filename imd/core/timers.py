@@ -90,6 +90,7 @@ class Timers:
         """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""
         if outage <= LONG_OUTAGE:
             return
+        self._state.judge_after = tx.now + SENDERS_FIRST
         for incident in self._state.incidents.values():
             early = [name for name, at in incident.timers.items() if at < tx.now + SENDERS_FIRST]
             for name in early:

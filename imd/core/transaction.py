@@ -16,15 +16,25 @@ from imd.model.incident import Incident
 
 
 class Touched:
-    """What happened to one incident within this step."""
+    """What happened to one incident within this step. `woken`: it was hushed and goes on from its first step.
+    `muted` members were suppressed or came so, `slipped` ones ended while they held nothing open."""
 
-    __slots__ = ("cleared", "incident", "joined", "revived")
+    __slots__ = ("cleared", "incident", "joined", "muted", "released", "revived", "slipped", "woken")
 
     def __init__(self, incident: Incident) -> None:
         self.incident = incident
         self.joined: list[Alert] = []
         self.cleared: list[tuple[Alert, str]] = []
         self.revived: list[Alert] = []
+        self.muted: list[Alert] = []
+        self.released: list[Alert] = []
+        self.slipped: list[tuple[Alert, str]] = []
+        self.woken = False
+
+    @property
+    def members(self) -> bool:
+        """Whether some member came, went, or changed its verdict."""
+        return bool(self.joined or self.revived or self.cleared or self.muted or self.released or self.slipped)
 
     @property
     def opened(self) -> bool:
@@ -34,6 +44,7 @@ class Touched:
     def forget(self) -> None:
         """The consequences are drawn; what follows in this step counts anew."""
         self.joined, self.cleared, self.revived = [], [], []
+        self.muted, self.released, self.slipped, self.woken = [], [], [], False
 
 
 class Transaction:

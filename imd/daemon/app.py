@@ -11,7 +11,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
 from imd.model.alert import Alert
 from imd.model.event import RulesChanged
+from imd.model.quiet import Silence
 from imd.store.contract import Retention, Store, StoreFailed, StoreRefused
 from imd.store.migrate import open_store
 from imd.telemetry import Log, Metrics, configure_logs
@@ -164,10 +165,17 @@ class _Daemon:
     def open_alerts(self) -> list[Alert]:
         return list(self._loop.open_alerts())
 
+    def silences(self) -> Iterable[Silence]:
+        return self._loop.silences()
+
+    def suppressed(self, cause: str) -> int:
+        return self._loop.suppressed(cause)
+
     def counts(self) -> Mapping[str, int]:
         state = self._loop.state
         return {
             "alerts_open": state.firing if state else 0,
+            "alerts_suppressed": len(state.suppressed) if state else 0,
             "incidents_open": sum(1 for one in state.incidents.values() if one.open) if state else 0,
             "outbox_pending": self._outbox.pending,
         }

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from imd.core.engine import Engine
+from imd.core.suppress import KINDS
 from imd.model.incident import Incident
 from imd.telemetry import Metrics
 
@@ -18,6 +19,8 @@ def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
     open_incidents = [one for one in engine.state.incidents.values() if one.open]
     metrics.alerts_open.set(engine.state.firing)
     metrics.alerts_open_max.set(engine.ruleset.bounds.open_alerts_max)
+    for kind in KINDS:
+        metrics.alerts_suppressed.labels(kind).set(engine.state.suppressed.counts[kind])
     tally = Counter((one.state.value, one.priority.value) for one in engine.state.incidents.values())
     metrics.incidents.clear()
     for (name, priority), amount in tally.items():

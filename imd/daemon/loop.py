@@ -31,6 +31,7 @@ from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
 from imd.model.policy import Ruleset
+from imd.model.quiet import Silence
 from imd.sources.contract import Rejection
 from imd.store.contract import Batch, PendingDelivery, Snapshot, Store
 from imd.telemetry import Log, Metrics
@@ -148,6 +149,14 @@ class Loop:
         if self.state is None:
             return []
         return sorted((alert for alert in self.state.alerts.values() if alert.firing), key=lambda one: one.id)
+
+    def silences(self) -> Iterable[Silence]:
+        """All that are known, ended ones of the last days too, by id."""
+        return [] if self.state is None else sorted(self.state.silences.values(), key=lambda one: one.id)
+
+    def suppressed(self, cause: str) -> int:
+        """How many firing alerts this cause suppresses."""
+        return 0 if self.state is None else len(self.state.suppressed.by_cause.get(cause, ()))
 
     # -- the door -------------------------------------------------------------------------------------------------
 
@@ -376,6 +385,7 @@ class Loop:
             Log.ENGINE_RESTORED,
             alerts=len(snapshot.alerts),
             incidents=len(snapshot.incidents),
+            silences=len(snapshot.silences),
             deliveries=len(snapshot.deliveries),
         )
 
@@ -400,4 +410,11 @@ class Loop:
 
 
 def _restored(snapshot: Snapshot) -> State:
-    return restore(snapshot.store_id, snapshot.alerts, snapshot.incidents, snapshot.last_alert_id, snapshot.last_number)
+    return restore(
+        snapshot.store_id,
+        snapshot.alerts,
+        snapshot.incidents,
+        snapshot.last_alert_id,
+        snapshot.last_number,
+        snapshot.silences,
+    )

@@ -113,7 +113,8 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     at this alert's last change of state, so that an update can say only what is new. `related` says in words to what it
     was found related, where that is why it joined. `enriched` is what enrichment added when the episode began, as
     canonical JSON, never part of identity; equal ones are one object. `dropped_by` names the enrichment entry whose
-    keep or drop stopped the alert.
+    keep or drop stopped the alert. `suppressed_by` are the causes of the last verdict while it fired (core.suppress);
+    `aside`: it fires, suppressed, and holds no incident open.
     """
 
     id: int
@@ -138,6 +139,8 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     related: str = ""
     enriched: bytes | None = None
     dropped_by: str = ""
+    suppressed_by: tuple[str, ...] = ()
+    aside: bool = False
 
     @property
     def firing(self) -> bool:
@@ -169,4 +172,6 @@ JOINED_BECAUSE = {
     "related": "{related}",
     "merged": "came with an incident that was merged into this one",
     "revived": "the same episode fires again",
+    "suppressed": "came suppressed, under rule {rule} and the key {key}, while the incident was open",
+    "released": "was suppressed and goes on, under rule {rule} and the key {key}",
 }

@@ -10,6 +10,7 @@ import msgspec
 from imd.model.alert import Alert
 from imd.model.incident import Incident, Priority, TimelineEntry
 from imd.model.policy import PageKind, PageReason
+from imd.model.quiet import Silence
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,6 +67,12 @@ class ForgetIncident(msgspec.Struct, frozen=True):
     """Resolved and past reopening: it stays in the store and leaves memory."""
 
     id: str
+
+
+class SaveSilence(msgspec.Struct, frozen=True):
+    """A silence is new, changed, begun or over: commit before the answer."""
+
+    silence: Silence
 
 
 class AppendTimeline(msgspec.Struct, frozen=True):
@@ -127,6 +134,7 @@ Effect = (
     | ForgetAlert
     | SaveIncident
     | ForgetIncident
+    | SaveSilence
     | AppendTimeline
     | Deliver
     | CancelPages

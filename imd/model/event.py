@@ -9,6 +9,7 @@ import msgspec
 
 from imd.model.alert import AlertReport, Identity
 from imd.model.policy import Ruleset
+from imd.model.quiet import Silence
 
 
 class AlertsReported(msgspec.Struct, frozen=True):
@@ -58,6 +59,29 @@ class ActionTaken(msgspec.Struct, frozen=True, kw_only=True):
     through: str = "api"
 
 
+class SilenceSet(msgspec.Struct, frozen=True):
+    """A person mutes matchers until a time; or changes a silence of the same id. `replaces` is the id of one that ends
+    in the same instant, for a change that needs an id of its own (`quiet.keeps_id`)."""
+
+    silence: Silence
+    replaces: str = ""
+
+
+class SilenceExpired(msgspec.Struct, frozen=True):
+    """A person ends a silence, or the pause, before its time."""
+
+    silence: str
+    by: str
+
+
+class PauseSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A person mutes everything until then; in place of the pause before, if there is one."""
+
+    until: datetime
+    by: str
+    reason: str = ""
+
+
 class Outcome(enum.StrEnum):
     """How a delivery ended. UNKNOWN: given up or cancelled after an attempt that may have arrived."""
 
@@ -105,6 +129,9 @@ Event = (
     | SourceHeard
     | AlertsExpired
     | ActionTaken
+    | SilenceSet
+    | SilenceExpired
+    | PauseSet
     | DeliveryFinished
     | RulesChanged
     | Restarted

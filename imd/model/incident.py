@@ -85,6 +85,10 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
     `summary` the first member's, `cause_of` how many members the probable cause was chosen from. `silent` pages nobody
     (mode monitor). Its members are known by their alerts, which name their incident.
+
+    `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
+    hold the incident open, for they were suppressed only after joining. `aside` counts members ever that came
+    suppressed and were not released. `hushed` is why nobody hears of it: all that hold it open are suppressed.
     """
 
     id: str
@@ -120,6 +124,10 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     changed: int = 0
     firing: int = 0
     ended: int = 0
+    suppressed: int = 0
+    held: int = 0
+    aside: int = 0
+    hushed: str = ""
     round: int = 0
     step: int = -1
     exhausted: bool = False
@@ -133,6 +141,11 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def open(self) -> bool:
         return self.state in OPEN_STATES
+
+    @property
+    def holding(self) -> int:
+        """Members that hold it open: those that fire, but for the ones that came suppressed."""
+        return self.firing + self.held
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

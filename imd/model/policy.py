@@ -9,6 +9,7 @@ import msgspec
 
 from imd.model.enrich import Enrichment
 from imd.model.incident import Priority
+from imd.model.quiet import Inhibition, Maintenance, TimeInterval
 from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
 from imd.model.topology import Topology
 
@@ -143,6 +144,9 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, Source] = {}
     priority: PriorityTable = PriorityTable()
     topology: Topology = Topology()
+    inhibitions: tuple[Inhibition, ...] = ()
+    times: dict[str, TimeInterval] = {}
+    maintenance: tuple[Maintenance, ...] = ()
     fallback: str = ""
     external_url: str = ""
     bounds: Bounds = Bounds()

@@ -24,7 +24,8 @@ class AlertView(msgspec.Struct, frozen=True):
     """`status` is firing, resolved or expired; `ends_at` is when it ended, or the deadline its sender gave.
 
     `enriched` is what enrichment added to the labels or changed in them; an empty value took one away. `dropped_by`
-    names the enrichment entry that stopped the alert."""
+    names the enrichment entry that stopped the alert. `suppressed_by` are the causes of its verdict, the last one if it
+    fires no more: `silence/UUID`…"""
 
     fingerprint: str
     labels: msgspec.Raw
@@ -40,6 +41,7 @@ class AlertView(msgspec.Struct, frozen=True):
     joined_because: str
     generator_url: str
     dropped_by: str | None = None
+    suppressed_by: tuple[str, ...] = ()
 
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ def incident_view(incident: Incident) -> IncidentView:
         group_key=dict(incident.group_key),
         labels=incident.labels,
         root_cause=incident.root_cause,
-        alert_count=AlertCount(firing=incident.firing, resolved=incident.ended),
+        alert_count=AlertCount(firing=incident.firing, resolved=incident.ended, suppressed=incident.suppressed),
         opened_at=incident.opened_at,
         acknowledged_at=incident.acknowledged_at,
         resolved_at=incident.resolved_at,
@@ -137,6 +139,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
         joined_because=because,
         generator_url=alert.generator_url,
         dropped_by=alert.dropped_by or None,
+        suppressed_by=alert.suppressed_by,
     )
 
 

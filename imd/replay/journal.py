@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from imd.config.syntax import BadMatcher, parse_matchers
 from imd.model.alert import AlertReport, Identity
 from imd.model.event import (
     ActionKind,
@@ -25,8 +26,12 @@ from imd.model.event import (
     Expired,
     Outcome,
     Restarted,
+    SilenceExpired,
+    SilenceSet,
 )
 from imd.model.policy import Source
+from imd.model.quiet import Silence
+from imd.model.rule import Matcher
 from imd.sources.contract import NOT_JSON, AlertRefused, Instant, instant
 from imd.sources.labels import KnownLabels
 
@@ -108,6 +113,18 @@ class _Delivery(msgspec.Struct):
     error: str = ""
 
 
+class _Silence(msgspec.Struct):
+    ts: _When
+    action: str = ""
+    silence: str = ""
+    by: str = "unknown"
+    matchers: list[str] = []
+    starts_at: _When | None = None
+    ends_at: _When | None = None
+    comment: str = ""
+    replaces: str = ""
+
+
 class _Restart(msgspec.Struct):
     ts: _When
     alive_at: _When
@@ -130,6 +147,7 @@ _alert = msgspec.json.Decoder(_Alert).decode
 _expired = msgspec.json.Decoder(_Expired).decode
 _action = msgspec.json.Decoder(_Action).decode
 _delivery = msgspec.json.Decoder(_Delivery).decode
+_silence = msgspec.json.Decoder(_Silence).decode
 _restart = msgspec.json.Decoder(_Restart).decode
 _clock = msgspec.json.Decoder(_Clock).decode
 _timed = msgspec.json.Decoder(_Timed).decode
@@ -327,13 +345,39 @@ class EventsReader:
         return _instant(_timed(line).ts, "ts"), None, b""
 
     def _silence(self, line: bytes) -> _Read:
-        self.skipped["silence"] += 1
-        return _instant(_timed(line).ts, "ts"), None, b""
+        read = _silence(line)
+        at = _instant(read.ts, "ts")
+        if not read.action or not read.silence:  # not one of ours
+            self.skipped["silence"] += 1
+            return at, None, b""
+        if read.action == "expired":
+            return at, SilenceExpired(read.silence, read.by), b""
+        if read.action != "set":
+            raise _Wrong(f'action is "{read.action[:50]}", expected "set" or "expired"')
+        if read.ends_at is None:
+            raise _Wrong("ends_at is missing")
+        silence = Silence(
+            id=read.silence,
+            matchers=_matchers(read.matchers),
+            starts_at=at if read.starts_at is None else _instant(read.starts_at, "starts_at"),
+            ends_at=_instant(read.ends_at, "ends_at"),
+            updated_at=at,
+            created_by=read.by,
+            comment=read.comment,
+        )
+        return at, SilenceSet(silence, read.replaces), b""
 
     def _fault(self, number: int, fault: Exception) -> None:
         self._fault_count += 1
         if len(self._faults) < FAULTS_MAX:
             self._faults.append(f"{self._name}:{number}: {fault}")
+
+
+def _matchers(texts: list[str]) -> tuple[Matcher, ...]:
+    try:
+        return tuple(matcher for text in texts for matcher in parse_matchers(text))
+    except BadMatcher as fault:
+        raise _Wrong(f"matchers: {fault}") from None
 
 
 def glance(lines: Iterable[bytes]) -> Glance:

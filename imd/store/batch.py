@@ -26,6 +26,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveIncident,
     SaveSeen,
+    SaveSilence,
     SettleDelivery,
 )
 from imd.model.incident import Incident
@@ -37,6 +38,7 @@ ERROR_CHARS_MAX = 2048
 
 AlertTuple: TypeAlias = tuple[int, int, str, bytes]
 SeenTuple: TypeAlias = tuple[int, bytes]
+SilenceTuple: TypeAlias = tuple[str, int, bytes]
 IncidentTuple: TypeAlias = tuple[int, str, str, str, str, int, int | None, bytes]
 EntryTuple: TypeAlias = tuple[str, int, bytes]
 CancelTuple: TypeAlias = tuple[str, str | None, str]
@@ -56,6 +58,7 @@ class Batch:
       dropped    ids whose rows go; forgotten: ids whose rows stay and are no longer held
       incidents  id -> (number, id, state, priority, rule, opened_at, over_at, record)
       past       ids of incidents that are no longer held
+      silences   id -> (id, ends_at, record)
       timeline   (incident, seq, record)
       cancelled  (incident, receiver or None for all, kind), for deliveries of earlier batches
       outgoing   id -> (id, incident, receiver, kind, created_at, cancelled, record)
@@ -80,6 +83,7 @@ class Batch:
         "retries",
         "seen",
         "settled",
+        "silences",
         "timeline",
         "words",
     )
@@ -92,6 +96,7 @@ class Batch:
         self.forgotten: set[int] = set()
         self.incidents: dict[str, IncidentTuple] = {}
         self.past: set[str] = set()
+        self.silences: dict[str, SilenceTuple] = {}
         self.timeline: list[EntryTuple] = []
         self.cancelled: list[CancelTuple] = []
         self.outgoing: dict[str, DeliveryTuple] = {}
@@ -140,6 +145,7 @@ class Batch:
             + len(self.forgotten)
             + len(self.incidents)
             + len(self.past)
+            + len(self.silences)
             + len(self.timeline)
             + len(self.cancelled)
             + len(self.outgoing)
@@ -206,6 +212,10 @@ class Batch:
     def _forget_incident(self, effect: ForgetIncident, _now: datetime) -> None:
         self.past.add(effect.id)
 
+    def _save_silence(self, effect: SaveSilence, _now: datetime) -> None:
+        silence = effect.silence
+        self.silences[silence.id] = (silence.id, micros(silence.ends_at), pack(silence))
+
     def _append_timeline(self, effect: AppendTimeline, _now: datetime) -> None:
         self.timeline.append((effect.incident, effect.entry.seq, pack(effect.entry)))
 
@@ -252,6 +262,7 @@ _ADD: dict[type, Callable[..., None]] = {
     ForgetAlert: Batch._forget_alert,
     SaveIncident: Batch._save_incident,
     ForgetIncident: Batch._forget_incident,
+    SaveSilence: Batch._save_silence,
     AppendTimeline: Batch._append_timeline,
     Deliver: Batch._deliver,
     CancelPages: Batch._cancel_pages,

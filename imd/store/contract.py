@@ -20,6 +20,7 @@ import msgspec
 from imd.model.alert import Alert
 from imd.model.effect import Delivery
 from imd.model.incident import Incident, IncidentState, Priority, TimelineEntry
+from imd.model.quiet import Silence
 from imd.model.rule import MATCH_ALL, Match
 from imd.store.batch import Batch
 
@@ -82,13 +83,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
     by number: each that was saved and not forgotten. `deliveries`, in order of creation: the unsettled ones.
-    `alive_at` is None in a fresh store. The two `last_` are the highest ever given, deleted rows included.
+    `silences` are those not pruned, ended ones too. `alive_at` is None in a fresh store. The two `last_` are the
+    highest ever given, deleted rows included.
     """
 
     store_id: str
     alerts: list[Alert]
     incidents: list[Incident]
     deliveries: list[PendingDelivery]
+    silences: list[Silence]
     alive_at: datetime | None
     last_alert_id: int
     last_number: int
@@ -148,10 +151,11 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things are kept. Incidents count from their end; rejected parts are bounded by number."""
+    """How long things are kept. Incidents and silences count from their end; rejected parts are bounded by number."""
 
     journal: timedelta = timedelta(days=30)
     closed: timedelta = timedelta(days=400)
+    silences: timedelta = timedelta(days=5)
     rejected_max: int = 10_000
 
 

@@ -15,6 +15,7 @@ import msgspec
 from imd.model.alert import Alert, Span
 from imd.model.effect import Delivery
 from imd.model.incident import Incident, TimelineEntry
+from imd.model.quiet import Silence
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -76,6 +77,7 @@ unpack_words = Unpacker(Words)
 unpack_incident = Unpacker(Incident)
 unpack_entry = Unpacker(TimelineEntry)
 unpack_delivery = Unpacker(Delivery)
+unpack_silence = Unpacker(Silence)
 
 
 def whole_alert(stored: bytes, seen: bytes | None, words: bytes | None) -> Alert:

@@ -39,6 +39,7 @@ from imd.store.record import (
     instant_or_none,
     unpack_delivery,
     unpack_incident,
+    unpack_silence,
     whole_alert,
 )
 from imd.store.sqlite_file import rows
@@ -57,6 +58,7 @@ WHERE alert.id IN (
           ON member.incident = incident.id AND member.incident <> '' WHERE incident.held = 1
 ) ORDER BY alert.id"""
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
+_SILENCES = "SELECT id, record FROM silence ORDER BY id"
 _PENDING = """
 SELECT seq, record, attempts, next_attempt_at, ambiguous, cancelled FROM delivery
 WHERE state = 'pending' ORDER BY seq"""
@@ -170,6 +172,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         store_id=store_id,
         alerts=_records(connection, path, "alert", _ALERTS, whole_alert),
         incidents=_records(connection, path, "incident", _INCIDENTS, unpack_incident),
+        silences=_records(connection, path, "silence", _SILENCES, unpack_silence),
         deliveries=_records(connection, path, "delivery", _PENDING, _pending),
         alive_at=instant_or_none(meta.get("alive_at")),
         last_alert_id=max(highest[0], meta.get("last_alert_id", 0)),

@@ -26,6 +26,8 @@ DELETE FROM timeline
 WHERE incident = ?1 AND seq IN (SELECT seq FROM timeline WHERE incident = ?1 ORDER BY seq LIMIT ?2)"""
 _DELETE_DELIVERIES = """
 DELETE FROM delivery WHERE seq IN (SELECT seq FROM delivery WHERE incident = ? AND state <> 'pending' LIMIT ?)"""
+_DELETE_SILENCES = """
+DELETE FROM silence WHERE id IN (SELECT id FROM silence WHERE ends_at < ? ORDER BY ends_at LIMIT ?)"""
 # Lines are in order of time but for steps of the clock; looking at the oldest few alone needs no index.
 _DELETE_JOURNAL = """
 DELETE FROM journal WHERE seq IN (SELECT seq FROM journal ORDER BY seq LIMIT ?) AND at < ?"""
@@ -36,9 +38,11 @@ def slices(retention: Retention, now: datetime) -> list[Callable[[apsw.Connectio
     when there is none left of its kind. Raises apsw.Error."""
     closed_before = micros(now - retention.closed)
     journal_before = micros(now - retention.journal)
+    ended_before = micros(now - retention.silences)
     return [
         lambda connection: _prune_incident(connection, closed_before),
         lambda connection: _delete(connection, _DELETE_JOURNAL, (SLICE, journal_before)),
+        lambda connection: _delete(connection, _DELETE_SILENCES, (ended_before, SLICE)),
         lambda connection: _delete(
             connection,
             "DELETE FROM rejected WHERE seq IN (SELECT seq FROM rejected "

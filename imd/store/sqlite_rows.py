@@ -27,6 +27,9 @@ VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO UPDATE
 SET held = 1, state = excluded.state, priority = excluded.priority, over_at = excluded.over_at,
     record = excluded.record"""
+_SAVE_SILENCE = """
+INSERT INTO silence (id, ends_at, record) VALUES (?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.record"""
 _APPEND_ENTRY = """
 INSERT INTO timeline (incident, seq, record) VALUES (?, ?, ?)
 ON CONFLICT (incident, seq) DO UPDATE SET record = excluded.record"""
@@ -54,6 +57,8 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
         many(_SAVE_INCIDENT, batch.incidents.values())
     if batch.past:
         many("UPDATE incident SET held = 0 WHERE id = ?", [(each,) for each in sorted(batch.past)])
+    if batch.silences:
+        many(_SAVE_SILENCE, batch.silences.values())
     if batch.timeline:
         many(_APPEND_ENTRY, batch.timeline)
     _write_deliveries(connection, batch)

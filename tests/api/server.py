@@ -21,6 +21,7 @@ from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Delivery
 from imd.model.event import DeliveryFinished, Outcome
 from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
+from imd.model.quiet import Silence
 from imd.store.contract import PendingDelivery, Store
 from imd.store.migrate import open_store
 from imd.telemetry import Metrics, configure_logs
@@ -89,6 +90,12 @@ class Server:
 
     def open_alerts(self) -> Iterable[Alert]:
         return self.loop.open_alerts()
+
+    def silences(self) -> Iterable[Silence]:
+        return self.loop.silences()
+
+    def suppressed(self, cause: str) -> int:
+        return self.loop.suppressed(cause)
 
     def counts(self) -> Mapping[str, int]:
         return {"alerts_open": len(list(self.open_alerts()))}

@@ -22,6 +22,7 @@ class Operator:
     """Runs `imd` as a person would, in a process of its own. `folder` is the daemon's working directory."""
 
     def __init__(self, url: str, folder: Path, daemon: int) -> None:
+        self.url = url
         self.folder = folder
         self.daemon = daemon
         self._environ = {**os.environ, "IMD_URL": url, "USER": "ana", "COLUMNS": "200"}

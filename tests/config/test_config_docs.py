@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imd.config import callerfile, configfile, enrichfile, receiverfile, rulekeys, topologyfile
+from imd.config import callerfile, configfile, enrichfile, quietkeys, receiverfile, rulekeys, topologyfile
 from imd.config.load import Faulty, check, load
 from imd.config.settings import Limits
 from imd.config.shape import Keys
@@ -46,6 +46,11 @@ _RULE_TABLES: list[Keys] = [
     rulekeys.POLICY,
     rulekeys.STEP,
     rulekeys.ROUTE,
+    quietkeys.INHIBIT,
+    quietkeys.MAINTENANCE,
+    quietkeys.WEEKLY,
+    quietkeys.MONTHLY,
+    quietkeys.ONCE,
     rulekeys.RELATE,
     topologyfile.TOPOLOGY,
     topologyfile.ENTITY,

@@ -20,6 +20,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveIncident,
     SaveSeen,
+    SaveSilence,
 )
 from imd.model.event import AlertsReported
 from imd.model.incident import Incident, TimelineEntry
@@ -36,7 +37,8 @@ from imd.model.policy import (
     TargetKind,
     built_in_policy,
 )
-from imd.model.rule import Rule
+from imd.model.quiet import Inhibition, Silence
+from imd.model.rule import Matcher, Op, Rule
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 STORE_ID = "0123456789abcdef"
@@ -127,6 +129,7 @@ class Kept:
         self.alerts: dict[int, bytes] = {}
         self.incidents: dict[str, bytes] = {}
         self.past: dict[str, bytes] = {}
+        self.silences: dict[str, bytes] = {}
         self.last_alert_id = 0
         self.last_number = 0
 
@@ -145,6 +148,8 @@ class Kept:
                     assert incident.id not in self.past, f"{incident.id} was forgotten and is saved again"
                     self.incidents[incident.id] = msgspec.msgpack.encode(incident)
                     self.last_number = max(self.last_number, incident.number)
+                case SaveSilence(silence=silence):
+                    self.silences[silence.id] = msgspec.msgpack.encode(silence)
                 case ForgetIncident(id=incident_id):
                     self._forget(incident_id)
                 case _:
@@ -158,6 +163,7 @@ class Kept:
             [msgspec.msgpack.decode(each, type=Incident) for each in self.incidents.values()],
             self.last_alert_id,
             self.last_number,
+            [msgspec.msgpack.decode(each, type=Silence) for each in self.silences.values()],
         )
 
     def incident(self, number: int) -> Incident:
@@ -176,6 +182,28 @@ class Kept:
         for alert_id, stored in list(self.alerts.items()):
             if msgspec.msgpack.decode(stored, type=Alert).incident == incident_id:
                 del self.alerts[alert_id]
+
+
+def equals(**labels: str) -> tuple[Matcher, ...]:
+    return tuple(Matcher(name, Op.EQUAL, value) for name, value in labels.items())
+
+
+def inhibition(source: str, target: str, *equal: str, name: str = "cause") -> Inhibition:
+    """Between two alertnames."""
+    return Inhibition(name=name, source=(equals(alertname=source),), target=(equals(alertname=target),), equal=equal)
+
+
+def silence(starts: float, ends: float, number: int = 1, by: str = "ana", **labels: str) -> Silence:
+    """`starts` and `ends` are seconds after T0."""
+    return Silence(
+        id=f"00000000-0000-4000-8000-{number:012d}",
+        matchers=equals(**labels),
+        starts_at=after(starts),
+        ends_at=after(ends),
+        updated_at=after(starts),
+        created_by=by,
+        comment="planned",
+    )
 
 
 def deliveries(effects: Iterable[Effect]) -> list[Delivery]:

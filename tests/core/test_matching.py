@@ -1,19 +1,38 @@
-"""Matchers: a remembered answer is the answer, however many values pass by."""
+"""The index of matches says what trying each of them would."""
 
 from __future__ import annotations
 
-import pytest
-import re2
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imd.model.rule import REMEMBERED_MAX, full_match
+from imd.core.matching import MatchIndex
+from imd.model.rule import Matcher, Op, match_test
+
+_matcher = st.builds(
+    Matcher,
+    name=st.sampled_from(["alertname", "a", "b"]),
+    op=st.sampled_from(Op),
+    value=st.sampled_from(["", "1", "2", "1|2", "1|", ".*", "[12]", "1.*", "12*", "1?2", "1{0}2", "(?i)1", "1(2|)"]),
+)
+_match = st.lists(st.lists(_matcher, min_size=1, max_size=3).map(tuple), min_size=1, max_size=2).map(tuple)
+_labels = st.dictionaries(st.sampled_from(["alertname", "a", "b", "c"]), st.sampled_from(["1", "2", "3", "12", "122"]))
 
 
-@pytest.mark.parametrize("pattern", [".+", "web-.*", "(a|b)c?", "x[0-9]{2}", ".*err.*"])
-def test_memory_changes_no_answer(pattern: str) -> None:
-    """Twice through more values than are remembered, long ones and ones with line breaks included."""
-    plain = re2.compile(f"^(?:{pattern})$")
-    values = ["", "a", "bc", "web-\n", "x12", "an error", "web-" + "y" * 1000]
-    values += [f"web-{number}" for number in range(2 * REMEMBERED_MAX)]
-    test = full_match(pattern)
-    for value in values + values:
-        assert test(value) == (plain.search(value) is not None), value
+@given(st.lists(_match, max_size=6), st.lists(_labels, max_size=6), st.sets(st.integers(0, 5)))
+def test_the_index_finds_what_trying_all_finds(
+    matches: list[object], alerts: list[dict[str, str]], gone: set[int]
+) -> None:
+    """In order of keys; removed ones are not found, and leave nothing behind."""
+    index: MatchIndex[int] = MatchIndex()
+    for number, match in enumerate(matches):
+        index.add(number, match)
+    for number in gone:
+        index.remove(number)
+    kept = [number for number in range(len(matches)) if number not in gone]
+    for labels in alerts:
+        assert index.find(labels) == [number for number in kept if match_test(matches[number])(labels)]
+    for number in kept:
+        index.remove(number)
+    assert len(index) == 0
+    assert not index._filed
+    assert not index._always

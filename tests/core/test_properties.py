@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from imd.core.engine import Engine
 from imd.core.expiry import Heard
-from imd.core.state import State
+from imd.core.quiet import KEPT
+from imd.core.state import Due, State
 from imd.model.alert import Alert
 from imd.model.effect import (
     AppendTimeline,
@@ -38,16 +39,33 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     Outcome,
+    PauseSet,
     Restarted,
     RulesChanged,
+    SilenceExpired,
+    SilenceSet,
     SourceHeard,
     Tick,
 )
 from imd.model.incident import Incident, IncidentState, Level, Priority
 from imd.model.policy import PageKind, PageReason, Receiver, Route, Ruleset, Source
+from imd.model.quiet import PAUSE, Maintenance, TimeInterval, Weekly
 from imd.model.rule import Matcher, Mode, Op, Raise, Relate, Resolve, ResolveWhen, Rule, Window, WindowKind
 from imd.model.topology import Entity, Topology
-from tests.core.making import STORE_ID, T0, Kept, minutes, policy, report, ruleset, seconds, step
+from tests.core.making import (
+    STORE_ID,
+    T0,
+    Kept,
+    equals,
+    inhibition,
+    minutes,
+    policy,
+    report,
+    ruleset,
+    seconds,
+    silence,
+    step,
+)
 
 TICKS_AT_ONE_INSTANT_MAX = 40
 AFTER_AN_ACK = {PageReason.RAISED}
@@ -107,6 +125,16 @@ POLICIES = (
     policy(step("#pager"), step("cleo", "#missing", wait=minutes(1)), name="team"),
 )
 SOURCES = (Source(name="am", type="alertmanager", silent_after=minutes(10), expire_after=minutes(40)),)
+INHIBITIONS = (
+    inhibition("Wide", "Session", "cluster", name="a"),
+    inhibition("ServiceDown", "ServiceSlow", "cluster", name="b"),
+    inhibition("Session", "Fixed", name="c"),
+)
+NIGHTLY = Maintenance(
+    name="nightly",
+    match=(equals(alertname="Other"), equals(n="1")),
+    during=TimeInterval(weekly=(Weekly(begins=minutes(20), ends=minutes(40)),)),
+)
 ROUTES = (Route(policy="team", priority=frozenset({Priority.P1, Priority.P2})),)
 
 
@@ -119,6 +147,8 @@ def rules_of(version: int) -> Ruleset:
         routes=ROUTES,
         topology=TOPOLOGY,
         fallback="ops" if version % 2 else "",
+        inhibitions=INHIBITIONS[version % 2 :],
+        maintenance=(NIGHTLY,) if version % 3 else (),
         config_hash=f"hash{version}",
     )
 
@@ -182,6 +212,7 @@ class History(RuleBasedStateMachine):
         self.pages: set[str] = set()
         self.opened: set[str] = set()
         self.left_out: set[str] = set()
+        self.muted: set[int] = set()
 
     # -- driving ------------------------------------------------------------------------------------------------------
 
@@ -241,9 +272,7 @@ class History(RuleBasedStateMachine):
                 if entry.kind == "not_notified":
                     self.left_out.add(incident)
             case SaveAlert(alert=alert):
-                known = self._surviving(self.memberships.setdefault(alert.id, alert.incident)) or alert.incident
-                assert known == alert.incident, f"episode {alert.id} was in {known} and is in {alert.incident}"
-                self.memberships[alert.id] = known
+                self._look_at_membership(alert)
             case SaveIncident(incident=incident):
                 assert incident.rule
                 assert incident.config_hash
@@ -254,6 +283,15 @@ class History(RuleBasedStateMachine):
             case _:
                 pass
 
+    def _look_at_membership(self, alert: Alert) -> None:
+        known = self._surviving(self.memberships.setdefault(alert.id, alert.incident)) or alert.incident
+        if alert.suppressed_by:
+            self.muted.add(alert.id)
+        if alert.id in self.muted:
+            known = alert.incident  # one that was suppressed may go on in another incident
+        assert known == alert.incident, f"episode {alert.id} was in {known} and is in {alert.incident}"
+        self.memberships[alert.id] = known
+
     def _surviving(self, incident_id: str) -> str:
         """What became of an incident, if it was merged."""
         incident = self.engine.state.incidents.get(incident_id)
@@ -262,6 +300,7 @@ class History(RuleBasedStateMachine):
     def _look_at_delivery(self, delivery: Delivery, event: Event) -> None:
         incident = self.engine.state.incidents[delivery.incident]
         assert not incident.silent
+        assert not (incident.hushed and delivery.kind is PageKind.UPDATE), "news of what is suppressed"
         if delivery.kind is PageKind.PAGE:
             self.paged.setdefault(delivery.incident, set()).add(delivery.receiver)
             if incident.state is IncidentState.ACKNOWLEDGED and not isinstance(event, ActionTaken):
@@ -347,6 +386,27 @@ class History(RuleBasedStateMachine):
     def act(self, kind: ActionKind, ago: int, by: str, force: bool) -> None:
         number = max(1, self.engine.state.last_number - ago)
         self.take(ActionTaken(kind=kind, incident=f"i{number:012d}", by=by, note="hm", force=force))
+
+    @rule(
+        number=st.integers(1, 3),
+        name=st.sampled_from([*NAMES, ""]),
+        cluster=st.sampled_from(["c", ""]),
+        starts=st.sampled_from([0, 0, 30]),
+        lasts=st.sampled_from([1, 60, 600]),
+    )
+    def set_silence(self, number: int, name: str, cluster: str, starts: int, lasts: int) -> None:
+        """New, or in place of the one of this number."""
+        at = (self.now - T0).total_seconds() + starts
+        labels = {key: value for key, value in (("alertname", name), ("cluster", cluster)) if value} or {"src": "am"}
+        self.take(SilenceSet(silence(at, at + lasts, number, **labels), silence(0, 1, number % 3 + 1).id))
+
+    @rule(number=st.sampled_from([1, 2, 3]))
+    def end_silence(self, number: int) -> None:
+        self.take(SilenceExpired(silence(0, 1, number).id, "ana"))
+
+    @rule(lasts=st.sampled_from([5, 120]), ends=st.booleans())
+    def pause(self, lasts: int, ends: bool) -> None:
+        self.take(SilenceExpired(PAUSE, "ana") if ends else PauseSet(until=self.now + seconds(lasts), by="ana"))
 
     @rule(data=st.data(), outcome=st.sampled_from([Outcome.ACCEPTED, Outcome.FAILED, Outcome.UNKNOWN]))
     @precondition(lambda self: self.outbox)
@@ -434,9 +494,37 @@ class History(RuleBasedStateMachine):
         state = self.engine.state
         for incident in state.incidents.values():
             members = state.members[incident.id]
-            firing = sum(alert.firing for alert in members)
-            assert (incident.firing, incident.ended) == (firing, len(members) - firing)
+            firing = [alert for alert in members if alert.firing]
+            suppressed = [alert for alert in firing if alert.suppressed_by]
+            held = [alert for alert in suppressed if not alert.aside]
+            assert (incident.firing, incident.ended) == (len(firing) - len(suppressed), len(members) - len(firing))
+            assert (incident.suppressed, incident.held) == (len(suppressed), len(held))
+            assert incident.aside == sum(alert.joined_because == "suppressed" for alert in members)
+            assert bool(incident.hushed) == (incident.open and not incident.firing and incident.held > 0)
+            assert not any(alert.aside for alert in members if not alert.firing or not alert.suppressed_by)
         assert state.firing == sum(alert.firing for alert in state.alerts.values())
+
+    @invariant()
+    def verdicts_are_what_holds_now(self) -> None:
+        """Every firing alert is suppressed by what suppresses it at this instant, unless its turn is to come."""
+        state = self.engine.state
+        if state.overdue(self.now):
+            return
+        for alert in state.alerts.values():
+            if alert.firing and alert.id not in state.to_judge:
+                due = self.engine._quiet._verdict(alert, self.now)
+                assert due == alert.suppressed_by, f"{self.now}: {alert.labels()} is {alert.suppressed_by}, not {due}"
+        assert len(state.suppressed) == sum(one.firing and bool(one.suppressed_by) for one in state.alerts.values())
+
+    @invariant()
+    def nobody_is_paged_of_what_is_suppressed(self) -> None:
+        for delivery in self.outbox.values():
+            incident = self.engine.state.incidents.get(delivery.incident)
+            if delivery.kind is PageKind.PAGE and incident is not None and incident.hushed:
+                assert delivery.id in self.cancelled
+        for incident in self.engine.state.incidents.values():
+            if incident.hushed:
+                assert not {"escalate", "accept", "remind", "hold"} & set(incident.timers)
 
     @invariant()
     def an_episode_is_in_one_incident(self) -> None:
@@ -459,14 +547,17 @@ class History(RuleBasedStateMachine):
             if alert.id not in state.unseen:
                 stored = msgspec.msgpack.decode(self.kept.alerts[alert.id], type=Alert)
                 assert (stored.state, stored.incident, stored.ended_at) == (alert.state, alert.incident, alert.ended_at)
+                assert (stored.suppressed_by, stored.aside) == (alert.suppressed_by, alert.aside)
+        kept = {one: msgspec.msgpack.encode(silence) for one, silence in state.silences.items()}
+        assert kept.items() <= self.kept.silences.items()
 
     @invariant()
     def open_incidents_have_their_timers(self) -> None:
         for incident in self.engine.state.incidents.values():
             match incident.state:
                 case IncidentState.PENDING:
-                    assert "hold" in incident.timers
-                    assert incident.firing
+                    assert "hold" in incident.timers or incident.hushed
+                    assert incident.holding
                 case IncidentState.RESOLVED:
                     assert set(incident.timers) <= {"still"}
                 case IncidentState.CANCELLED | IncidentState.MERGED:
@@ -477,7 +568,7 @@ class History(RuleBasedStateMachine):
                     assert "hold" not in incident.timers
                     assert "ack" not in incident.timers
             if incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
-                assert (incident.firing == 0) == ("resolve" in incident.timers)
+                assert (incident.holding == 0) == ("resolve" in incident.timers)
 
     @invariant()
     def every_page_has_its_line(self) -> None:
@@ -521,8 +612,10 @@ class History(RuleBasedStateMachine):
             self.take(AlertsReported(alert.source, alert.by_api, (report(alert.labels(), None, resolved=True),)))
         self.tick_until(self.now + timedelta(minutes=3))
         self._settle_all()
-        self.tick_until(self.now + timedelta(days=5))  # the clock may have been set back often
-        assert self.engine.next_deadline() is None, list(self.engine.state.take_due(T0 + timedelta(days=9999), 5))
+        self.tick_until(self.now + KEPT + timedelta(days=1))  # the clock may have been set back often
+        left = list(self.engine.state.take_due(T0 + timedelta(days=9999), 9))
+        assert all(deadline[1] is Due.MAINTENANCE for deadline in left), left
+        assert not self.engine.state.silences
         assert self.engine.state.firing == 0
         assert not self.engine.state.incidents
         assert not self.engine.state.alerts

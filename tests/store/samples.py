@@ -11,6 +11,8 @@ from imd.model.alert import Alert, AlertState, Span, identify
 from imd.model.effect import Delivery, Effect, SaveAlert, SaveIncident
 from imd.model.incident import Incident, IncidentState, Priority, RootCause, TimelineEntry, Told
 from imd.model.policy import PageKind, PageReason
+from imd.model.quiet import Silence
+from imd.model.rule import Matcher, Op
 from imd.store.contract import Batch, Store
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -122,3 +124,17 @@ def commit_batch(store: Store, *batches: Batch) -> None:
 def pair(number: int) -> tuple[Effect, ...]:
     """An incident with one member: what must be on disk together or not at all."""
     return SaveAlert(alert(number, incident_id(number))), SaveIncident(incident(number))
+
+
+def silence(number: int, **changes: object) -> Silence:
+    """An hour long, from NOW."""
+    made = Silence(
+        id=f"00000000-0000-4000-8000-{number:012d}",
+        matchers=(Matcher("a", Op.EQUAL, "ü"), Matcher("b", Op.NOT_REGEX, "c.*")),
+        starts_at=NOW,
+        ends_at=NOW + timedelta(hours=1),
+        updated_at=NOW,
+        created_by="ana",
+        comment="disk swap",
+    )
+    return msgspec.structs.replace(made, **changes)

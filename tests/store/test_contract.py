@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveIncident,
     SaveSeen,
+    SaveSilence,
     SettleDelivery,
 )
 from imd.model.incident import IncidentState, Priority
@@ -30,7 +32,19 @@ from imd.model.policy import PageKind
 from imd.model.rule import Matcher, Op
 from imd.store.batch import _ADD
 from imd.store.contract import Batch, DeliveryState, IncidentQuery, Retention, Store, StoreFailed
-from tests.store.samples import NOW, alert, batch, commit, commit_batch, delivery, entry, incident, incident_id, pair
+from tests.store.samples import (
+    NOW,
+    alert,
+    batch,
+    commit,
+    commit_batch,
+    delivery,
+    entry,
+    incident,
+    incident_id,
+    pair,
+    silence,
+)
 
 Opener = Callable[..., Store]
 
@@ -38,7 +52,7 @@ Opener = Callable[..., Store]
 def test_a_fresh_store_is_empty_and_has_an_id_that_stays(open_again: Opener) -> None:
     """The id is 16 hex digits and the same after a restart."""
     snapshot = open_again().load()
-    assert (snapshot.alerts, snapshot.incidents, snapshot.deliveries) == ([], [], [])
+    assert (snapshot.alerts, snapshot.incidents, snapshot.deliveries, snapshot.silences) == ([], [], [], [])
     assert (snapshot.alive_at, snapshot.last_alert_id, snapshot.last_number) == (None, 0, 0)
     assert len(snapshot.store_id) == 16
     assert int(snapshot.store_id, 16) >= 0
@@ -346,3 +360,17 @@ async def test_alerts_and_deliveries_page_by_page(store: Store) -> None:
     assert [row.delivery.id for row in await store.deliveries(before=rows[-1].seq)] == ["d1", "d0"]
     assert [row.delivery.id for row in await store.deliveries(incident_id(1))] == ["d5", "d3", "d1"]
     assert await store.deliveries(state=DeliveryState.FAILED) == []
+
+
+def test_silences_come_back_and_go_five_days_after_their_end(open_again: Opener) -> None:
+    """Every field survives a restart; the last word wins; an ended one is kept for its retention."""
+    store = open_again()
+    first, second = silence(1), silence(2, ends_at=NOW - timedelta(days=4, hours=23), comment="")
+    commit(store, SaveSilence(first), SaveSilence(second))
+    changed = silence(1, ends_at=NOW + timedelta(hours=9), begun=True, annotations={"a": "b"})
+    commit(store, SaveSilence(changed))
+    store = open_again()
+    assert store.load().silences == [changed, second]
+    assert asyncio.run(store.prune(NOW)) == 0
+    assert asyncio.run(store.prune(NOW + timedelta(hours=2))) == 1
+    assert open_again().load().silences == [changed]

@@ -16,8 +16,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
+import msgspec
+
 from imd.core.engine import Engine
 from imd.core.state import State
+from imd.model.alert import Alert
 from imd.model.effect import AppendTimeline, CancelPages, Deliver, Delivery, Effect, Refused
 from imd.model.event import (
     ActionKind,
@@ -27,15 +30,18 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     Outcome,
+    PauseSet,
     Restarted,
     RulesChanged,
+    SilenceExpired,
+    SilenceSet,
     SourceHeard,
     Tick,
 )
 from imd.model.incident import Incident
 from imd.model.policy import PageKind, PageReason, Policy, Receiver, Ruleset, Source
 from imd.model.rule import Rule
-from tests.core.making import STORE_ID, T0, Kept, minutes, report, ruleset
+from tests.core.making import STORE_ID, T0, Kept, minutes, report, ruleset, silence
 
 SENT_AHEAD = minutes(4)  # how far ahead of now Prometheus sets the end of a firing alert
 
@@ -85,6 +91,10 @@ class Story:
                 self.quiet()
         self.now = goal
         return self
+
+    def ticks(self) -> Self:
+        """One step of what is due, and no more."""
+        return self._step(Tick())
 
     def quiet(self) -> Self:
         """Nobody heard anything that the story has not told."""
@@ -158,6 +168,21 @@ class Story:
 
     def noted_by(self, who: str, note: str, incident: int = 1) -> Self:
         return self._act(ActionKind.NOTE, who, incident, note)
+
+    def silenced(self, until: str, *, starts: str = "", number: int = 1, by: str = "ana", **labels: str) -> Self:
+        """A person mutes what has these labels."""
+        begins = self._seconds(starts or None)
+        one = silence(begins, self._seconds(until), number, by, **labels)
+        return self._step(SilenceSet(msgspec.structs.replace(one, updated_at=self.now)))
+
+    def unsilenced(self, number: int = 1, by: str = "ana") -> Self:
+        return self._step(SilenceExpired(silence(0, 1, number).id, by))
+
+    def paused(self, until: str, by: str = "ana") -> Self:
+        return self._step(PauseSet(until=time_of(until), by=by))
+
+    def unpaused(self, by: str = "ana") -> Self:
+        return self._step(SilenceExpired("pause", by))
 
     def reload(self, changed: Ruleset) -> Self:
         self.ruleset = changed
@@ -244,6 +269,18 @@ class Story:
             for one in self._lines
             if one.incident == incident_id
         )
+
+    def alert(self, alertname: str, **labels: str) -> Alert:
+        """The newest episode with these labels, or these and more."""
+        given = {"alertname": alertname, **labels}.items()
+        return next(one for one in reversed(self.engine.state.alerts.values()) if one.labels().items() >= given)
+
+    def is_suppressed(self, alertname: str, *causes: str, **labels: str) -> Self:
+        """By these causes, or by their first words; by none: it goes on."""
+        found = self.alert(alertname, **labels).suppressed_by
+        shown = tuple(one if one in causes else one.partition("/")[0] for one in found)
+        assert shown == causes, found
+        return self
 
     # -- within ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,300 @@
+"""What makes alerts quiet and what lets them go on: silences that begin and end, windows, inhibitors, pause, reloads.
+
+Owns when a verdict is looked at again, and the order in which suppressed alerts go on. How it works: what begins to
+suppress acts on every alert it takes in the same step, so that nobody is paged from the answer on. What ends puts its
+alerts on `state.to_judge`; from there they go on in order of their identity's hash, JUDGED_MAX a step, so that the end
+of a broad silence does not hold the loop. After a restart every suppressed alert is looked at again in the same way.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from imd.core import journal, times
+from imd.core.incidents import Incidents
+from imd.core.state import Due, State
+from imd.core.suppress import Causes, Suppression
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert
+from imd.model.effect import Journal, Refused, SaveSilence
+from imd.model.event import PauseSet, SilenceExpired, SilenceSet
+from imd.model.policy import Ruleset
+from imd.model.quiet import PAUSE, Silence, SilenceState, needle
+from imd.model.rule import Match, Rule, Test, match_test
+
+JUDGED_MAX = 500  # alerts that go on in one step
+SILENCES_MAX = 10_000  # the ended ones of the last days among them
+KEPT = timedelta(days=5)  # an ended silence stays known so long, as with Alertmanager's default retention
+LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+
+FindRule = Callable[[Mapping[str, str]], Rule]
+Place = Callable[[Transaction, Alert, Mapping[str, str]], None]
+
+
+class Quiet:
+    """Works on the state's alerts under one ruleset. It is the only writer of verdicts."""
+
+    def __init__(
+        self, ruleset: Ruleset, state: State, incidents: Incidents, rule: FindRule, place: Place, before: Quiet | None
+    ) -> None:
+        """`rule` finds the rule that takes labels, `place` puts an alert into an incident. `before`: the one under the
+        rules of before a reload, whose index of inhibitors is kept if it holds still."""
+        self._ruleset = ruleset
+        self._state = state
+        self._incidents = incidents
+        self._rule = rule
+        self._place = place
+        self._suppression = Suppression(ruleset, state.silences)
+        if before is not None and before._ruleset.inhibitions == ruleset.inhibitions:
+            self._suppression.inhibitors = before._suppression.inhibitors
+        elif ruleset.inhibitions:
+            self._enter_all()
+
+    # -- alerts ---------------------------------------------------------------------------------------------------
+
+    def enter(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule | None) -> Causes:
+        """The alert begins to fire: its verdict. What it mutes is muted. `rule`: see Suppression.judge."""
+        concerned: list[Alert] = []
+        if not self._suppression.inhibitors.idle:
+            concerned = self._suppression.inhibitors.enter(alert, labels)
+        causes = self._suppression.judge(alert, labels, rule, tx.now)
+        if causes or alert.suppressed_by:
+            self._mark(alert, causes)
+        self._look_at(tx, concerned)
+        return causes
+
+    def leave(self, tx: Transaction, alert: Alert) -> None:
+        """The alert fires no more. Its last verdict stays with it."""
+        if alert.suppressed_by:
+            self._state.suppressed.file(alert)
+        if not self._suppression.inhibitors.idle:
+            self._look_at(tx, self._suppression.inhibitors.leave(alert))
+
+    def _look_at(self, tx: Transaction, alerts: Iterable[Alert]) -> None:
+        """Whatever is to be quiet is so at once; whatever may go on waits for its turn."""
+        for alert in alerts:
+            causes = self._verdict(alert, tx.now)
+            if causes:
+                self._suppress(tx, alert, causes)
+            elif alert.suppressed_by:
+                self._put_off(tx.now, alert)
+
+    def _verdict(self, alert: Alert, now: datetime) -> Causes:
+        labels = alert.full_labels()
+        return self._suppression.judge(alert, labels, None if alert.incident else self._rule(labels), now)
+
+    def _suppress(self, tx: Transaction, alert: Alert, causes: Causes) -> None:
+        before = alert.suppressed_by
+        if before == causes:
+            return
+        self._mark(alert, causes)
+        if not before:
+            self._incidents.mute(tx, alert)
+        tx.save(alert)
+
+    def _mark(self, alert: Alert, causes: Causes) -> None:
+        alert.suppressed_by = causes
+        self._state.suppressed.file(alert)
+
+    # -- going on -------------------------------------------------------------------------------------------------
+
+    def judge_due(self, tx: Transaction) -> None:
+        """The next of those that wait for it, by the hash of their identity."""
+        state = self._state
+        if state.judge_after is not None and tx.now < state.judge_after:
+            state.remind(state.judge_after, Due.JUDGE, "")
+            return
+        for alert in heapq.nsmallest(JUDGED_MAX, state.to_judge.values(), key=lambda one: one.identity.key):
+            del state.to_judge[alert.id]
+            if alert.firing:
+                self._judge_again(tx, alert)
+        if state.to_judge:
+            state.remind(tx.now, Due.JUDGE, "")
+
+    def _judge_again(self, tx: Transaction, alert: Alert) -> None:
+        causes = self._verdict(alert, tx.now)
+        if causes:
+            self._suppress(tx, alert, causes)
+        elif alert.suppressed_by:
+            self._mark(alert, ())
+            labels = alert.full_labels()
+            if not self._incidents.release(tx, alert, labels):
+                self._place(tx, alert, labels)
+            tx.save(alert)
+
+    def _put_off(self, at: datetime, alert: Alert) -> None:
+        if not self._state.to_judge:
+            self._state.remind(at, Due.JUDGE, "")
+        self._state.to_judge[alert.id] = alert
+
+    # -- people ---------------------------------------------------------------------------------------------------
+
+    def take(self, tx: Transaction, event: SilenceSet | SilenceExpired | PauseSet) -> None:
+        match event:
+            case SilenceSet():
+                self._set(tx, event)
+            case SilenceExpired():
+                self._end(tx, event)
+            case PauseSet():
+                self._pause(tx, event)
+
+    def _set(self, tx: Transaction, event: SilenceSet) -> None:
+        """A new silence, or a change of one. Its matchers compile: whoever made the event has seen to that."""
+        silence = event.silence
+        if silence.id not in self._state.silences and not self._make_room(tx.now):
+            tx.effects.append(Refused(0, f"there are {SILENCES_MAX} silences already (silences_max); expire some"))
+            return
+        tx.effects.append(Journal(tx.now, journal.silence_set(tx.now, silence, event.replaces)))
+        self._keep(tx, _begun(silence, tx.now))
+        old = self._state.silences.get(event.replaces)
+        concerned: dict[int, Alert] = {}
+        if old is not None and old.id != silence.id and old.state(tx.now) is not SilenceState.EXPIRED:
+            concerned = dict(self._by_cause(old.cause))
+            self._keep(tx, old.ended(tx.now))
+        concerned |= self._by_cause(silence.cause)
+        if silence.in_force(tx.now):
+            concerned |= {alert.id: alert for alert in self._taken_by((silence.matchers,))}
+        self._look_at(tx, concerned.values())
+
+    def _end(self, tx: Transaction, event: SilenceExpired) -> None:
+        """Before its time. One that is over already stays as it is."""
+        silence = self._state.silences.get(event.silence)
+        if silence is None:
+            tx.effects.append(Refused(0, f"there is no silence {event.silence}"))
+            return
+        if silence.state(tx.now) is SilenceState.EXPIRED:
+            return
+        tx.effects.append(Journal(tx.now, journal.silence_ended(tx.now, event)))
+        self._keep(tx, silence.ended(tx.now))
+        self._look_at(tx, list(self._by_cause(silence.cause).values()))
+
+    def _pause(self, tx: Transaction, event: PauseSet) -> None:
+        """Everything is quiet until then."""
+        pause = Silence(
+            id=PAUSE,
+            matchers=(),
+            starts_at=tx.now,
+            ends_at=event.until,
+            updated_at=tx.now,
+            created_by=event.by,
+            comment=event.reason,
+        )
+        if not pause.in_force(tx.now):
+            tx.effects.append(Refused(0, "a pause ends in the future"))
+            return
+        self._set(tx, SilenceSet(pause))
+
+    def _keep(self, tx: Transaction, silence: Silence) -> None:
+        """Puts it on record and sees to it that it begins, ends and is forgotten."""
+        self._state.silences[silence.id] = silence
+        if silence.state(tx.now) is SilenceState.EXPIRED:
+            self._suppression.unfile(silence.id)
+        else:
+            self._suppression.file(silence)
+        tx.effects.append(SaveSilence(silence))
+        self._arm(silence)
+
+    def _arm(self, silence: Silence) -> None:
+        if not silence.begun:
+            self._state.remind(silence.starts_at, Due.SILENCE, silence.id)
+        self._state.remind(silence.ends_at, Due.SILENCE, silence.id)
+        self._state.remind(silence.ends_at + KEPT, Due.SILENCE, silence.id)
+
+    def _make_room(self, now: datetime) -> bool:
+        """Beyond the bound the one that ended first is forgotten; whether there is room then."""
+        silences = self._state.silences
+        if len(silences) < SILENCES_MAX:
+            return True
+        first = min(silences.values(), key=lambda one: (one.ends_at, one.id))
+        if first.state(now) is not SilenceState.EXPIRED:
+            return False
+        del silences[first.id]
+        return True
+
+    def _by_cause(self, cause: str) -> Mapping[int, Alert]:
+        return self._state.suppressed.by_cause.get(cause, {})
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def silence_due(self, tx: Transaction, silence_id: str) -> None:
+        """It begins, ends, or is forgotten; a deadline from before a change of it finds nothing to do."""
+        silence = self._state.silences.get(silence_id)
+        if silence is None:
+            return
+        if tx.now >= silence.ends_at + KEPT:
+            del self._state.silences[silence_id]
+        elif tx.now >= silence.ends_at:
+            self._suppression.unfile(silence_id)
+            self._look_at(tx, list(self._by_cause(silence.cause).values()))
+        elif tx.now >= silence.starts_at and not silence.begun:
+            self._keep(tx, _begun(silence, tx.now))
+            self._look_at(tx, list(self._taken_by((silence.matchers,))))
+
+    def maintenance_due(self, tx: Transaction, name: str) -> None:
+        """A window of it begins or ends, or is to be looked for again."""
+        maintenance = next((one for one in self._ruleset.maintenance if one.name == name), None)
+        if maintenance is None:
+            return
+        if self._suppression.in_force(name, tx.now):
+            self._look_at(tx, list(self._taken_by(maintenance.match)))
+        else:
+            self._look_at(tx, list(self._by_cause(maintenance.cause).values()))
+        following = times.next_boundary(maintenance.during, tx.now) or tx.now + times.HORIZON / 2
+        self._state.remind(following, Due.MAINTENANCE, name)
+
+    def _taken_by(self, match: Match) -> Iterator[Alert]:
+        """The firing alerts that a match takes. Most others are passed by undecoded: 50 ns each."""
+        needles = [needle(matchers) for matchers in match]
+        test: Test = match_test(match)
+        for alert in list(self._state.alerts.values()):
+            if not alert.firing:
+                continue
+            if (
+                alert.other_labels is None
+                and alert.enriched is None
+                and not any(one in alert.identity.canonical for one in needles)
+            ):
+                continue
+            if test(alert.full_labels()):
+                yield alert
+
+    # -- the world changes ----------------------------------------------------------------------------------------
+
+    def arm(self, now: datetime = LONG_AGO) -> None:
+        """After a restore, a reload or a clock that was set: every deadline anew, and every suppressed alert is looked
+        at once more."""
+        for silence in self._state.silences.values():
+            self._arm(silence)
+        for maintenance in self._ruleset.maintenance:
+            self._state.remind(now, Due.MAINTENANCE, maintenance.name)
+        for alert in self._state.suppressed.alerts():
+            self._put_off(now, alert)
+
+    def clock_stepped(self, tx: Transaction, by: timedelta) -> None:
+        """Silences and windows hold by the wall clock: one that had begun may be ahead again, one that was over may
+        hold again."""
+        self.arm(tx.now)
+        for silence in list(self._state.silences.values()):
+            if silence.begun and silence.starts_at > tx.now:
+                self._keep(tx, _begun(silence, tx.now))
+            elif silence.in_force(tx.now) and silence.ends_at <= tx.now - by:
+                self._keep(tx, silence)
+                self._look_at(tx, list(self._taken_by((silence.matchers,))))
+
+    def _enter_all(self) -> None:
+        """Fills the index of inhibitors; who is muted by it is looked at in turn."""
+        firing = sorted((one for one in self._state.alerts.values() if one.firing), key=lambda one: one.id)
+        for alert in firing:
+            self._suppression.inhibitors.enter(alert, alert.full_labels())
+        for alert in firing:
+            if self._suppression.inhibitors.causes(alert):
+                self._put_off(LONG_AGO, alert)
+
+
+def _begun(silence: Silence, now: datetime) -> Silence:
+    """The same, marked if its beginning is reached."""
+    return msgspec.structs.replace(silence, begun=silence.starts_at <= now)

@@ -1,0 +1,82 @@
+"""What the timeline says of members that came, went, or changed their verdict: one line an incident, step and reason.
+
+Owns these sentences and how alerts are named in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from imd.core.state import State
+from imd.core.suppress import words
+from imd.core.transaction import Touched, Transaction
+from imd.model.alert import Alert
+from imd.model.policy import Ruleset
+
+NAMED_MAX = 5  # names of alerts in one line; the rest is counted
+COUNTED_MAX = 1000  # alerts that one line looks at
+
+JOINED = {
+    "opened": "with the first",
+    "joined": "same rule, key and open window",
+    "reopened": "within reopen_within",
+    "returned": "it opened this incident before",
+    "related": "{related}",
+    "merged": "they came with what was merged into this",
+}
+
+
+class Telling:
+    """Writes lines into the transaction."""
+
+    def __init__(self, ruleset: Ruleset, state: State) -> None:
+        self._maintenance = {one.name: one for one in ruleset.maintenance}
+        self._state = state
+
+    def members(self, tx: Transaction, touched: Touched) -> None:
+        """Everything that happened to members of one incident within this step."""
+        incident = touched.incident
+        joined = touched.joined[1:] if touched.opened else touched.joined
+        for because in dict.fromkeys(alert.joined_because for alert in joined):
+            alerts = [alert for alert in joined if alert.joined_because == because]
+            tx.say(incident, "joined", f"{named(alerts)} joined: {JOINED[because].format(related=alerts[0].related)}")
+        self._muted(tx, touched)
+        if touched.released:
+            tx.say(incident, "released", f"{named(touched.released)}: suppressed no more")
+        if touched.revived:
+            tx.say(incident, "revived", f"{named(touched.revived)} fire again")
+        for because, alerts in _by_reason(touched.cleared):
+            tx.say(incident, "cleared", f"{named(alerts)}: {because}; {incident.holding} still firing")
+        for because, alerts in _by_reason(touched.slipped):
+            tx.say(incident, "cleared", f"{named(alerts)}: {because}, suppressed to the end")
+
+    def words(self, causes: Iterable[str]) -> str:
+        """Causes of a verdict for people."""
+        return words(causes, self._state.silences, self._maintenance)
+
+    def _muted(self, tx: Transaction, touched: Touched) -> None:
+        muted: dict[tuple[bool, tuple[str, ...]], list[Alert]] = {}
+        for alert in touched.muted:
+            if alert.firing and alert.suppressed_by:
+                muted.setdefault((alert.aside, alert.suppressed_by), []).append(alert)
+        for (aside, causes), alerts in muted.items():
+            came = "came suppressed" if aside else "suppressed"
+            tx.say(touched.incident, "suppressed", f"{named(alerts)} {came} by {self.words(causes)}")
+
+
+def _by_reason(ended: Iterable[tuple[Alert, str]]) -> Iterable[tuple[str, list[Alert]]]:
+    by_reason: dict[str, list[Alert]] = {}
+    for alert, because in ended:
+        by_reason.setdefault(because, []).append(alert)
+    return by_reason.items()
+
+
+def named(alerts: Sequence[Alert]) -> str:
+    """A few alerts by alertname and the count of the rest."""
+    names: dict[str, int] = {}
+    for alert in alerts[:COUNTED_MAX]:
+        name = alert.full_labels().get("alertname", "an alert")
+        names[name] = names.get(name, 0) + 1
+    shown = [f"{name} x{count}" if count > 1 else name for name, count in list(names.items())[:NAMED_MAX]]
+    rest = f" and {len(names) - NAMED_MAX} other names" if len(names) > NAMED_MAX else ""
+    return ", ".join(shown) + rest
