@@ -114,6 +114,10 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     was found related, where that is why it joined. `enriched` is what enrichment added when the episode began, as
     canonical JSON, never part of identity; equal ones are one object. `dropped_by` names the enrichment entry whose
     keep or drop stopped the alert.
+
+    `counted_at` is set while the alert waits for its rule's open_when, and is the instant by which it counts; `waiting`
+    says what for, `seen_off` how that ended where it joined nothing. `changes` are the latest instants at which it
+    began or ended, kept from its first end on and over episodes; `flapping_since` is set while it flaps.
     """
 
     id: int
@@ -138,6 +142,11 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     related: str = ""
     enriched: bytes | None = None
     dropped_by: str = ""
+    counted_at: datetime | None = None
+    waiting: str = ""
+    seen_off: str = ""
+    changes: tuple[datetime, ...] = ()
+    flapping_since: datetime | None = None
 
     @property
     def firing(self) -> bool:
@@ -169,4 +178,6 @@ JOINED_BECAUSE = {
     "related": "{related}",
     "merged": "came with an incident that was merged into this one",
     "revived": "the same episode fires again",
+    "counted": "counted towards {waited}, which opened this incident under rule {rule} and key {key}",
+    "awaited": "waited in vain for {waited}, which opened this incident under rule {rule} and key {key}",
 }

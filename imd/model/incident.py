@@ -83,8 +83,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
     continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
-    `summary` the first member's, `cause_of` how many members the probable cause was chosen from. `silent` pages nobody
-    (mode monitor). Its members are known by their alerts, which name their incident.
+    `summary` the first member's, `flapping` the number of members that flap (each counts as firing), `cause_of` how
+    many members the probable cause was chosen from. `silent` pages nobody (mode monitor). Its members are known by
+    their alerts, which name their incident.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     changed: int = 0
     firing: int = 0
     ended: int = 0
+    flapping: int = 0
     round: int = 0
     step: int = -1
     exhausted: bool = False

@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from imd.model.enrich import Enrichment
+from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Priority
 from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
 from imd.model.topology import Topology
@@ -143,6 +144,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, Source] = {}
     priority: PriorityTable = PriorityTable()
     topology: Topology = Topology()
+    heartbeats: tuple[Heartbeat, ...] = ()
     fallback: str = ""
     external_url: str = ""
     bounds: Bounds = Bounds()

@@ -24,7 +24,8 @@ class AlertView(msgspec.Struct, frozen=True):
     """`status` is firing, resolved or expired; `ends_at` is when it ended, or the deadline its sender gave.
 
     `enriched` is what enrichment added to the labels or changed in them; an empty value took one away. `dropped_by`
-    names the enrichment entry that stopped the alert."""
+    names the enrichment entry that stopped the alert. `verdict` says why the alert is in no incident, where a rule or
+    heartbeat decided so. While `flapping`, it counts as firing whatever its status."""
 
     fingerprint: str
     labels: msgspec.Raw
@@ -40,6 +41,8 @@ class AlertView(msgspec.Struct, frozen=True):
     joined_because: str
     generator_url: str
     dropped_by: str | None = None
+    verdict: str | None = None
+    flapping: bool = False
 
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +123,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
     because = ""
     if incident is not None and alert.joined_because:
         because = JOINED_BECAUSE[alert.joined_because].format(
-            rule=incident.rule, key=key_text(incident.group_key), related=alert.related
+            rule=incident.rule, key=key_text(incident.group_key), related=alert.related, waited=alert.waiting
         )
     return AlertView(
         fingerprint=fingerprint(alert.labels()),
@@ -137,7 +140,15 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
         joined_because=because,
         generator_url=alert.generator_url,
         dropped_by=alert.dropped_by or None,
+        verdict=_verdict(alert),
+        flapping=alert.flapping_since is not None,
     )
+
+
+def _verdict(alert: Alert) -> str | None:
+    if alert.incident:
+        return None
+    return f"waits for {alert.waiting}" if alert.counted_at is not None else alert.seen_off or None
 
 
 _STATUS = {AlertState.FIRING: "firing", AlertState.RESOLVED: "resolved", AlertState.EXPIRED: "expired"}
