@@ -14,6 +14,7 @@ import msgspec
 
 from imd.model.alert import Alert, Span
 from imd.model.effect import Delivery
+from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,6 +77,7 @@ unpack_words = Unpacker(Words)
 unpack_incident = Unpacker(Incident)
 unpack_entry = Unpacker(TimelineEntry)
 unpack_delivery = Unpacker(Delivery)
+unpack_beat = Unpacker(Beat)
 
 
 def whole_alert(stored: bytes, seen: bytes | None, words: bytes | None) -> Alert:

@@ -37,6 +37,7 @@ from imd.store.record import (
     BadRecord,
     instant,
     instant_or_none,
+    unpack_beat,
     unpack_delivery,
     unpack_incident,
     whole_alert,
@@ -57,6 +58,7 @@ WHERE alert.id IN (
           ON member.incident = incident.id AND member.incident <> '' WHERE incident.held = 1
 ) ORDER BY alert.id"""
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
+_BEATS = "SELECT name, record FROM heartbeat ORDER BY name, by"
 _PENDING = """
 SELECT seq, record, attempts, next_attempt_at, ambiguous, cancelled FROM delivery
 WHERE state = 'pending' ORDER BY seq"""
@@ -174,6 +176,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         alive_at=instant_or_none(meta.get("alive_at")),
         last_alert_id=max(highest[0], meta.get("last_alert_id", 0)),
         last_number=max(highest[1], meta.get("last_number", 0)),
+        beats=_records(connection, path, "heartbeat", _BEATS, unpack_beat),
     )
 
 

@@ -260,21 +260,22 @@ def test_migrations_are_numbered_without_gaps() -> None:
     assert [migration.number for migration in known] == list(range(1, len(known) + 1))
 
 
-SECOND = Migration(2, "second", "ALTER TABLE alert ADD COLUMN more TEXT; CREATE TABLE extra (a TEXT) STRICT;")
-BROKEN = Migration(2, "broken", "CREATE TABLE extra (a TEXT) STRICT; INSERT INTO nowhere VALUES (1);")
+NEXT = len(known_migrations()) + 1
+SECOND = Migration(NEXT, "second", "ALTER TABLE alert ADD COLUMN more TEXT; CREATE TABLE extra (a TEXT) STRICT;")
+BROKEN = Migration(NEXT, "broken", "CREATE TABLE extra (a TEXT) STRICT; INSERT INTO nowhere VALUES (1);")
 
 
 def test_a_migration_is_applied_once_and_copies_first(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = known_migrations()[0]
-    monkeypatch.setattr(migrations, "known_migrations", lambda: [first, SECOND])
+    shipped = known_migrations()
+    monkeypatch.setattr(migrations, "known_migrations", lambda: [*shipped, SECOND])
     for _ in range(2):
         store = open_store(url(stopped))
         assert len(store.load().alerts) == ALERTS
         store.close()
     monkeypatch.undo()
-    with pytest.raises(StoreRefused, match=r"imd\.db\.before-0002"):
+    with pytest.raises(StoreRefused, match=rf"imd\.db\.before-{NEXT:04d}"):
         open_store(url(stopped))
-    copy = stopped.with_name("imd.db.before-0002")
+    copy = stopped.with_name(f"imd.db.before-{NEXT:04d}")
     copy.rename(stopped)
     store = open_store(url(stopped))
     assert len(store.load().alerts) == ALERTS
@@ -282,12 +283,12 @@ def test_a_migration_is_applied_once_and_copies_first(stopped: Path, monkeypatch
 
 
 def test_a_migration_that_fails_changes_nothing(stopped: Path) -> None:
-    first = known_migrations()[0]
+    shipped = known_migrations()
     connection = apsw.Connection(str(stopped))
     with pytest.raises(apsw.SQLError):
-        migrations.migrate(connection, stopped, [first, BROKEN], NOW)
+        migrations.migrate(connection, stopped, [*shipped, BROKEN], NOW)
     assert connection.execute("SELECT name FROM sqlite_schema WHERE name = 'extra'").fetchall() == []
-    assert migrations.migrate(connection, stopped, [first, SECOND], NOW) == [2]
+    assert migrations.migrate(connection, stopped, [*shipped, SECOND], NOW) == [NEXT]
     connection.close()
 
 
