@@ -12,20 +12,22 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from imd.core import actions, dedup, expiry, journal, priority
+from imd.core import actions, dedup, expiry, flapping, journal, keeping, priority
 from imd.core.correlate import RuleIndex
 from imd.core.dedup import Verdict
 from imd.core.enrich import Enricher
 from imd.core.expiry import Heard, Outage
+from imd.core.heartbeats import AT_ONCE, Heartbeats
 from imd.core.incidents import Incidents
 from imd.core.relate import Relator
 from imd.core.related import Related, restore
 from imd.core.state import Deadline, Due, State
 from imd.core.timers import Timers
 from imd.core.transaction import Transaction
+from imd.core.waiting import Place
 from imd.model.alert import Alert, AlertReport, AlertState
 from imd.model.condition import ConditionFailed
-from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SaveSeen, SettleDelivery
+from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SettleDelivery
 from imd.model.event import (
     ActionTaken,
     AlertsExpired,
@@ -33,17 +35,18 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
+    HeartbeatBeat,
     Restarted,
     RulesChanged,
     SourceHeard,
     Tick,
 )
+from imd.model.heartbeat import OWN_SOURCE
 from imd.model.policy import Ruleset, Source
 from imd.model.rule import Mode, Rule
 
 DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
 RESOLUTION = timedelta(microseconds=1)  # of a datetime
-SEEN_MAX = 2000  # alerts in one SaveSeen, for the same reason
 ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays in memory so long, for late reports
 
 
@@ -63,20 +66,32 @@ class Engine:
         self._incidents = Incidents(ruleset, state, self._relator)
         self._related = Related(ruleset, state, self._incidents, self._relator)
         self._timers = Timers(state, self._incidents)
+        self._heartbeats = Heartbeats(ruleset, state)
         self._arm_restored()
 
     def step(self, event: Event, now: datetime) -> list[Effect]:
         """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
         tx = Transaction(now)
         self._catch_up(tx, event)
+        self._take(tx, event)
+        if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it
+            self._incidents.settle(tx)
+        self._take_due(tx)
+        self._report_own(tx)
+        self._incidents.settle(tx)
+        return tx.close()
+
+    def _take(self, tx: Transaction, event: Event) -> None:
         match event:
             case AlertsReported():
                 self._alerts_reported(tx, event)
             case SourceHeard(source=source):
-                self._hear(source, now)
+                self._hear(source, tx.now)
             case AlertsExpired(alerts=expired):
                 for one in expired:
                     self._expire_at(tx, one.identity.key, expiry.Expires(one.at, one.because))
+            case HeartbeatBeat(heartbeat=name, by=by_values):
+                tx.own_reports += self._heartbeats.beat(tx, name, by_values)
             case ActionTaken():
                 actions.act(tx, event, self.state, self._incidents)
             case DeliveryFinished():
@@ -91,11 +106,6 @@ class Engine:
                 pass
             case _:
                 assert_never(event)
-        if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it
-            self._incidents.settle(tx)
-        self._take_due(tx)
-        self._incidents.settle(tx)
-        return tx.close()
 
     def next_deadline(self) -> datetime | None:
         """When to call step(Tick(), now) next; None if nothing waits."""
@@ -142,6 +152,12 @@ class Engine:
         tx.count("alerts_received_total", event.source, "resolved", amount=resolved)
         tx.count("alerts_deduplicated_total", amount=repeats)
 
+    def _report_own(self, tx: Transaction) -> None:
+        """What imd itself has to report, as a request of its own."""
+        if tx.own_reports:
+            reports, tx.own_reports, tx.reported = tuple(tx.own_reports), [], False
+            self._alerts_reported(tx, AlertsReported(OWN_SOURCE, False, reports))
+
     def _changed(
         self,
         tx: Transaction,
@@ -152,7 +168,9 @@ class Engine:
         verdict: Verdict,
     ) -> None:
         """A report that changes state, one way or another: on record, then on its way."""
-        if verdict is Verdict.REVIVED and alert is not None and not self._incidents.takes_back(alert, tx.now):
+        if verdict in (Verdict.NEW, Verdict.REVIVED) and flapping.swallows(alert, self.state):
+            verdict = Verdict.REVIVED
+        elif verdict is Verdict.REVIVED and alert is not None and not self._incidents.takes_back(alert, tx.now):
             verdict = Verdict.NEW  # its incident is over for good: what fires now is an episode of its own
         if verdict in (Verdict.NEW, Verdict.ENDED_UNSEEN):
             if verdict is Verdict.NEW and self.state.firing >= self.ruleset.bounds.open_alerts_max:
@@ -169,12 +187,19 @@ class Engine:
         match verdict:
             case Verdict.NEW:
                 self._arrive(tx, alert)
+                if alert.changes:
+                    self._flips(tx, alert, alert.starts_at)
             case Verdict.REVIVED:
-                self._fires_again(alert)
-                self._incidents.revive(tx, alert)
+                self.state.firing += 1
+                if not flapping.swallows(alert, self.state):
+                    self._incidents.revive(tx, alert)
+                self._flips(tx, alert, alert.spans[-1].starts_at)
             case Verdict.RESOLVED:
-                self._ended(alert)
+                self._ended(tx, alert)
+                self._flips(tx, alert, alert.ended_at or tx.now)
                 self._incidents.clear(tx, alert, "resolved")
+            case Verdict.ENDED_UNSEEN:
+                self._incidents.openings.follow_up(tx, alert, alert.labels())
             case _:
                 pass
         tx.save(alert)
@@ -197,9 +222,10 @@ class Engine:
             generator_url=report.generator_url,
             other_labels=report.labels,
             ended_at=span.ended_at,
+            changes=old.changes if old is not None else (),
         )
         self.state.alerts[alert.identity.key] = alert
-        if old is not None and not old.incident:
+        if old is not None and not old.incident and old.counted_at is None:
             self.state.unseen.pop(old.id, None)
             tx.effects.append(ForgetAlert(old.id, keep=False))
         if alert.firing:
@@ -208,10 +234,16 @@ class Engine:
 
     def _arrive(self, tx: Transaction, alert: Alert) -> None:
         """A new episode: to the rule that takes it, and into an incident."""
+        own = self._incidents.rule_named(self._heartbeats.rule_of(alert))
         labels = self._enrich(tx, alert)
-        if alert.dropped_by:
+        if alert.dropped_by and own is None:
             return
-        rule = self._index.find(labels, lambda rule, failed: _count_failure(tx, rule, failed))
+        ends = self._heartbeats.feeds(tx, alert, labels)
+        if ends is not None:
+            tx.own_reports += ends
+            return
+        self._incidents.openings.follow_up(tx, alert, labels)
+        rule = own or self._index.find(labels, lambda rule, failed: _count_failure(tx, rule, failed))
         assert rule is not None, "the last rule takes everything"
         alert.rule = rule.name
         tx.count("rule_matches_total", rule.name)
@@ -240,11 +272,12 @@ class Engine:
             tx.count("alerts_dropped_by_enrichment_total", enriched.dropped_by)
         return enriched.labels
 
-    def _fires_again(self, alert: Alert) -> None:
-        self.state.firing += 1
+    def _flips(self, tx: Transaction, alert: Alert, at: datetime) -> None:
+        flapping.changed(tx, alert, at, self.state, self._incidents, self.ruleset.bounds.lateness)
 
-    def _ended(self, alert: Alert) -> None:
+    def _ended(self, tx: Transaction, alert: Alert) -> None:
         self.state.firing -= 1
+        self._heartbeats.ended(tx, alert)
         self.state.stale.get(alert.source, {}).pop(alert.id, None)
 
     # -- expiry ---------------------------------------------------------------------------------------------------
@@ -288,13 +321,33 @@ class Engine:
             assert isinstance(subject, str)
             self._timers.due(tx, subject, at)
         elif due is Due.FLUSH:
-            self._flush_seen(tx)
+            keeping.flush_seen(tx, self.state)
         elif due is Due.FORGET_ALERT:
             assert isinstance(subject, Alert)
-            self._forget_alert(tx, subject)
+            keeping.forget_alert(tx, self.state, subject)
+        elif due is Due.WAITING:
+            assert isinstance(subject, tuple)
+            self._look_at_waiting(tx, subject)
+        elif due is Due.FLAPPING:
+            assert isinstance(subject, Alert)
+            flapping.look(tx, subject, self.state, self._incidents)
+        elif due is Due.BEAT:
+            assert isinstance(subject, tuple)
+            tx.own_reports += self._heartbeats.look(tx, subject)
         else:
             assert isinstance(subject, str)
             self._incidents.forget(tx, subject)
+
+    def _look_at_waiting(self, tx: Transaction, place: Place) -> None:
+        """Those whose rule does not wait any more go on as if they had just come, the others are judged."""
+        for alert in self.state.homeless[:DUE_MAX]:
+            if alert.firing:
+                self._arrive(tx, alert)
+            tx.save(alert)
+        del self.state.homeless[:DUE_MAX]
+        if self.state.homeless:
+            self.state.remind(tx.now, Due.WAITING, place)
+        self._related.look_at_waiting(tx, place)
 
     def _look_at_alert(self, tx: Transaction, alert: Alert) -> None:
         if not alert.firing:
@@ -316,7 +369,7 @@ class Engine:
     def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
         alert.state = AlertState.EXPIRED
         alert.ended_at = expired.at
-        self._ended(alert)
+        self._ended(tx, alert)
         tx.count("alerts_expired_total", alert.source)
         same = tx.expired
         tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because, same)))
@@ -337,24 +390,6 @@ class Engine:
         if 0 < len(stale) < before:  # none became clear: the clock was set back meanwhile, and the next word tells
             self.state.heard[source].waking = True
             self.state.remind(tx.now, Due.SOURCE, source)
-
-    def _flush_seen(self, tx: Transaction) -> None:
-        unseen = self.state.unseen
-        taken = [unseen.pop(alert_id) for alert_id in list(unseen)[:SEEN_MAX]]
-        if taken:
-            tx.effects.append(SaveSeen(tuple(taken)))
-        self.state.flush_at = None
-        if unseen:
-            self.state.flush_at = tx.now
-            self.state.remind(tx.now, Due.FLUSH, None)
-
-    def _forget_alert(self, tx: Transaction, alert: Alert) -> None:
-        if alert.firing or alert.incident:
-            return
-        if self.state.alerts.get(alert.identity.key) is alert:
-            del self.state.alerts[alert.identity.key]
-            self.state.unseen.pop(alert.id, None)
-            tx.effects.append(ForgetAlert(alert.id, keep=False))
 
     # -- deliveries -----------------------------------------------------------------------------------------------
 
@@ -383,14 +418,18 @@ class Engine:
         self._enricher = Enricher(ruleset.enrich)
         if ruleset.topology != before.topology:
             self._relator = self._relate_again()
+        waited = self._incidents.openings
         self._incidents = Incidents(ruleset, self.state, self._relator)
         self._related = Related(ruleset, self.state, self._incidents, self._relator)
         self._timers = Timers(self.state, self._incidents)
+        self._heartbeats = Heartbeats(ruleset, self.state)
+        self._take_in(self._incidents.openings.take_over(waited))
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
         tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))
         self.state.outage = Outage(min(alive_at, tx.now), tx.now)
+        self._heartbeats.away(tx, alive_at)
         self._timers.restarted(tx, tx.now - alive_at)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
@@ -402,6 +441,8 @@ class Engine:
             self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
             self.state.remind(self.state.flush_at, Due.FLUSH, None)
         self._timers.shift(tx, by)
+        self._incidents.openings.shift(tx, by)
+        self._heartbeats.shift(tx, by)
 
     def _arm_restored(self) -> None:
         """After a restore: every record's deadline is set anew."""
@@ -410,6 +451,19 @@ class Engine:
         restore(self._relator, self.state, self._rules())
         for alert in self.state.alerts.values():
             self._watch(alert, alert.seen_at)
+        flapping.arm_restored(self.state)
+        openings, waiting = self._incidents.openings, self.state.restored_waiting
+        self.state.restored_waiting = []
+        openings.recall_follow_ups(self.state.alerts.values())
+        self._take_in(openings.adopt(waiting))
+
+    def _take_in(self, homeless: list[Alert]) -> None:
+        """Under these rules: what waited under others, and every heartbeat."""
+        if homeless:
+            self.state.homeless += homeless
+            self.state.remind(AT_ONCE, Due.WAITING, ("", ()))
+        if self._expires:
+            self._heartbeats.adopt(self.state.alerts.values())
 
     def _relate_again(self) -> Relator:
         """Another map: what is resident is placed on it anew."""

@@ -10,34 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from imd.core import cause, lifecycle, page, priority
+from imd.core import cause, lifecycle, membership, page, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
 from imd.core.escalation import Escalation
+from imd.core.heartbeats import built_in_rules
 from imd.core.notify import Notifier, arm
+from imd.core.opening import below_at, said
 from imd.core.relate import Relator
 from imd.core.routing import Router
 from imd.core.state import Distinct, Due, State
-from imd.core.transaction import Touched, Transaction
+from imd.core.transaction import OPENERS, Touched, Transaction
+from imd.core.waiting import Openings
 from imd.model.alert import Alert
 from imd.model.effect import ForgetAlert, SaveSeen
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
-from imd.model.rule import Mode, ResolveWhen, Rule
+from imd.model.rule import Absent, Mode, ResolveWhen, Rule
 from imd.model.view import key_text
 
 KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
 LOOK_AGAIN = timedelta(minutes=1)
-NAMED_MAX = 5  # names of alerts in one timeline line; the rest is counted
-COUNTED_MAX = 1000  # alerts that one line looks at
-
-JOINED = {
-    "opened": "with the first",
-    "joined": "same rule, key and open window",
-    "reopened": "within reopen_within",
-    "returned": "it opened this incident before",
-    "related": "{related}",
-    "merged": "they came with what was merged into this",
-}
+_OPENED_BY: Mapping[type, str] = {type(None): "opened", Absent: "awaited"}
 
 
 class Incidents:
@@ -48,7 +41,8 @@ class Incidents:
         self._state = state
         self._relator = relator
         self._router = Router(ruleset)
-        self._rules = {rule.name: rule for rule in ruleset.rules}
+        self._rules = {rule.name: rule for rule in (*ruleset.rules, *built_in_rules(ruleset))}
+        self.openings = Openings(ruleset, state)
         self.notifier = Notifier(ruleset, state)
         self.escalation = Escalation(ruleset, state, self.notifier)
 
@@ -61,12 +55,27 @@ class Incidents:
         incident = self._state.newest(rule.name, key)
         if incident is not None and incident.open and self.window_open(tx, incident, at):
             self.join(tx, incident, alert, labels, "joined")
+            return
+        enough = [alert] if rule.open_when is None else self.openings.arrive(tx, alert, rule, key, labels, at)
+        if enough:
+            self.admit(tx, rule, key, enough, alert)
+
+    def admit(self, tx: Transaction, rule: Rule, key: GroupKey, alerts: list[Alert], newest: Alert | None) -> None:
+        """As many as it takes: they reopen the incident of their key, or open a fresh one. `newest` has just come, and
+        is saved by whoever brought it."""
+        incident = self._state.newest(rule.name, key)
+        if incident is not None and incident.open and self.window_open(tx, incident, tx.now):
+            because = "joined"  # it was reopened while these waited
         elif incident is not None and self.reopens(incident, tx.now):
             self.reopen(tx, incident, "alerts came back within reopen_within")
-            self.join(tx, incident, alert, labels, "reopened")
+            because = "reopened"
         else:
-            fresh = self.open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
-            self.join(tx, fresh, alert, labels, "opened")
+            incident = self.open(tx, rule, key, alerts[0].full_labels(), incident.id if incident is not None else "")
+            because = _OPENED_BY.get(type(rule.open_when), "counted")
+        for alert in alerts:
+            self.join(tx, incident, alert, alert.full_labels(), because)
+            if alert is not newest:
+                tx.save(alert)
 
     def takes_back(self, alert: Alert, now: datetime) -> bool:
         """Whether an episode that fires again is still one with its incident."""
@@ -85,7 +94,12 @@ class Incidents:
         priority.take_in(incident, self.rule_of(incident), alert.full_labels(), self._ruleset.priority)
 
     def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
-        """A member has ended."""
+        """A member has ended, or one that waits to be one. One that flaps counts as firing all the same."""
+        if alert.flapping_since is not None:
+            return
+        if alert.counted_at is not None:
+            self.openings.ended(alert)
+            return
         incident = self._state.incidents.get(alert.incident)
         if incident is None:
             return
@@ -99,6 +113,10 @@ class Incidents:
     def rule_of(self, incident: Incident) -> Rule:
         """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
         return self._state.rules[incident.id]
+
+    def rule_named(self, name: str) -> Rule | None:
+        """By name, as the rules are now."""
+        return self._rules.get(name)
 
     def window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
         members = len(self._state.members[incident.id])
@@ -139,11 +157,12 @@ class Incidents:
         self._state.rules[incident.id] = rule
         where = f" ({rule.where})" if rule.where else ""
         window = f"{rule.window.kind.value}, hold {rule.hold.total_seconds():g}s"
+        met = f", open_when {said(rule.open_when)}" if rule.open_when is not None else ""
         after = f", after {previous}" if previous else ""
         tx.say(
             incident,
             "opened",
-            f"opened by rule {rule.name}{where}, key {key_text(key)}, window {window}{after}",
+            f"opened by rule {rule.name}{where}, key {key_text(key)}, window {window}{met}{after}",
             by=f"rule {rule.name}",
             config_hash=incident.config_hash,
         )
@@ -157,11 +176,14 @@ class Incidents:
         alert.joined_at = tx.now
         alert.joined_because = because
         self._state.add_member(incident, alert)
-        incident.firing += 1
+        counts_as_firing = alert.firing or alert.flapping_since is not None
+        incident.firing += counts_as_firing
+        incident.ended += not counts_as_firing
+        incident.flapping += alert.flapping_since is not None
         incident.active_at = tx.now
         self.mark_changed(incident, alert)
         rule = self.rule_of(incident)
-        if because != "opened":
+        if because not in OPENERS or self._state.members[incident.id][0] is not alert:
             kept = incident.labels.items()
             incident.labels = {n: v for n, v in kept if n in rule.labels or labels.get(n) == v}
         priority.take_in(incident, rule, labels, self._ruleset.priority)
@@ -183,7 +205,7 @@ class Incidents:
     def _settle_members(self, tx: Transaction, touched: Touched) -> None:
         incident = touched.incident
         rule = self.rule_of(incident)
-        self._lines(tx, touched)
+        membership.say(tx, touched)
         if touched.joined or touched.revived:
             self._weigh(tx, touched, rule)
             self._choose_cause(incident, rule, anew=False)
@@ -191,7 +213,7 @@ class Incidents:
         if incident.state is IncidentState.PENDING:
             self.settle_pending(tx, incident, rule)
         if incident.open and incident.state is not IncidentState.PENDING:
-            self._settle_resolve(tx, incident, rule, touched)
+            self.settle_resolve(tx, incident, rule, touched)
         self.notifier.plan_updates(tx, incident)
 
     def settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
@@ -200,17 +222,22 @@ class Incidents:
         elif incident.timers["hold"] <= tx.now:
             self.trigger(tx, incident, rule)
 
-    def _settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
+    def settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
         when = rule.resolve.when
         over = (when is ResolveWhen.ALL and incident.firing == 0) or (
             when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
         )
         if not over:
             incident.timers.pop("resolve", None)
+            incident.timers.pop("rate", None)
             incident.resolved_because = ""
             return
         if touched.cleared:
-            incident.resolved_because = _because(touched)
+            incident.resolved_because = membership.because_ended(touched)
+        quiet_at = below_at(rule.open_when, self._state.members[incident.id], self._ruleset.bounds.lateness)
+        if quiet_at is not None and quiet_at > tx.now:
+            arm(self._state, incident, "rate", quiet_at)
+            return
         if "resolve" not in incident.timers:
             arm(self._state, incident, "resolve", tx.now + rule.resolve.after)
         if incident.timers["resolve"] <= tx.now:
@@ -273,20 +300,6 @@ class Incidents:
             tx.say(incident, "route", f"policy {chosen.policy}: {chosen.because}")
         return changed
 
-    def _lines(self, tx: Transaction, touched: Touched) -> None:
-        incident = touched.incident
-        joined = touched.joined[1:] if touched.opened else touched.joined
-        for because in dict.fromkeys(alert.joined_because for alert in joined):
-            alerts = [alert for alert in joined if alert.joined_because == because]
-            tx.say(incident, "joined", f"{_named(alerts)} joined: {JOINED[because].format(related=alerts[0].related)}")
-        if touched.revived:
-            tx.say(incident, "revived", f"{_named(touched.revived)} fire again")
-        by_reason: dict[str, list[Alert]] = {}
-        for alert, because in touched.cleared:
-            by_reason.setdefault(because, []).append(alert)
-        for because, alerts in by_reason.items():
-            tx.say(incident, "cleared", f"{_named(alerts)}: {because}; {incident.firing} still firing")
-
     # -- transitions ----------------------------------------------------------------------------------------------
 
     def trigger(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
@@ -297,7 +310,8 @@ class Incidents:
                f"{incident.impact.value} x urgency {incident.urgency.value}")  # fmt: skip
         if not incident.reopened:
             tx.count("incidents_opened_total", rule.name, incident.priority.value)
-        self.start(tx, incident, PageReason.REOPENED if incident.reopened else PageReason.FIRST)
+        reason = PageReason.REOPENED if incident.reopened else PageReason.FIRST
+        self.start(tx, incident, PageReason.FLAPPING if incident.flapping else reason)
 
     def start(self, tx: Transaction, incident: Incident, reason: PageReason) -> None:
         """Reads the routes and begins the policy at step 1."""
@@ -375,7 +389,8 @@ class Incidents:
 
     def _leaves_at(self, incident: Incident) -> datetime:
         """When an incident that is over may leave memory; the same instant before and after a restart."""
-        kept = max(self.rule_of(incident).reopen_within, KEPT_RESOLVED)
+        rule = self.rule_of(incident)
+        kept = max(rule.reopen_within, rule.flapping.within, KEPT_RESOLVED)
         return (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
 
     def adopt(self, incident: Incident) -> None:
@@ -385,20 +400,3 @@ class Incidents:
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)
         self.plan_leave(incident, incident.resolved_at or incident.opened_at)
-
-
-def _because(touched: Touched) -> str:
-    """Why an incident ended: its alerts resolved, unless the last to go were only not heard of any more."""
-    _, because = touched.cleared[-1]
-    return "alerts resolved" if because == "resolved" else because
-
-
-def _named(alerts: list[Alert]) -> str:
-    """A few alerts by alertname and the count of the rest."""
-    names: dict[str, int] = {}
-    for alert in alerts[:COUNTED_MAX]:
-        name = alert.full_labels().get("alertname", "an alert")
-        names[name] = names.get(name, 0) + 1
-    shown = [f"{name} x{count}" if count > 1 else name for name, count in list(names.items())[:NAMED_MAX]]
-    rest = f" and {len(names) - NAMED_MAX} other names" if len(names) > NAMED_MAX else ""
-    return ", ".join(shown) + rest

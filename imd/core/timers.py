@@ -51,6 +51,8 @@ class Timers:
                 incident.timers.pop("hold", None)
             case "resolve":
                 self._incidents.resolve(tx, incident, incident.resolved_because or "alerts resolved")
+            case "rate":
+                self._incidents.settle_resolve(tx, incident, rule, tx.touch(incident))
             case "ack":
                 self._lapse(tx, incident, rule)
             case "accept":
@@ -90,6 +92,7 @@ class Timers:
         """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""
         if outage <= LONG_OUTAGE:
             return
+        self._incidents.openings.put_off(tx, tx.now + SENDERS_FIRST)
         for incident in self._state.incidents.values():
             early = [name for name, at in incident.timers.items() if at < tx.now + SENDERS_FIRST]
             for name in early:

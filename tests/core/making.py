@@ -16,12 +16,15 @@ from imd.model.effect import (
     Delivery,
     Effect,
     ForgetAlert,
+    ForgetBeat,
     ForgetIncident,
     SaveAlert,
+    SaveBeat,
     SaveIncident,
     SaveSeen,
 )
 from imd.model.event import AlertsReported
+from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
 from imd.model.policy import (
     BUILT_IN_RULE,
@@ -127,6 +130,7 @@ class Kept:
         self.alerts: dict[int, bytes] = {}
         self.incidents: dict[str, bytes] = {}
         self.past: dict[str, bytes] = {}
+        self.beats: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
         self.last_alert_id = 0
         self.last_number = 0
 
@@ -141,6 +145,10 @@ class Kept:
                         self._save(alert)
                 case ForgetAlert(id=alert_id):
                     self.alerts.pop(alert_id, None)
+                case SaveBeat(beat=beat):
+                    self.beats[beat.heartbeat, beat.by] = msgspec.msgpack.encode(beat)
+                case ForgetBeat(heartbeat=name, by=by):
+                    self.beats.pop((name, by), None)
                 case SaveIncident(incident=incident):
                     assert incident.id not in self.past, f"{incident.id} was forgotten and is saved again"
                     self.incidents[incident.id] = msgspec.msgpack.encode(incident)
@@ -158,6 +166,7 @@ class Kept:
             [msgspec.msgpack.decode(each, type=Incident) for each in self.incidents.values()],
             self.last_alert_id,
             self.last_number,
+            [msgspec.msgpack.decode(each, type=Beat) for each in self.beats.values()],
         )
 
     def incident(self, number: int) -> Incident:

@@ -45,12 +45,27 @@ from imd.model.event import (
 )
 from imd.model.incident import Incident, IncidentState, Level, Priority
 from imd.model.policy import PageKind, PageReason, Receiver, Route, Ruleset, Source
-from imd.model.rule import Matcher, Mode, Op, Raise, Relate, Resolve, ResolveWhen, Rule, Window, WindowKind
+from imd.model.rule import (
+    Absent,
+    Count,
+    Flapping,
+    Matcher,
+    Mode,
+    Op,
+    Raise,
+    Rate,
+    Relate,
+    Resolve,
+    ResolveWhen,
+    Rule,
+    Window,
+    WindowKind,
+)
 from imd.model.topology import Entity, Topology
 from tests.core.making import STORE_ID, T0, Kept, minutes, policy, report, ruleset, seconds, step
 
 TICKS_AT_ONE_INSTANT_MAX = 40
-AFTER_AN_ACK = {PageReason.RAISED}
+AFTER_AN_ACK = {PageReason.RAISED, PageReason.FLAPPING}
 
 
 def _named(name: str) -> tuple[tuple[Matcher, ...], ...]:
@@ -75,6 +90,22 @@ RULES = (
         policy="team",
     ),
     Rule(name="trial", match=_named("Trial"), mode=Mode.MONITOR),
+    Rule(
+        name="counted",
+        match=_named("Counted"),
+        group_by=(),
+        open_when=Count(at_least=2, within=minutes(3)),
+        flapping=Flapping(changes=4, within=minutes(20), calm=minutes(3)),
+    ),
+    Rule(
+        name="rated",
+        match=_named("Rated"),
+        group_by=("cluster",),
+        hold=seconds(0),
+        open_when=Rate(at_least=2, per=minutes(2), until_below=1),
+        flapping=Flapping(changes=3, within=minutes(30), calm=minutes(1)),
+    ),
+    Rule(name="overdue", match=_named("Overdue"), group_by=("cluster",), open_when=Absent(wait=minutes(10))),
     Rule(name="hushed", match=_named("Hushed"), mode=Mode.SUPPRESS),
     Rule(
         name="related",
@@ -89,6 +120,7 @@ RULES = (
     ),
 )
 NAMES = ["Wide", "Session", "Fixed", "Trial", "Hushed", "Other", "ServiceDown", "ServiceSlow", "ServiceErrors"]
+NAMES += ["Counted", "Counted", "Rated", "Overdue"]
 TOPOLOGY = Topology(
     entities=(
         Entity(id="service/0", match=((Matcher("n", Op.EQUAL, "0"),),), depends_on=("db/2",)),
@@ -328,6 +360,17 @@ class History(RuleBasedStateMachine):
             reports.append(report(labels, start, ends=at + 240 if source == "prom" else None))
         self.take(AlertsReported(source, source == "prom", tuple(reports)))
 
+    @rule(name=st.sampled_from(["Wide", "Counted", "Rated"]), turns=st.integers(1, 4), gap=st.sampled_from([1, 15, 70]))
+    def comes_and_goes(self, name: str, turns: int, gap: int) -> None:
+        """One alert, up and down again and again."""
+        labels = {"alertname": name, "cluster": "c", "n": "9"}
+        for _ in range(turns):
+            start = (self.now - T0).total_seconds()
+            self.take(AlertsReported("am", False, (report(labels, start),)))
+            self.tick_until(self.now + seconds(gap))
+            self.take(AlertsReported("am", False, (report(labels, start, resolved=True),)))
+            self.tick_until(self.now + seconds(gap))
+
     @rule(data=st.data(), named=st.booleans())
     @precondition(lambda self: any(one.firing for one in self.engine.state.alerts.values()))
     def resolve(self, data: st.DataObject, named: bool) -> None:
@@ -434,7 +477,8 @@ class History(RuleBasedStateMachine):
         state = self.engine.state
         for incident in state.incidents.values():
             members = state.members[incident.id]
-            firing = sum(alert.firing for alert in members)
+            firing = sum(alert.firing or alert.flapping_since is not None for alert in members)
+            assert incident.flapping == sum(alert.flapping_since is not None for alert in members)
             assert (incident.firing, incident.ended) == (firing, len(members) - firing)
         assert state.firing == sum(alert.firing for alert in state.alerts.values())
 
@@ -454,6 +498,7 @@ class History(RuleBasedStateMachine):
             assert self.kept.incidents[incident.id] == msgspec.msgpack.encode(incident), "changed and not saved"
         resident = {alert.id: alert for members in state.members.values() for alert in members}
         resident |= {alert.id: alert for alert in state.alerts.values()}
+        resident |= {alert.id: alert for waiting in state.waiting.values() for alert in waiting.alerts}
         assert set(self.kept.alerts) == set(resident)
         for alert in resident.values():
             if alert.id not in state.unseen:
@@ -477,7 +522,7 @@ class History(RuleBasedStateMachine):
                     assert "hold" not in incident.timers
                     assert "ack" not in incident.timers
             if incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
-                assert (incident.firing == 0) == ("resolve" in incident.timers)
+                assert (incident.firing == 0) == bool({"resolve", "rate"} & set(incident.timers))
 
     @invariant()
     def every_page_has_its_line(self) -> None:
@@ -528,6 +573,7 @@ class History(RuleBasedStateMachine):
         assert not self.engine.state.alerts
         assert not self.engine.state.by_key
         assert not self.engine.state.members
+        assert not self.engine.state.waiting
 
 
 _WORKED_ON = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
