@@ -6,6 +6,7 @@ Owns every finding that no single file can give. Runs on what `configfile` and `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import combinations
 
 import msgspec
@@ -16,10 +17,11 @@ from imd.config.document import Document
 from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
 from imd.config.wording import quote, suggest
 from imd.model.policy import PageKind, TargetKind
-from imd.model.rule import MATCH_ALL, Matcher, Mode, Op, Rule
+from imd.model.rule import MATCH_ALL, Absent, AllOf, Matcher, Mode, Op, OpenWhen, Rate, Rule
 
 _CODES = {"receiver": codes.UNKNOWN_RECEIVER, "policy": codes.UNKNOWN_POLICY, "person": codes.UNKNOWN_PERSON}
 _SHOWN_MAX = 10
+_ZERO = timedelta(0)
 _SUBSETS_OF_MAX = 6
 
 
@@ -67,6 +69,9 @@ def _unknown(reference: Reference, names: list[str]) -> None:
 def lint(whole: WholeSet) -> None:
     """Warnings. Call it only for a set without errors: a lint after a fault would as often be its echo."""
     _unreachable(whole.files.rules.values())
+    for named in whole.files.rules.values():
+        if named.value is not None and named.value.open_when is not None:
+            _lint_opening(named, named.value, named.value.open_when)
     if whole.config is None or whole.document is None:
         return
     built_in = _built_in_policy_pages(whole.files)
@@ -153,6 +158,22 @@ def _lint_open(document: Document, config: Found) -> None:
             f"listens on {settings.listen} and lets everybody in",
             help="add auth: {tokens: […]} unless the network keeps others out",
         )
+
+
+def _lint_opening(named: Named[Rule], rule: Rule, when: OpenWhen) -> None:
+    """Conditions that load and cannot be meant."""
+    at_least = len(when.parts) if isinstance(when, AllOf) else 0 if isinstance(when, Absent) else when.at_least
+    window = _ZERO if isinstance(when, Absent) else when.per if isinstance(when, Rate) else when.within
+    who = f"rule {quote(rule.name)}"
+    if at_least == 1:
+        text = f"open_when of {who} is met by the first alert"
+        named.document.lint(codes.OPENS_AT_ONCE, named.span, text, help="raise at_least, or leave open_when out")
+    if at_least > rule.window.max_alerts:
+        text = f"open_when of {who} asks for {at_least} alerts, and at most {rule.window.max_alerts} wait"
+        named.document.lint(codes.NEVER_OPENS, named.span, text, help="raise max_alerts of its window")
+    if window and rule.hold > window:
+        text = f"hold of {who} is longer than the window of its open_when: it pages long after what it counted"
+        named.document.lint(codes.HOLD_OUTLASTS_WINDOW, named.span, text, help="hold starts once open_when is met")
 
 
 def _unreachable(rules: Iterable[Named[Rule]]) -> None:
