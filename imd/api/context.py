@@ -17,6 +17,7 @@ from imd.config.settings import Settings
 from imd.model.alert import Alert
 from imd.model.effect import Refused
 from imd.model.event import Event
+from imd.model.heartbeat import Beat
 from imd.model.policy import Ruleset
 from imd.sources.contract import Rejection
 from imd.store.contract import Store
@@ -86,6 +87,10 @@ class LiveView(Protocol):
 
     def open_alerts(self) -> Iterable[Alert]:
         """Every alert that fires, in order of id."""
+        ...
+
+    def beats(self) -> Iterable[Beat]:
+        """Every heartbeat's record, by name and `by` values."""
         ...
 
     def counts(self) -> Mapping[str, int]:

@@ -24,6 +24,7 @@ from imd.api.alertmanager import Alertmanager
 from imd.api.answers import Refusal, SchemaRefusal
 from imd.api.context import Context, StoreDown, Unavailable
 from imd.api.health import Health
+from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.lists import Lists
@@ -64,6 +65,7 @@ def routes(context: Context) -> list[Route]:
     ingest = Ingest(context, senders)
     neighbour = Alertmanager(context, senders, ingest)
     incidents, lists = Incidents(context), Lists(context)
+    heartbeats = Heartbeats(context)
     health, receivers = Health(context, senders), Receivers(context)
     as_alertmanager = answers.as_alertmanager
     return [
@@ -79,6 +81,9 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/incidents/{id}/why", incidents.why, Scope.READ),
         Route("GET", "/v1/incidents/{id}/alerts", incidents.alerts, Scope.READ),
         Route("POST", "/v1/incidents/{id}/{action:ack|unack|resolve|note}", incidents.act, Scope.RESPOND),
+        Route("GET", "/v1/heartbeats", heartbeats.list, Scope.READ),
+        Route("GET", "/v1/heartbeats/{name}", heartbeats.beat, Scope.INGEST),
+        Route("POST", "/v1/heartbeats/{name}", heartbeats.beat, Scope.INGEST),
         Route("GET", "/v1/alerts", lists.alerts, Scope.READ),
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),

@@ -18,6 +18,13 @@ def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
     open_incidents = [one for one in engine.state.incidents.values() if one.open]
     metrics.alerts_open.set(engine.state.firing)
     metrics.alerts_open_max.set(engine.ruleset.bounds.open_alerts_max)
+    state = engine.state
+    metrics.alerts_waiting.set(sum(len(waiting.entries) for waiting in state.waiting.values()))
+    metrics.alerts_flapping.set(sum(one.flapping for one in state.incidents.values()))
+    metrics.heartbeats_missing.clear()
+    for heartbeat in engine.ruleset.heartbeats:
+        missing = sum(beat.missing for (name, _), beat in state.beats.items() if name == heartbeat.name)
+        metrics.heartbeats_missing.labels(heartbeat.name).set(missing)
     tally = Counter((one.state.value, one.priority.value) for one in engine.state.incidents.values())
     metrics.incidents.clear()
     for (name, priority), amount in tally.items():

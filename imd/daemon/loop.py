@@ -30,6 +30,7 @@ from imd.core.state import State, restore
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
+from imd.model.heartbeat import Beat
 from imd.model.policy import Ruleset
 from imd.sources.contract import Rejection
 from imd.store.contract import Batch, PendingDelivery, Snapshot, Store
@@ -148,6 +149,11 @@ class Loop:
         if self.state is None:
             return []
         return sorted((alert for alert in self.state.alerts.values() if alert.firing), key=lambda one: one.id)
+
+    def beats(self) -> Iterable[Beat]:
+        """Every heartbeat's record, by name and values. As above."""
+        state = self.state
+        return [] if state is None else [state.beats[instance] for instance in sorted(state.beats)]
 
     # -- the door -------------------------------------------------------------------------------------------------
 
@@ -400,4 +406,11 @@ class Loop:
 
 
 def _restored(snapshot: Snapshot) -> State:
-    return restore(snapshot.store_id, snapshot.alerts, snapshot.incidents, snapshot.last_alert_id, snapshot.last_number)
+    return restore(
+        snapshot.store_id,
+        snapshot.alerts,
+        snapshot.incidents,
+        snapshot.last_alert_id,
+        snapshot.last_number,
+        snapshot.beats,
+    )
