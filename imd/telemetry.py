@@ -77,6 +77,18 @@ class Metrics:
         )
         self.alerts_open = self._gauge("alerts_open", "Alerts that fire now.")
         self.alerts_open_max = self._gauge("alerts_open_max", "Bound of alerts_open.")
+        self.alerts_waiting = self._gauge("alerts_waiting", "Alerts that wait for their rule's open_when.")
+        self.alerts_waited_in_vain_total = self._counter(
+            "alerts_waited_in_vain", "Alerts whose window passed before open_when was met.", "rule"
+        )
+        self.alerts_flapping = self._gauge("alerts_flapping", "Alerts that flap and count as firing.")
+        self.alerts_flapped_total = self._counter("alerts_flapped", "Times that an alert began to flap.", "rule")
+        self.heartbeats_missing = self._gauge(
+            "heartbeats_missing", "Beats that are missing, over all `by` values.", "heartbeat"
+        )
+        self.heartbeats_refused_total = self._counter(
+            "heartbeats_refused", "Beats of `by` values beyond those that are kept.", "heartbeat"
+        )
         self.alerts_suppressed = self._gauge("alerts_suppressed", "Alerts that fire and are suppressed.", "by")
         self.rule_matches_total = self._counter("rule_matches", "Episodes that this rule took.", "rule")
         self.source_last_heard_timestamp_seconds = self._gauge(

@@ -17,6 +17,7 @@ from imd.config.settings import Settings
 from imd.model.alert import Alert
 from imd.model.effect import Refused
 from imd.model.event import Event
+from imd.model.heartbeat import Beat
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.sources.contract import Rejection
@@ -95,6 +96,10 @@ class LiveView(Protocol):
 
     def suppressed(self, cause: str) -> int:
         """How many firing alerts this cause suppresses."""
+        ...
+
+    def beats(self) -> Iterable[Beat]:
+        """Every heartbeat's record, by name and `by` values."""
         ...
 
     def counts(self) -> Mapping[str, int]:

@@ -21,6 +21,7 @@ from imd.api.context import Context, Unavailable
 from imd.model.alert import AlertReport, identify
 from imd.model.effect import Refused
 from imd.model.event import AlertsReported, SourceHeard, Tick
+from imd.model.heartbeat import OWN_SOURCE
 from imd.model.policy import Ruleset, Source
 from imd.sources import DECODERS
 from imd.sources.alertmanager_api import AlertmanagerApi
@@ -33,9 +34,6 @@ SLICE_ALERTS = 500
 
 REJECTED_LISTED_MAX = 1000
 """Rejections that one answer lists and the store keeps; all are counted."""
-
-OWN_SOURCE = "imd"
-"""imd's own faults are alerts of this source."""
 
 _TOO_LARGE_FIRES = timedelta(minutes=15)
 _log = structlog.get_logger()

@@ -25,6 +25,7 @@ from imd.api.alertmanager_silences import AlertmanagerSilences
 from imd.api.answers import Refusal, SchemaRefusal
 from imd.api.context import Context, StoreDown, Unavailable
 from imd.api.health import Health
+from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.lists import Lists
@@ -67,6 +68,7 @@ def routes(context: Context) -> list[Route]:
     neighbour = Alertmanager(context, senders, ingest)
     their_silences, silences = AlertmanagerSilences(context), Silences(context)
     incidents, lists = Incidents(context), Lists(context)
+    heartbeats = Heartbeats(context)
     health, receivers = Health(context, senders), Receivers(context)
     as_alertmanager = answers.as_alertmanager
     return [
@@ -95,6 +97,9 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/pause", silences.pause, Scope.READ),
         Route("POST", "/v1/pause", silences.set_pause, Scope.RESPOND),
         Route("DELETE", "/v1/pause", silences.end_pause, Scope.RESPOND),
+        Route("GET", "/v1/heartbeats", heartbeats.list, Scope.READ),
+        Route("GET", "/v1/heartbeats/{name}", heartbeats.beat, Scope.INGEST),
+        Route("POST", "/v1/heartbeats/{name}", heartbeats.beat, Scope.INGEST),
         Route("GET", "/v1/alerts", lists.alerts, Scope.READ),
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),

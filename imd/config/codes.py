@@ -79,6 +79,9 @@ NO_RECEIVER = "W007"
 NO_RULE_FILE = "W008"
 OPEN_BEYOND_LOOPBACK = "W009"
 TARGET_TAKES_NO_PAGES = "W010"
+OPENS_AT_ONCE = "W011"
+NEVER_OPENS = "W012"
+HOLD_OUTLASTS_WINDOW = "W013"
 TABLE_KEY_TWICE = "W020"
 NEVER_OCCURS = "W030"
 UNUSED_TIMES = "W031"
@@ -150,6 +153,9 @@ TITLES = {
     NO_RULE_FILE: "a folder holds no rule file",
     OPEN_BEYOND_LOOPBACK: "open to everyone who can connect",
     TARGET_TAKES_NO_PAGES: "a target does not take pages",
+    OPENS_AT_ONCE: "open_when is met by the first alert",
+    NEVER_OPENS: "open_when can never be met",
+    HOLD_OUTLASTS_WINDOW: "hold is longer than the window of open_when",
     TABLE_KEY_TWICE: "a table has two rows for one key",
     NEVER_OCCURS: "a window never occurs",
     UNUSED_TIMES: "times are never used",

@@ -18,7 +18,7 @@ from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
 from imd.config.wording import quote, suggest
 from imd.model.policy import PageKind, TargetKind
 from imd.model.quiet import TimeInterval, Weekly
-from imd.model.rule import MATCH_ALL, Matcher, Mode, Op, Rule
+from imd.model.rule import MATCH_ALL, Absent, AllOf, Matcher, Mode, Op, OpenWhen, Rate, Rule
 
 _CODES = {
     "receiver": codes.UNKNOWN_RECEIVER,
@@ -27,6 +27,7 @@ _CODES = {
     "times": codes.UNKNOWN_TIMES,
 }
 _SHOWN_MAX = 10
+_ZERO = timedelta(0)
 _SUBSETS_OF_MAX = 6
 
 
@@ -79,6 +80,9 @@ def lint(whole: WholeSet) -> None:
     """Warnings. Call it only for a set without errors: a lint after a fault would as often be its echo."""
     _unreachable(whole.files.rules.values())
     _lint_quiet(whole.files, whole.now)
+    for named in whole.files.rules.values():
+        if named.value is not None and named.value.open_when is not None:
+            _lint_opening(named, named.value, named.value.open_when)
     if whole.config is None or whole.document is None:
         return
     built_in = _built_in_policy_pages(whole.files)
@@ -212,6 +216,22 @@ def _has_a_day(weekly: Weekly, now: datetime | None) -> bool:
 
 
 _CALENDAR_FROM, _CALENDAR_YEARS = 2020, 28
+
+
+def _lint_opening(named: Named[Rule], rule: Rule, when: OpenWhen) -> None:
+    """Conditions that load and cannot be meant."""
+    at_least = len(when.parts) if isinstance(when, AllOf) else 0 if isinstance(when, Absent) else when.at_least
+    window = _ZERO if isinstance(when, Absent) else when.per if isinstance(when, Rate) else when.within
+    who = f"rule {quote(rule.name)}"
+    if at_least == 1:
+        text = f"open_when of {who} is met by the first alert"
+        named.document.lint(codes.OPENS_AT_ONCE, named.span, text, help="raise at_least, or leave open_when out")
+    if at_least > rule.window.max_alerts:
+        text = f"open_when of {who} asks for {at_least} alerts, and at most {rule.window.max_alerts} wait"
+        named.document.lint(codes.NEVER_OPENS, named.span, text, help="raise max_alerts of its window")
+    if window and rule.hold > window:
+        text = f"hold of {who} is longer than the window of its open_when: it pages long after what it counted"
+        named.document.lint(codes.HOLD_OUTLASTS_WINDOW, named.span, text, help="hold starts once open_when is met")
 
 
 def _unreachable(rules: Iterable[Named[Rule]]) -> None:

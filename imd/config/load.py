@@ -305,6 +305,7 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         times={named.name: named.value for named in files.times.values() if named.value is not None},
         maintenance=tuple(_maintenance(files)),
         topology=files.mapped.topology(),
+        heartbeats=tuple(named.value for named in files.heartbeats.values() if named.value is not None),
         fallback=settings.fallback if settings else "",
         external_url=settings.external_url if settings else "",
         bounds=(settings or Settings()).limits.engine_bounds(),
@@ -356,6 +357,7 @@ def config_hash(ruleset: Ruleset) -> str:
         ruleset,
         config_hash="",
         rules=tuple(msgspec.structs.replace(rule, where="") for rule in ruleset.rules),
+        heartbeats=tuple(msgspec.structs.replace(one, where="") for one in ruleset.heartbeats),
     )
     return blake2b(_encode(content), digest_size=HASH_BYTES).hexdigest()
 

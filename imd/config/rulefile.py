@@ -21,11 +21,13 @@ from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.enrichfile import EnrichReader, NoTables, Tables
+from imd.config.openingkeys import heartbeat
 from imd.config.rulekeys import DEFAULT_RULE, PERSON, POLICY, PRIORITY, REACH, ROUTE, RULE, STEP, TOP, priority_table
 from imd.config.shape import Key, Keys, Refused, Scope, listed, peek, read_keys, text, wrong_type
 from imd.config.topologyfile import Mapped, read_onset, read_topology
 from imd.config.wording import quote
 from imd.model.enrich import Enrichment
+from imd.model.heartbeat import Heartbeat
 from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind
 from imd.model.quiet import Inhibition, Maintenance, TimeInterval
 from imd.model.rule import Match, PriorityTable, Rule
@@ -81,6 +83,7 @@ class RuleFiles(msgspec.Struct):
 
     rules: dict[str, Named[Rule]] = {}
     enrich: dict[str, Named[Enrichment]] = {}
+    heartbeats: dict[str, Named[Heartbeat]] = {}
     people: dict[str, Named[Person]] = {}
     policies: dict[str, Named[Policy]] = {}
     routes: list[PlacedRoute] = []
@@ -121,6 +124,7 @@ class _Parts:
             **TOP,
             "enrich": Key(self._enrich),
             "rules": Key(self._rules),
+            "heartbeats": Key(self._heartbeats),
             "priority": Key(self._priority),
             "people": Key(self._people),
             "policies": Key(self._policies),
@@ -137,6 +141,14 @@ class _Parts:
 
     def _rules(self, node: Node, scope: Scope) -> None:
         self._entries(node, scope, "rule", self._files.rules, self._rule)
+
+    def _heartbeats(self, node: Node, scope: Scope) -> None:
+        self._entries(node, scope, "heartbeat", self._files.heartbeats, self._heartbeat)
+
+    def _heartbeat(self, node: Node, scope: Scope) -> Heartbeat:
+        word = peek(node, "name")
+        line = word.span.line if word is not None else node.span.line
+        return heartbeat(node, scope, f"{scope.document.path}:{line}")
 
     def _people(self, node: Node, scope: Scope) -> None:
         self._entries(node, scope, "person", self._files.people, self._person)

@@ -13,6 +13,7 @@ from typing import Any
 from imd.config import codes
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar
+from imd.config.openingkeys import FLAPPING, open_when
 from imd.config.reading import condition, label_name, labels, match, template, timezone, web_url
 from imd.config.shape import (
     Key,
@@ -31,7 +32,7 @@ from imd.config.shape import (
 )
 from imd.config.wording import quote
 from imd.model.incident import Level, Priority
-from imd.model.rule import Mode, PriorityTable, Raise, Relate, Resolve, ResolveWhen, Window, WindowKind
+from imd.model.rule import Flapping, Mode, PriorityTable, Raise, Relate, Resolve, ResolveWhen, Window, WindowKind
 
 ALL_LABELS = "..."
 _SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -151,16 +152,17 @@ RULE: Keys = {
     "policy": Key(name),
     "mode": Key(choice(Mode)),
     "relate": Key(nested(RELATE, _relate)),
-    **_later("open_when", "flapping"),
+    "open_when": Key(open_when),
+    "flapping": Key(nested(FLAPPING, Flapping)),
 }
 _PARTS = (
-    "enrich", "inhibit", "times", "maintenance", "rules", "priority", "people", "policies", "routes", "topology",
-    "onset",
+    "enrich", "inhibit", "times", "maintenance", "rules", "heartbeats", "priority", "people", "policies", "routes",
+    "topology", "onset",
 )  # fmt: skip
 # Keys that refer to other parts are read by _Parts; here stands only that they are known.
 TOP: Keys = {
     **{word: Key(any_text) for word in _PARTS},
-    **_later("heartbeats", "schedules"),
+    **_later("schedules"),
 }
 PERSON: Keys = {
     "name": Key(name, required=True),

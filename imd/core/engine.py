@@ -9,15 +9,17 @@ through dedup and correlation; `incidents` takes it from there, `timers` when a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from imd.core import actions, dedup, expiry, journal, priority
+from imd.core import actions, dedup, flapping, journal, keeping, priority
 from imd.core.correlate import RuleIndex, group_key
 from imd.core.dedup import Verdict
 from imd.core.enrich import Enricher
-from imd.core.expiry import Heard, Outage
+from imd.core.expiry import Outage
+from imd.core.hearing import DUE_MAX, Hearing
+from imd.core.heartbeats import AT_ONCE, Heartbeats
 from imd.core.incidents import Incidents
 from imd.core.quiet import Quiet
 from imd.core.relate import Relator
@@ -25,9 +27,10 @@ from imd.core.related import Related, restore
 from imd.core.state import Deadline, Due, State
 from imd.core.timers import Timers
 from imd.core.transaction import Transaction
+from imd.core.waiting import Place
 from imd.model.alert import Alert, AlertReport, AlertState
 from imd.model.condition import ConditionFailed
-from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SaveSeen, SettleDelivery
+from imd.model.effect import Effect, ForgetAlert, Journal, Refused, SettleDelivery
 from imd.model.event import (
     ActionTaken,
     AlertsExpired,
@@ -35,7 +38,7 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
-    Expired,
+    HeartbeatBeat,
     PauseSet,
     Restarted,
     RulesChanged,
@@ -44,13 +47,11 @@ from imd.model.event import (
     SourceHeard,
     Tick,
 )
-from imd.model.policy import Ruleset, Source
+from imd.model.heartbeat import OWN_SOURCE
+from imd.model.policy import Ruleset
 from imd.model.rule import Mode, Rule
 
-DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
 RESOLUTION = timedelta(microseconds=1)  # of a datetime
-SEEN_MAX = 2000  # alerts in one SaveSeen, for the same reason
-ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays in memory so long, for late reports
 
 
 class Engine:
@@ -69,6 +70,8 @@ class Engine:
         self._incidents = Incidents(ruleset, state, self._relator)
         self._related = Related(ruleset, state, self._incidents, self._relator)
         self._timers = Timers(state, self._incidents)
+        self._heartbeats = Heartbeats(ruleset, state)
+        self._hearing = Hearing(ruleset, state, self._incidents, self._ended, expires)
         self._quiet = Quiet(ruleset, state, self._incidents, self._rule, self._place, None)
         self._arm_restored()
 
@@ -76,13 +79,24 @@ class Engine:
         """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
         tx = Transaction(now)
         self._catch_up(tx, event)
+        self._take(tx, event)
+        if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it
+            self._incidents.settle(tx)
+        self._take_due(tx)
+        self._report_own(tx)
+        self._incidents.settle(tx)
+        return tx.close()
+
+    def _take(self, tx: Transaction, event: Event) -> None:
         match event:
             case AlertsReported():
                 self._alerts_reported(tx, event)
             case SourceHeard(source=source):
-                self._hear(source, now)
+                self._hearing.hear(source, tx.now)
             case AlertsExpired(alerts=expired):
-                self._expire_all(tx, expired)
+                self._hearing.expire_all(tx, expired)
+            case HeartbeatBeat(heartbeat=name, by=by_values):
+                tx.own_reports += self._heartbeats.beat(tx, name, by_values)
             case ActionTaken():
                 actions.act(tx, event, self.state, self._incidents)
             case SilenceSet() | SilenceExpired() | PauseSet():
@@ -99,11 +113,6 @@ class Engine:
                 pass
             case _:
                 assert_never(event)
-        if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it
-            self._incidents.settle(tx)
-        self._take_due(tx)
-        self._incidents.settle(tx)
-        return tx.close()
 
     def next_deadline(self) -> datetime | None:
         """When to call step(Tick(), now) next; None if nothing waits."""
@@ -123,7 +132,7 @@ class Engine:
         state, now, lateness = self.state, tx.now, self.ruleset.bounds.lateness
         alerts, unseen, spans_max = state.alerts, state.unseen, self.ruleset.bounds.spans_max
         by_api = event.by_api
-        self._hear(event.source, now)
+        self._hearing.hear(event.source, now)
         repeats = resolved = 0
         for number, report in enumerate(event.alerts):
             alert = alerts.get(report.identity.key)
@@ -150,6 +159,12 @@ class Engine:
         tx.count("alerts_received_total", event.source, "resolved", amount=resolved)
         tx.count("alerts_deduplicated_total", amount=repeats)
 
+    def _report_own(self, tx: Transaction) -> None:
+        """What imd itself has to report, as a request of its own."""
+        if tx.own_reports:
+            reports, tx.own_reports, tx.reported = tuple(tx.own_reports), [], False
+            self._alerts_reported(tx, AlertsReported(OWN_SOURCE, False, reports))
+
     def _changed(
         self,
         tx: Transaction,
@@ -160,7 +175,9 @@ class Engine:
         verdict: Verdict,
     ) -> None:
         """A report that changes state, one way or another: on record, then on its way."""
-        if verdict is Verdict.REVIVED and alert is not None and not self._incidents.takes_back(alert, tx.now):
+        if verdict in (Verdict.NEW, Verdict.REVIVED) and flapping.swallows(alert, self.state):
+            verdict = Verdict.REVIVED
+        elif verdict is Verdict.REVIVED and alert is not None and not self._incidents.takes_back(alert, tx.now):
             verdict = Verdict.NEW  # its incident is over for good: what fires now is an episode of its own
         if verdict in (Verdict.NEW, Verdict.ENDED_UNSEEN):
             if verdict is Verdict.NEW and self.state.firing >= self.ruleset.bounds.open_alerts_max:
@@ -177,16 +194,21 @@ class Engine:
         match verdict:
             case Verdict.NEW:
                 self._arrive(tx, alert)
+                if alert.changes:
+                    self._flips(tx, alert, alert.starts_at)
             case Verdict.REVIVED:
                 self._fires_again(tx, alert)
-                self._incidents.revive(tx, alert)
+                self._flips(tx, alert, alert.spans[-1].starts_at)
             case Verdict.RESOLVED:
                 self._ended(tx, alert)
+                self._flips(tx, alert, alert.ended_at or tx.now)
                 self._incidents.clear(tx, alert, "resolved")
+            case Verdict.ENDED_UNSEEN:
+                self._incidents.openings.follow_up(tx, alert, alert.labels())
             case _:
                 pass
         tx.save(alert)
-        self._watch(alert, tx.now)
+        self._hearing.watch(alert, tx.now)
 
     def _new_alert(self, tx: Transaction, event: AlertsReported, old: Alert | None, report: AlertReport) -> Alert:
         bounds = self.ruleset.bounds
@@ -205,9 +227,10 @@ class Engine:
             generator_url=report.generator_url,
             other_labels=report.labels,
             ended_at=span.ended_at,
+            changes=old.changes if old is not None else (),
         )
         self.state.alerts[alert.identity.key] = alert
-        if old is not None and not old.incident:
+        if old is not None and not old.incident and old.counted_at is None:
             self.state.unseen.pop(old.id, None)
             tx.effects.append(ForgetAlert(old.id, keep=False))
         if alert.firing:
@@ -217,9 +240,14 @@ class Engine:
     def _arrive(self, tx: Transaction, alert: Alert) -> None:
         """A new episode: to the rule that takes it, and into an incident."""
         labels = self._enrich(tx, alert)
-        if alert.dropped_by:
+        if alert.dropped_by and not self._heartbeats.rule_of(alert):
             return
-        rule = self._rule(labels, tx)
+        ends = self._heartbeats.feeds(tx, alert, labels)
+        if ends is not None:
+            tx.own_reports += ends
+            return
+        self._incidents.openings.follow_up(tx, alert, labels)
+        rule = self._rule(alert, labels, tx)
         alert.rule = rule.name
         tx.count("rule_matches_total", rule.name)
         if rule.name == "default":
@@ -234,9 +262,9 @@ class Engine:
             self._set_aside(tx, alert, labels, rule)
 
     def _place(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule | None = None) -> None:
-        """Into an incident, by the rule that takes it."""
-        rule = rule or self._rule(labels, tx)
-        alert.rule = rule.name
+        """Into an incident, or among those that wait for one, by the rule that takes it."""
+        rule = rule or self._rule(alert, labels, tx)
+        alert.rule, alert.seen_off = rule.name, ""
         if rule.mode not in (Mode.PAGE, Mode.MONITOR):
             return
         if rule.relate is not None:
@@ -263,8 +291,11 @@ class Engine:
             tx.count("alerts_dropped_by_enrichment_total", enriched.dropped_by)
         return enriched.labels
 
-    def _rule(self, labels: Mapping[str, str], tx: Transaction | None = None) -> Rule:
-        """The rule that takes these labels; with `tx`, conditions that failed on them are counted."""
+    def _rule(self, alert: Alert, labels: Mapping[str, str], tx: Transaction | None = None) -> Rule:
+        """The rule that takes the alert with these labels; with `tx`, conditions that failed on them are counted."""
+        own = self._incidents.rule_named(self._heartbeats.rule_of(alert))
+        if own is not None:
+            return own
         counted = tx
         if counted is None:
             rule = self._index.find(labels)
@@ -275,37 +306,24 @@ class Engine:
 
     def _fires_again(self, tx: Transaction, alert: Alert) -> None:
         self.state.firing += 1
-        self._quiet.enter(tx, alert, alert.full_labels(), None)
+        causes = self._quiet.enter(tx, alert, alert.full_labels(), None)
+        if not flapping.swallows(alert, self.state):
+            self._incidents.revive(tx, alert)
+        elif causes:
+            self._incidents.mute(tx, alert)
+        if causes:
+            flapping.cease(tx, alert, self.state, self._incidents)
+
+    def _flips(self, tx: Transaction, alert: Alert, at: datetime) -> None:
+        flapping.changed(tx, alert, at, self.state, self._incidents, self.ruleset.bounds.lateness)
 
     def _ended(self, tx: Transaction, alert: Alert) -> None:
         self.state.firing -= 1
         self._quiet.leave(tx, alert)
-        self.state.stale.get(alert.source, {}).pop(alert.id, None)
+        self._heartbeats.ended(tx, alert)
+        self._hearing.ended(alert)
 
-    # -- expiry ---------------------------------------------------------------------------------------------------
-
-    def _source(self, name: str) -> Source:
-        return self.ruleset.sources.get(name) or Source(name=name, type=name)
-
-    def _hear(self, name: str, now: datetime) -> None:
-        heard = self.state.heard.get(name)
-        if heard is None:
-            heard = self.state.heard[name] = Heard(now, now)
-        else:
-            heard.hear(now)
-        if not heard.waking and self.state.stale.get(name):
-            heard.waking = True
-            self.state.remind(max(now, heard.back_at + expiry.SETTLE), Due.SOURCE, name)
-
-    def _watch(self, alert: Alert, now: datetime) -> None:
-        """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
-        if alert.firing:
-            if not self._expires:
-                return
-            due = expiry.deadline(alert, self._source(alert.source), self.state.outage)
-            self.state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
-        elif not alert.incident:
-            self.state.remind(now + ENDED_KEPT, Due.FORGET_ALERT, alert)
+    # -- deadlines -------------------------------------------------------------------------------------------------
 
     def _take_due(self, tx: Transaction) -> None:
         for deadline in list(self.state.take_due(tx.now, DUE_MAX)):  # what these arm for now is for the next step
@@ -315,10 +333,10 @@ class Engine:
         at, due, _, _, subject = deadline
         if due is Due.ALERT:
             assert isinstance(subject, Alert)
-            self._look_at_alert(tx, subject)
+            self._hearing.look(tx, subject)
         elif due is Due.SOURCE:
             assert isinstance(subject, str)
-            self._wake_stale(tx, subject)
+            self._hearing.wake(tx, subject)
         elif due is Due.JUDGE:
             self._quiet.judge_due(tx)
         elif due is Due.SILENCE:
@@ -331,77 +349,33 @@ class Engine:
             assert isinstance(subject, str)
             self._timers.due(tx, subject, at)
         elif due is Due.FLUSH:
-            self._flush_seen(tx)
+            keeping.flush_seen(tx, self.state)
         elif due is Due.FORGET_ALERT:
             assert isinstance(subject, Alert)
-            self._forget_alert(tx, subject)
+            keeping.forget_alert(tx, self.state, subject)
+        elif due is Due.WAITING:
+            assert isinstance(subject, tuple)
+            self._look_at_waiting(tx, subject)
+        elif due is Due.FLAPPING:
+            assert isinstance(subject, Alert)
+            flapping.look(tx, subject, self.state, self._incidents)
+        elif due is Due.BEAT:
+            assert isinstance(subject, tuple)
+            tx.own_reports += self._heartbeats.look(tx, subject)
         else:
             assert isinstance(subject, str)
             self._incidents.forget(tx, subject)
 
-    def _look_at_alert(self, tx: Transaction, alert: Alert) -> None:
-        if not alert.firing:
-            return
-        heard = self.state.heard[alert.source]
-        judged = expiry.judge(alert, self._source(alert.source), heard, self.state.outage, tx.now)
-        if isinstance(judged, expiry.Expires):
-            self._expire(tx, alert, judged)
-            return
-        if judged.stale:
-            self.state.stale.setdefault(alert.source, {})[alert.id] = alert
-        self.state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
-
-    def _expire_all(self, tx: Transaction, expired: Iterable[Expired]) -> None:
-        for one in expired:
-            self._expire_at(tx, one.identity.key, expiry.Expires(one.at, one.because))
-
-    def _expire_at(self, tx: Transaction, key: bytes, expired: expiry.Expires) -> None:
-        alert = self.state.alerts.get(key)
-        if alert is not None and alert.firing:
-            self._expire(tx, alert, expired)
-
-    def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
-        alert.state = AlertState.EXPIRED
-        alert.ended_at = expired.at
-        self._ended(tx, alert)
-        tx.count("alerts_expired_total", alert.source)
-        same = tx.expired
-        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because, same)))
-        tx.expired = True
-        self._incidents.clear(tx, alert, expired.because)
-        tx.save(alert)
-        self._watch(alert, tx.now)
-
-    def _wake_stale(self, tx: Transaction, source: str) -> None:
-        """The source has spoken and had its time to speak of all: what it left out is looked at, in slices."""
-        self.state.heard[source].waking = False
-        stale = self.state.stale.get(source)
-        if not stale:
-            return
-        before = len(stale)
-        for alert_id in list(stale)[:DUE_MAX]:
-            self._look_at_alert(tx, stale.pop(alert_id))
-        if 0 < len(stale) < before:  # none became clear: the clock was set back meanwhile, and the next word tells
-            self.state.heard[source].waking = True
-            self.state.remind(tx.now, Due.SOURCE, source)
-
-    def _flush_seen(self, tx: Transaction) -> None:
-        unseen = self.state.unseen
-        taken = [unseen.pop(alert_id) for alert_id in list(unseen)[:SEEN_MAX]]
-        if taken:
-            tx.effects.append(SaveSeen(tuple(taken)))
-        self.state.flush_at = None
-        if unseen:
-            self.state.flush_at = tx.now
-            self.state.remind(tx.now, Due.FLUSH, None)
-
-    def _forget_alert(self, tx: Transaction, alert: Alert) -> None:
-        if alert.firing or alert.incident:
-            return
-        if self.state.alerts.get(alert.identity.key) is alert:
-            del self.state.alerts[alert.identity.key]
-            self.state.unseen.pop(alert.id, None)
-            tx.effects.append(ForgetAlert(alert.id, keep=False))
+    def _look_at_waiting(self, tx: Transaction, place: Place) -> None:
+        """Those whose rule does not wait any more go on as if they had just come, the others are judged."""
+        for alert in self.state.homeless[:DUE_MAX]:
+            if alert.firing and not alert.incident and alert.counted_at is None:
+                self._arrive(tx, alert)
+            tx.save(alert)
+        del self.state.homeless[:DUE_MAX]
+        if self.state.homeless:
+            self.state.remind(tx.now, Due.WAITING, place)
+        self._related.look_at_waiting(tx, place)
 
     # -- deliveries -----------------------------------------------------------------------------------------------
 
@@ -430,16 +404,21 @@ class Engine:
         self._enricher = Enricher(ruleset.enrich)
         if ruleset.topology != before.topology:
             self._relator = self._relate_again()
+        waited = self._incidents.openings
         self._incidents = Incidents(ruleset, self.state, self._relator)
         self._related = Related(ruleset, self.state, self._incidents, self._relator)
         self._timers = Timers(self.state, self._incidents)
+        self._heartbeats = Heartbeats(ruleset, self.state)
+        self._hearing = Hearing(ruleset, self.state, self._incidents, self._ended, self._expires)
         self._quiet = Quiet(ruleset, self.state, self._incidents, self._rule, self._place, self._quiet)
         self._quiet.arm(tx.now)
+        self._take_in(self._incidents.openings.take_over(waited))
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
         tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))
         self.state.outage = Outage(min(alive_at, tx.now), tx.now)
+        self._heartbeats.away(tx, alive_at)
         self._timers.restarted(tx, tx.now - alive_at)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
@@ -451,6 +430,8 @@ class Engine:
             self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
             self.state.remind(self.state.flush_at, Due.FLUSH, None)
         self._timers.shift(tx, by)
+        self._incidents.openings.shift(tx, by)
+        self._heartbeats.shift(tx, by)
         self._quiet.clock_stepped(tx, by)
 
     def _arm_restored(self) -> None:
@@ -459,8 +440,21 @@ class Engine:
             self._incidents.adopt(incident)
         restore(self._relator, self.state, self._rules())
         for alert in self.state.alerts.values():
-            self._watch(alert, alert.seen_at)
+            self._hearing.watch(alert, alert.seen_at)
         self._quiet.arm()
+        flapping.arm_restored(self.state)
+        openings, waiting = self._incidents.openings, self.state.restored_waiting
+        self.state.restored_waiting = []
+        openings.recall_follow_ups(self.state.alerts.values())
+        self._take_in(openings.adopt(waiting))
+
+    def _take_in(self, homeless: list[Alert]) -> None:
+        """Under these rules: what waited under others, and every heartbeat."""
+        if homeless:
+            self.state.homeless += homeless
+            self.state.remind(AT_ONCE, Due.WAITING, ("", ()))
+        if self._expires:
+            self._heartbeats.adopt(self.state.alerts.values())
 
     def _relate_again(self) -> Relator:
         """Another map: what is resident is placed on it anew."""

@@ -127,18 +127,26 @@ class Escalation:
             self._pass_on(tx, incident, rule, awaited, f"{awaited.receiver} {how}")
         self._arm_accept(incident)
 
-    def raised(self, tx: Transaction, incident: Incident, rule: Rule, policy_changed: bool) -> None:
-        """The priority went up. A changed policy starts; else the current step hears it once more."""
+    def raised(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        policy_changed: bool,
+        reason: PageReason = PageReason.RAISED,
+    ) -> None:
+        """The priority went up, or, as `reason` says, an alert began to flap. A changed policy starts; else the current
+        step hears it once more."""
         if policy_changed:
             self.stop(tx, incident, cancel=True)
-            self.begin(tx, incident, rule, PageReason.RAISED)
+            self.begin(tx, incident, rule, reason)
             return
         if incident.state is not IncidentState.TRIGGERED:
-            self.page_acknowledger(tx, incident, rule, PageReason.RAISED)
+            self.page_acknowledger(tx, incident, rule, reason)
             return
         policy = self.policy(incident)
         step = policy.steps[min(max(incident.step, 0), len(policy.steps) - 1)]
-        reached = self._notify(tx, incident, rule, step.notify, PageReason.RAISED, incident.step + 1)
+        reached = self._notify(tx, incident, rule, step.notify, reason, incident.step + 1)
         if self._quiet(incident, policy) or incident.exhausted or "escalate" in incident.timers:
             return
         if reached:

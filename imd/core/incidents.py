@@ -13,22 +13,26 @@ from datetime import datetime, timedelta
 from imd.core import breadth, cause, lifecycle, page, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key, window_end
 from imd.core.escalation import Escalation
+from imd.core.heartbeats import built_in_rules
 from imd.core.hush import Hush
 from imd.core.notify import Notifier, arm
+from imd.core.opening import below_at, said
 from imd.core.relate import Relator
 from imd.core.routing import Router
 from imd.core.state import Due, State
-from imd.core.telling import Telling
+from imd.core.telling import Telling, because_ended
 from imd.core.transaction import Touched, Transaction
+from imd.core.waiting import Openings
 from imd.model.alert import Alert
 from imd.model.effect import ForgetAlert, SaveSeen
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
-from imd.model.rule import Mode, ResolveWhen, Rule
+from imd.model.rule import Absent, Mode, ResolveWhen, Rule
 from imd.model.view import key_text
 
 KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
 LOOK_AGAIN = timedelta(minutes=1)
+_OPENED_BY: Mapping[type, str] = {type(None): "opened", Absent: "awaited"}
 
 
 class Incidents:
@@ -39,7 +43,8 @@ class Incidents:
         self._state = state
         self._relator = relator
         self._router = Router(ruleset)
-        self._rules = {rule.name: rule for rule in ruleset.rules}
+        self._rules = {rule.name: rule for rule in (*ruleset.rules, *built_in_rules(ruleset))}
+        self.openings = Openings(ruleset, state)
         self.notifier = Notifier(ruleset, state)
         self.escalation = Escalation(ruleset, state, self.notifier)
         self._telling = Telling(ruleset, state)
@@ -54,12 +59,27 @@ class Incidents:
         incident = self._state.newest(rule.name, key)
         if incident is not None and incident.open and self.window_open(tx, incident, at):
             self.join(tx, incident, alert, labels, "joined")
+            return
+        enough = [alert] if rule.open_when is None else self.openings.arrive(tx, alert, rule, key, labels, at)
+        if enough:
+            self.admit(tx, rule, key, enough, alert)
+
+    def admit(self, tx: Transaction, rule: Rule, key: GroupKey, alerts: list[Alert], newest: Alert | None) -> None:
+        """As many as it takes: they reopen the incident of their key, or open a fresh one. `newest` has just come, and
+        is saved by whoever brought it."""
+        incident = self._state.newest(rule.name, key)
+        if incident is not None and incident.open and self.window_open(tx, incident, tx.now):
+            because = "joined"  # it was reopened while these waited
         elif incident is not None and self.reopens(incident, tx.now):
             self.reopen(tx, incident, "alerts came back within reopen_within")
-            self.join(tx, incident, alert, labels, "reopened")
+            because = "reopened"
         else:
-            fresh = self.open(tx, rule, key, labels, previous=incident.id if incident is not None else "")
-            self.join(tx, fresh, alert, labels, "opened")
+            incident = self.open(tx, rule, key, alerts[0].full_labels(), incident.id if incident is not None else "")
+            because = _OPENED_BY.get(type(rule.open_when), "counted")
+        for alert in alerts:
+            self.join(tx, incident, alert, alert.full_labels(), because)
+            if alert is not newest:
+                tx.save(alert)
 
     def set_aside(self, tx: Transaction, incident: Incident | None, alert: Alert) -> bool:
         """A new episode that is suppressed: a member of the open incident that would take it; whether it is."""
@@ -87,15 +107,19 @@ class Incidents:
         return True
 
     def mute(self, tx: Transaction, alert: Alert) -> None:
-        """An alert that fires is suppressed from now on."""
+        """An alert that fires is suppressed from now on. One that waits to open an incident counts no more."""
+        if alert.counted_at is not None:
+            self.openings.suppressed(alert)
         incident = self._state.incidents.get(alert.incident)
         if incident is not None:
             self.hush.mute(tx, incident, alert)
             self.mark_changed(incident, alert)
 
     def _keeps(self, incident: Incident, alert: Alert, now: datetime) -> bool:
-        """One that came suppressed, to a rule with `relate`, is placed anew: it has not linked anything yet."""
-        if alert.joined_because == "suppressed" and self.rule_of(incident).relate is not None:
+        """One that came suppressed is placed anew where the rule has `relate`, for it has not linked anything yet, and
+        where it would have to be one of several that open the incident again."""
+        rule, fresh = self.rule_of(incident), alert.joined_because == "suppressed"
+        if fresh and (rule.relate is not None or (rule.open_when is not None and not incident.open)):
             return False
         if not incident.open:
             return self.reopens(incident, now)
@@ -118,6 +142,9 @@ class Incidents:
     def revive(self, tx: Transaction, alert: Alert) -> None:
         """The same episode fires again, in the same incident; no new page while that is open."""
         incident = self._state.incidents[alert.incident]
+        if alert.flapping_since is not None:  # it counted as firing all along
+            incident.firing -= 1
+            incident.ended += 1
         if alert.suppressed_by:
             self.hush.fires_aside(tx, incident, alert)
             return
@@ -130,7 +157,12 @@ class Incidents:
         priority.take_in(incident, self.rule_of(incident), alert.full_labels(), self._ruleset.priority)
 
     def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
-        """A member has ended."""
+        """A member has ended, or one that waits to be one. One that flaps counts as firing all the same."""
+        if alert.flapping_since is not None:
+            return
+        if alert.counted_at is not None:
+            self.openings.ended(alert)
+            return
         incident = self._state.incidents.get(alert.incident)
         if incident is None:
             return
@@ -147,6 +179,10 @@ class Incidents:
     def rule_of(self, incident: Incident) -> Rule:
         """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
         return self._state.rules[incident.id]
+
+    def rule_named(self, name: str) -> Rule | None:
+        """By name, as the rules are now."""
+        return self._rules.get(name)
 
     def window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
         members = len(self._state.members[incident.id])
@@ -187,11 +223,12 @@ class Incidents:
         self._state.rules[incident.id] = rule
         where = f" ({rule.where})" if rule.where else ""
         window = f"{rule.window.kind.value}, hold {rule.hold.total_seconds():g}s"
+        met = f", open_when {said(rule.open_when)}" if rule.open_when is not None else ""
         after = f", after {previous}" if previous else ""
         tx.say(
             incident,
             "opened",
-            f"opened by rule {rule.name}{where}, key {key_text(key)}, window {window}{after}",
+            f"opened by rule {rule.name}{where}, key {key_text(key)}, window {window}{met}{after}",
             by=f"rule {rule.name}",
             config_hash=incident.config_hash,
         )
@@ -205,7 +242,10 @@ class Incidents:
         alert.joined_at = tx.now
         alert.joined_because = because
         self._state.add_member(incident, alert)
-        incident.firing += 1
+        counts_as_firing = alert.firing or alert.flapping_since is not None
+        incident.firing += counts_as_firing
+        incident.ended += not counts_as_firing
+        incident.flapping += alert.flapping_since is not None
         self.mark_changed(incident, alert)
         self._take_in(tx, incident, labels)
         tx.touch(incident).joined.append(alert)
@@ -246,7 +286,7 @@ class Incidents:
         if incident.state is IncidentState.PENDING:
             self.settle_pending(tx, incident, rule)
         if incident.open and incident.state is not IncidentState.PENDING:
-            self._settle_resolve(tx, incident, rule, touched)
+            self.settle_resolve(tx, incident, rule, touched)
         self.notifier.plan_updates(tx, incident)
 
     def settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
@@ -255,17 +295,25 @@ class Incidents:
         elif not incident.hushed and incident.timers["hold"] <= tx.now:
             self.trigger(tx, incident, rule)
 
-    def _settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
+    def settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
         when = rule.resolve.when
         over = (when is ResolveWhen.ALL and incident.holding == 0) or (
             when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
         )
         if not over:
             incident.timers.pop("resolve", None)
+            incident.timers.pop("rate", None)
             incident.resolved_because = ""
             return
         if touched.cleared:
-            incident.resolved_because = _because(touched)
+            incident.resolved_because = because_ended(touched)
+        members = self._state.members[incident.id]
+        if incident.aside:
+            members = [alert for alert in members if alert.joined_because != "suppressed"]
+        quiet_at = below_at(rule.open_when, members, self._ruleset.bounds.lateness)
+        if quiet_at is not None and quiet_at > tx.now:
+            arm(self._state, incident, "rate", quiet_at)
+            return
         if "resolve" not in incident.timers:
             arm(self._state, incident, "resolve", tx.now + rule.resolve.after)
         if incident.timers["resolve"] <= tx.now:
@@ -328,7 +376,8 @@ class Incidents:
                f"{incident.impact.value} x urgency {incident.urgency.value}")  # fmt: skip
         if not incident.reopened:
             tx.count("incidents_opened_total", rule.name, incident.priority.value)
-        self.start(tx, incident, PageReason.REOPENED if incident.reopened else PageReason.FIRST)
+        reason = PageReason.REOPENED if incident.reopened else PageReason.FIRST
+        self.start(tx, incident, PageReason.FLAPPING if incident.flapping else reason)
 
     def start(self, tx: Transaction, incident: Incident, reason: PageReason) -> None:
         """Reads the routes and begins the policy at step 1."""
@@ -407,7 +456,8 @@ class Incidents:
 
     def _leaves_at(self, incident: Incident) -> datetime:
         """When an incident that is over may leave memory; the same instant before and after a restart."""
-        kept = max(self.rule_of(incident).reopen_within, KEPT_RESOLVED)
+        rule = self.rule_of(incident)
+        kept = max(rule.reopen_within, rule.flapping.within, KEPT_RESOLVED)
         return (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
 
     def adopt(self, incident: Incident) -> None:
@@ -417,9 +467,3 @@ class Incidents:
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)
         self.plan_leave(incident, incident.resolved_at or incident.opened_at)
-
-
-def _because(touched: Touched) -> str:
-    """Why an incident ended: its alerts resolved, unless the last to go were only not heard of any more."""
-    _, because = touched.cleared[-1]
-    return "alerts resolved" if because == "resolved" else because

@@ -27,12 +27,12 @@ TRANSITIONS: dict[str, tuple[frozenset[IncidentState], IncidentState]] = {
     "merge": (frozenset({_PENDING, _TRIGGERED, _ACKNOWLEDGED, _SNOOZED}), _MERGED),
 }
 
-TIMERS = ("hold", "resolve", "ack", "accept", "escalate", "remind", "still")
+TIMERS = ("hold", "rate", "resolve", "ack", "accept", "escalate", "remind", "still")
 """Deadlines of an incident by name, in the order in which those due together are taken; `update:RECEIVER` comes last.
 
-hold: page if still firing. resolve: nothing fires, resolve now. ack: the acknowledgement lapses. accept: a page was not
-accepted in time. escalate: the next escalation step. remind: exhausted and unanswered. still: resolved by hand and yet
-firing.
+hold: page if still firing. rate: too little is new to hold the incident open any more. resolve: nothing fires, resolve
+now. ack: the acknowledgement lapses. accept: a page was not accepted in time. escalate: the next escalation step.
+remind: exhausted and unanswered. still: resolved by hand and yet firing.
 """
 
 _STAMPS = {_TRIGGERED: "triggered_at", _ACKNOWLEDGED: "acknowledged_at", _RESOLVED: "resolved_at", _CLOSED: "closed_at"}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from imd.core import journal, times
+from imd.core import flapping, journal, times
 from imd.core.incidents import Incidents
 from imd.core.state import Due, State
 from imd.core.suppress import Causes, Suppression
@@ -22,6 +22,7 @@ from imd.core.transaction import Transaction
 from imd.model.alert import Alert
 from imd.model.effect import Journal, Refused, SaveSilence
 from imd.model.event import PauseSet, SilenceExpired, SilenceSet
+from imd.model.heartbeat import OWN_SOURCE, RULE_PREFIX
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE, Silence, SilenceState, needle
 from imd.model.rule import Match, Rule, Test, match_test
@@ -31,7 +32,7 @@ SILENCES_MAX = 10_000  # the ended ones of the last days among them
 KEPT = timedelta(days=5)  # an ended silence stays known so long, as with Alertmanager's default retention
 LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 
-FindRule = Callable[[Mapping[str, str]], Rule]
+FindRule = Callable[[Alert, Mapping[str, str]], Rule]
 Place = Callable[[Transaction, Alert, Mapping[str, str]], None]
 
 
@@ -41,8 +42,8 @@ class Quiet:
     def __init__(
         self, ruleset: Ruleset, state: State, incidents: Incidents, rule: FindRule, place: Place, before: Quiet | None
     ) -> None:
-        """`rule` finds the rule that takes labels, `place` puts an alert into an incident. `before`: the one under the
-        rules of before a reload, whose index of inhibitors is kept if it holds still."""
+        """`rule` finds the rule that takes an alert, `place` puts an alert into an incident. `before`: the one under
+        the rules of before a reload, whose index of inhibitors is kept if it holds still."""
         self._ruleset = ruleset
         self._state = state
         self._incidents = incidents
@@ -85,15 +86,18 @@ class Quiet:
 
     def _verdict(self, alert: Alert, now: datetime) -> Causes:
         labels = alert.full_labels()
-        return self._suppression.judge(alert, labels, None if alert.incident else self._rule(labels), now)
+        return self._suppression.judge(alert, labels, None if alert.incident else self._rule(alert, labels), now)
 
     def _suppress(self, tx: Transaction, alert: Alert, causes: Causes) -> None:
+        """An alert that has ended is here because it flaps."""
         before = alert.suppressed_by
         if before == causes:
             return
-        self._mark(alert, causes)
-        if not before:
-            self._incidents.mute(tx, alert)
+        if alert.firing:
+            self._mark(alert, causes)
+            if not before:
+                self._incidents.mute(tx, alert)
+        flapping.cease(tx, alert, self._state, self._incidents)
         tx.save(alert)
 
     def _mark(self, alert: Alert, causes: Causes) -> None:
@@ -247,11 +251,11 @@ class Quiet:
         self._state.remind(following, Due.MAINTENANCE, name)
 
     def _taken_by(self, match: Match) -> Iterator[Alert]:
-        """The firing alerts that a match takes. Most others are passed by undecoded: 50 ns each."""
+        """The alerts that a match takes and that fire or flap. Most others are passed by undecoded: 50 ns each."""
         needles = [needle(matchers) for matchers in match]
         test: Test = match_test(match)
         for alert in list(self._state.alerts.values()):
-            if not alert.firing:
+            if (not alert.firing and alert.flapping_since is None) or _goes_nowhere(alert):
                 continue
             if (
                 alert.other_labels is None
@@ -287,12 +291,20 @@ class Quiet:
 
     def _enter_all(self) -> None:
         """Fills the index of inhibitors; who is muted by it is looked at in turn."""
-        firing = sorted((one for one in self._state.alerts.values() if one.firing), key=lambda one: one.id)
+        firing = sorted(
+            (one for one in self._state.alerts.values() if one.firing and not _goes_nowhere(one)),
+            key=lambda one: one.id,
+        )
         for alert in firing:
             self._suppression.inhibitors.enter(alert, alert.full_labels())
         for alert in firing:
             if self._suppression.inhibitors.causes(alert):
                 self._put_off(LONG_AGO, alert)
+
+
+def _goes_nowhere(alert: Alert) -> bool:
+    """Whether no rule was asked for it: enrichment stopped it, or it feeds a heartbeat. So it has no verdict."""
+    return alert.source != OWN_SOURCE and (alert.dropped_by != "" or alert.rule.startswith(RULE_PREFIX))
 
 
 def _begun(silence: Silence, now: datetime) -> Silence:

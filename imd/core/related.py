@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from imd.core import lifecycle, priority
-from imd.core.correlate import GroupKey, bound_reached
+from imd.core.correlate import GroupKey, bound_reached, group_key
 from imd.core.incidents import Incidents
 from imd.core.notify import arm
 from imd.core.relate import Placement, Relator
 from imd.core.state import State
 from imd.core.transaction import Transaction
+from imd.core.waiting import Place
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
 from imd.model.policy import PageKind, Ruleset
@@ -36,7 +37,39 @@ class Related:
         self._relator = relator
 
     def arrive(self, tx: Transaction, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> None:
-        """A new episode goes back to the incident it opened, joins a related one, or opens its own."""
+        """A new episode goes to where it belongs; with open_when it waits while no incident of its rule and key is
+        open."""
+        if rule.open_when is not None and not self._any_open(rule, labels):
+            at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
+            enough = self._incidents.openings.arrive(tx, alert, rule, group_key(rule, labels), labels, at)
+            self.admit(tx, rule, relate, enough, alert)
+        else:
+            self._place(tx, alert, rule, relate, labels)
+
+    def admit(self, tx: Transaction, rule: Rule, relate: Relate, alerts: list[Alert], newest: Alert | None) -> None:
+        """As many as open_when takes, each to where it belongs. `newest` is saved by whoever brought it."""
+        for alert in alerts:
+            self._place(tx, alert, rule, relate, alert.full_labels())
+            if alert is not newest:
+                tx.save(alert)
+
+    def look_at_waiting(self, tx: Transaction, place: Place) -> None:
+        """A deadline of the alerts that wait under one rule and group key, whether the rule has `relate` or not."""
+        enough = self._incidents.openings.look(tx, place)
+        rule = self._incidents.rule_named(place[0])
+        if not enough or rule is None:
+            return
+        if rule.relate is not None:
+            self.admit(tx, rule, rule.relate, enough, None)
+        else:
+            self._incidents.admit(tx, rule, place[1], enough, None)
+
+    def _any_open(self, rule: Rule, labels: Mapping[str, str]) -> bool:
+        newest = self._state.newest(rule.name, related_key(rule, labels))
+        return newest is not None and newest.open
+
+    def _place(self, tx: Transaction, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> None:
+        """Back to the incident it opened, to a related one, or to its own."""
         key = related_key(rule, labels)
         scope = scope_of(key, rule.mode is Mode.MONITOR)
         placement = self._relator.place(alert.id, labels, _began(alert), relate, scope)
@@ -137,13 +170,14 @@ class Related:
         older.active_at = tx.now
         older.firing += younger.firing
         older.ended += younger.ended
+        older.flapping += younger.flapping
         older.suppressed += younger.suppressed
         older.held += younger.held
         older.aside += younger.aside
-        younger.firing = younger.ended = younger.suppressed = younger.held = younger.aside = 0
+        younger.firing = younger.ended = younger.flapping = younger.suppressed = younger.held = younger.aside = 0
         younger.hushed = ""
         tx.touch(younger).forget()
-        tx.touch(older).joined.extend(moved)
+        tx.touch(older).joined.extend(alert for alert in moved if alert.joined_because != "suppressed")
 
 
 def related_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:

@@ -17,7 +17,9 @@ from datetime import datetime
 from imd.core.correlate import GroupKey
 from imd.core.enrich import Pool
 from imd.core.expiry import Heard, Outage
+from imd.core.opening import Waiting
 from imd.model.alert import Alert
+from imd.model.heartbeat import Beat, By
 from imd.model.incident import Incident, IncidentState
 from imd.model.quiet import Silence
 from imd.model.rule import Rule
@@ -36,6 +38,9 @@ class Due(enum.IntEnum):
     FLUSH = 6
     FORGET_ALERT = 7
     FORGET_INCIDENT = 8
+    WAITING = 9
+    FLAPPING = 10
+    BEAT = 11
 
 
 class Distinct:
@@ -97,7 +102,11 @@ class State:
     """`alerts` holds the newest episode of each identity; `members` every resident member, by id; `by_key` the
     incidents of a rule and group key, oldest first, without cancelled and merged ones; `rules` the rule that each
     incident opened with; `silences` those of the last days, by id, ended ones too; `to_judge` alerts whose verdict may
-    be another one, by id, none of them before `judge_after`."""
+    be another one, by id, none of them before `judge_after`.
+
+    `waiting` holds the alerts that wait for an open_when, `restored_waiting` those that do since before a restart and
+    `homeless` those whose rule waits no more, until they are placed; `follow_ups` when one that `absent` waits for last
+    came. `beats` are the heartbeats' records, `feeders` the firing alerts that speak for them, by id."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -108,6 +117,12 @@ class State:
         self.by_key: dict[tuple[str, GroupKey], list[str]] = {}
         self.rules: dict[str, Rule] = {}
         self.distinct: dict[tuple[str, str], Distinct] = {}
+        self.waiting: dict[tuple[str, GroupKey], Waiting] = {}
+        self.homeless: list[Alert] = []
+        self.restored_waiting: list[Alert] = []
+        self.follow_ups: dict[tuple[str, GroupKey], datetime] = {}
+        self.beats: dict[tuple[str, By], Beat] = {}
+        self.feeders: dict[tuple[str, By], dict[int, Alert]] = {}
         self.heard: dict[str, Heard] = {}
         self.stale: dict[str, dict[int, Alert]] = {}
         self.unseen: dict[int, Alert] = {}
@@ -210,12 +225,14 @@ def restore(
     last_alert_id: int,
     last_number: int,
     silences: Iterable[Silence] = (),
+    beats: Iterable[Beat] = (),
 ) -> State:
     """A State from what the store kept. The engine arms the deadlines (Engine._arm_restored)."""
     state = State(store_id)
     state.last_alert_id = last_alert_id
     state.last_number = last_number
     state.silences = {one.id: one for one in sorted(silences, key=lambda one: one.id)}
+    state.beats = {(beat.heartbeat, beat.by): beat for beat in beats}
     for incident in sorted(incidents, key=lambda one: one.number):
         state.add_incident(incident)
     pool = Pool()
@@ -231,6 +248,8 @@ def _take_back(state: State, alert: Alert) -> None:
     if alert.firing:
         state.firing += 1
         state.suppressed.file(alert)
+    if alert.counted_at is not None and not alert.incident:
+        state.restored_waiting.append(alert)
     if alert.incident in state.members:
         state.members[alert.incident].append(alert)
     heard = state.heard.get(alert.source)

@@ -18,6 +18,8 @@ COUNTED_MAX = 1000  # alerts that one line looks at
 
 JOINED = {
     "opened": "with the first",
+    "counted": "counted with the first",
+    "awaited": "waited with the first",
     "joined": "same rule, key and open window",
     "reopened": "within reopen_within",
     "returned": "it opened this incident before",
@@ -62,6 +64,12 @@ class Telling:
         for (aside, causes), alerts in muted.items():
             came = "came suppressed" if aside else "suppressed"
             tx.say(touched.incident, "suppressed", f"{named(alerts)} {came} by {self.words(causes)}")
+
+
+def because_ended(touched: Touched) -> str:
+    """Why the incident ends: its alerts resolved, unless the last to go were only not heard of any more."""
+    _, because = touched.cleared[-1]
+    return "alerts resolved" if because == "resolved" else because
 
 
 def _by_reason(ended: Iterable[tuple[Alert, str]]) -> Iterable[tuple[str, list[Alert]]]:

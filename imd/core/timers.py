@@ -51,6 +51,8 @@ class Timers:
                 incident.timers.pop("hold", None)
             case "resolve":
                 self._incidents.resolve(tx, incident, incident.resolved_because or "alerts resolved")
+            case "rate":
+                self._incidents.settle_resolve(tx, incident, rule, tx.touch(incident))
             case "ack":
                 self._lapse(tx, incident, rule)
             case "accept":
@@ -91,6 +93,7 @@ class Timers:
         if outage <= LONG_OUTAGE:
             return
         self._state.judge_after = tx.now + SENDERS_FIRST
+        self._incidents.openings.put_off(tx, tx.now + SENDERS_FIRST)
         for incident in self._state.incidents.values():
             early = [name for name, at in incident.timers.items() if at < tx.now + SENDERS_FIRST]
             for name in early:

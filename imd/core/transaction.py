@@ -10,9 +10,12 @@ from collections import Counter
 from datetime import datetime
 
 from imd.core import timeline
-from imd.model.alert import Alert
+from imd.model.alert import Alert, AlertReport
 from imd.model.effect import AppendTimeline, Counted, Effect, ForgetIncident, SaveAlert, SaveIncident
 from imd.model.incident import Incident
+
+OPENERS = frozenset({"opened", "counted", "awaited"})
+"""Reasons of membership that those have with whom an incident opens."""
 
 
 class Touched:
@@ -39,7 +42,7 @@ class Touched:
     @property
     def opened(self) -> bool:
         """Whether this step opened the incident."""
-        return bool(self.joined) and self.joined[0].joined_because == "opened"
+        return bool(self.joined) and self.joined[0].joined_because in OPENERS
 
     def forget(self) -> None:
         """The consequences are drawn; what follows in this step counts anew."""
@@ -49,13 +52,14 @@ class Touched:
 
 class Transaction:
     """Collects a step's effects. `now` is the step's instant. `reported`, `expired`: a line of the journal says so, and
-    more of them would be settled together with it."""
+    more of them would be settled together with it. `own_reports` are what imd itself has to report because of it."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.effects: list[Effect] = []
         self.touched: dict[str, Touched] = {}
         self.reported = self.expired = False
+        self.own_reports: list[AlertReport] = []
         self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
 
     def touch(self, incident: Incident) -> Touched:

@@ -41,6 +41,7 @@ from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
 from imd.model.alert import Alert
 from imd.model.event import RulesChanged
+from imd.model.heartbeat import Beat
 from imd.model.quiet import Silence
 from imd.store.contract import Retention, Store, StoreFailed, StoreRefused
 from imd.store.migrate import open_store
@@ -170,6 +171,9 @@ class _Daemon:
 
     def suppressed(self, cause: str) -> int:
         return self._loop.suppressed(cause)
+
+    def beats(self) -> list[Beat]:
+        return list(self._loop.beats())
 
     def counts(self) -> Mapping[str, int]:
         state = self._loop.state

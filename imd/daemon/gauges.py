@@ -19,8 +19,15 @@ def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
     open_incidents = [one for one in engine.state.incidents.values() if one.open]
     metrics.alerts_open.set(engine.state.firing)
     metrics.alerts_open_max.set(engine.ruleset.bounds.open_alerts_max)
+    state = engine.state
     for kind in KINDS:
-        metrics.alerts_suppressed.labels(kind).set(engine.state.suppressed.counts[kind])
+        metrics.alerts_suppressed.labels(kind).set(state.suppressed.counts[kind])
+    metrics.alerts_waiting.set(sum(len(waiting.entries) for waiting in state.waiting.values()))
+    metrics.alerts_flapping.set(sum(one.flapping for one in state.incidents.values()))
+    metrics.heartbeats_missing.clear()
+    for heartbeat in engine.ruleset.heartbeats:
+        missing = sum(beat.missing for (name, _), beat in state.beats.items() if name == heartbeat.name)
+        metrics.heartbeats_missing.labels(heartbeat.name).set(missing)
     tally = Counter((one.state.value, one.priority.value) for one in engine.state.incidents.values())
     metrics.incidents.clear()
     for (name, priority), amount in tally.items():

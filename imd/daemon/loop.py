@@ -30,6 +30,7 @@ from imd.core.state import State, restore
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
+from imd.model.heartbeat import Beat
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.sources.contract import Rejection
@@ -157,6 +158,11 @@ class Loop:
     def suppressed(self, cause: str) -> int:
         """How many firing alerts this cause suppresses."""
         return 0 if self.state is None else len(self.state.suppressed.by_cause.get(cause, ()))
+
+    def beats(self) -> Iterable[Beat]:
+        """Every heartbeat's record, by name and values. As above."""
+        state = self.state
+        return [] if state is None else [state.beats[instance] for instance in sorted(state.beats)]
 
     # -- the door -------------------------------------------------------------------------------------------------
 
@@ -417,4 +423,5 @@ def _restored(snapshot: Snapshot) -> State:
         snapshot.last_alert_id,
         snapshot.last_number,
         snapshot.silences,
+        snapshot.beats,
     )

@@ -115,6 +115,11 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     canonical JSON, never part of identity; equal ones are one object. `dropped_by` names the enrichment entry whose
     keep or drop stopped the alert. `suppressed_by` are the causes of the last verdict while it fired (core.suppress);
     `aside`: it fires, suppressed, and holds no incident open.
+
+    `counted_at` is set while the alert waits for its rule's open_when, and is the instant by which it counts; `waiting`
+    says what for, `seen_off` how that ended where it joined nothing. `changes` are the latest instants at which it
+    began or ended, kept from its first end on and over episodes; `flapping_since` is set while it flaps, which it does
+    not while it is suppressed.
     """
 
     id: int
@@ -141,6 +146,11 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     dropped_by: str = ""
     suppressed_by: tuple[str, ...] = ()
     aside: bool = False
+    counted_at: datetime | None = None
+    waiting: str = ""
+    seen_off: str = ""
+    changes: tuple[datetime, ...] = ()
+    flapping_since: datetime | None = None
 
     @property
     def firing(self) -> bool:
@@ -174,4 +184,6 @@ JOINED_BECAUSE = {
     "revived": "the same episode fires again",
     "suppressed": "came suppressed, under rule {rule} and the key {key}, while the incident was open",
     "released": "was suppressed and goes on, under rule {rule} and the key {key}",
+    "counted": "counted towards {waited}, which opened this incident under rule {rule} and key {key}",
+    "awaited": "waited in vain for {waited}, which opened this incident under rule {rule} and key {key}",
 }

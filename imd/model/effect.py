@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from imd.model.alert import Alert
+from imd.model.heartbeat import Beat, By
 from imd.model.incident import Incident, Priority, TimelineEntry
 from imd.model.policy import PageKind, PageReason
 from imd.model.quiet import Silence
@@ -55,6 +56,19 @@ class ForgetAlert(msgspec.Struct, frozen=True):
 
     id: int
     keep: bool
+
+
+class SaveBeat(msgspec.Struct, frozen=True):
+    """As SaveAlert, of a heartbeat's record."""
+
+    beat: Beat
+
+
+class ForgetBeat(msgspec.Struct, frozen=True):
+    """The heartbeat is not in the configuration any more: its row goes."""
+
+    heartbeat: str
+    by: By
 
 
 class SaveIncident(msgspec.Struct, frozen=True):
@@ -132,6 +146,8 @@ Effect = (
     SaveAlert
     | SaveSeen
     | ForgetAlert
+    | SaveBeat
+    | ForgetBeat
     | SaveIncident
     | ForgetIncident
     | SaveSilence

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from imd.model.alert import AlertReport, Identity
+from imd.model.heartbeat import By
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 
@@ -39,6 +40,13 @@ class AlertsExpired(msgspec.Struct, frozen=True):
     """Nobody speaks of these alerts any more. A running engine finds that out by itself; recorded history says so."""
 
     alerts: tuple[Expired, ...]
+
+
+class HeartbeatBeat(msgspec.Struct, frozen=True):
+    """Somebody says that they are alive. `by` holds the values of the heartbeat's `by` labels, in its order."""
+
+    heartbeat: str
+    by: By = ()
 
 
 class ActionKind(enum.StrEnum):
@@ -127,6 +135,7 @@ class Tick(msgspec.Struct, frozen=True):
 Event = (
     AlertsReported
     | SourceHeard
+    | HeartbeatBeat
     | AlertsExpired
     | ActionTaken
     | SilenceSet

@@ -83,8 +83,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
     continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
-    `summary` the first member's, `cause_of` how many members the probable cause was chosen from. `silent` pages nobody
-    (mode monitor). Its members are known by their alerts, which name their incident.
+    `summary` the first member's, `flapping` the number of members that flap (each counts as firing), `cause_of` how
+    many members the probable cause was chosen from. `silent` pages nobody (mode monitor). Its members are known by
+    their alerts, which name their incident.
 
     `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
     hold the incident open, for they were suppressed only after joining. `aside` counts members ever that came
@@ -128,6 +129,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     held: int = 0
     aside: int = 0
     hushed: str = ""
+    flapping: int = 0
     round: int = 0
     step: int = -1
     exhausted: bool = False

@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from imd.model.enrich import Enrichment
+from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Priority
 from imd.model.quiet import Inhibition, Maintenance, TimeInterval
 from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
@@ -147,6 +148,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     inhibitions: tuple[Inhibition, ...] = ()
     times: dict[str, TimeInterval] = {}
     maintenance: tuple[Maintenance, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
     fallback: str = ""
     external_url: str = ""
     bounds: Bounds = Bounds()

@@ -175,6 +175,51 @@ class Relate(msgspec.Struct, frozen=True, kw_only=True):
     within: timedelta = timedelta(minutes=5)
 
 
+class Count(msgspec.Struct, frozen=True, kw_only=True, tag="count"):
+    """So many alerts that fire, with different values of label `distinct` where it is given, begun within `within`."""
+
+    at_least: int
+    within: timedelta
+    distinct: str = ""
+
+
+class AllOf(msgspec.Struct, frozen=True, kw_only=True, tag="all_of"):
+    """An alert of each part, begun within `within`; with `in_order` in the order of the parts. An alert stands for the
+    first part that it matches, and counts also once it has ended."""
+
+    parts: tuple[Match, ...]
+    within: timedelta
+    in_order: bool = False
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True, tag="absent"):
+    """`wait` (YAML: `for`) after an alert began it still fires, and no alert of its group key that `match` takes came.
+    `match` () awaits the alert's own end alone."""
+
+    wait: timedelta
+    match: Match = ()
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True, tag="rate"):
+    """So many new alerts within `per`, ended or not. The incident does not resolve before fewer than `until_below` are
+    new within `per`."""
+
+    at_least: int
+    per: timedelta
+    until_below: int
+
+
+OpenWhen = Count | AllOf | Absent | Rate
+
+
+class Flapping(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that began or ended `changes` times within `within` flaps until it has not changed for `calm`."""
+
+    changes: int = 6
+    within: timedelta = timedelta(minutes=30)
+    calm: timedelta = timedelta(minutes=15)
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Matchers plus what to do. `group_by` None means every label (`['...']`); () one group.
 
@@ -190,6 +235,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     relate: Relate | None = None
     window: Window = Window()
     hold: timedelta = timedelta(seconds=10)
+    open_when: OpenWhen | None = None
+    flapping: Flapping = Flapping()
     resolve: Resolve = Resolve()
     reopen_within: timedelta = timedelta(minutes=30)
     impact: Level | None = None

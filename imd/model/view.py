@@ -25,7 +25,8 @@ class AlertView(msgspec.Struct, frozen=True):
 
     `enriched` is what enrichment added to the labels or changed in them; an empty value took one away. `dropped_by`
     names the enrichment entry that stopped the alert. `suppressed_by` are the causes of its verdict, the last one if it
-    fires no more: `silence/UUID`…"""
+    fires no more: `silence/UUID`… `verdict` says why the alert is in no incident, where a rule or heartbeat decided so.
+    While `flapping`, it counts as firing whatever its status."""
 
     fingerprint: str
     labels: msgspec.Raw
@@ -42,6 +43,8 @@ class AlertView(msgspec.Struct, frozen=True):
     generator_url: str
     dropped_by: str | None = None
     suppressed_by: tuple[str, ...] = ()
+    verdict: str | None = None
+    flapping: bool = False
 
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +125,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
     because = ""
     if incident is not None and alert.joined_because:
         because = JOINED_BECAUSE[alert.joined_because].format(
-            rule=incident.rule, key=key_text(incident.group_key), related=alert.related
+            rule=incident.rule, key=key_text(incident.group_key), related=alert.related, waited=alert.waiting
         )
     return AlertView(
         fingerprint=fingerprint(alert.labels()),
@@ -140,7 +143,15 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
         generator_url=alert.generator_url,
         dropped_by=alert.dropped_by or None,
         suppressed_by=alert.suppressed_by,
+        verdict=_verdict(alert),
+        flapping=alert.flapping_since is not None,
     )
+
+
+def _verdict(alert: Alert) -> str | None:
+    if alert.incident:
+        return None
+    return f"waits for {alert.waiting}" if alert.counted_at is not None else alert.seen_off or None
 
 
 _STATUS = {AlertState.FIRING: "firing", AlertState.RESOLVED: "resolved", AlertState.EXPIRED: "expired"}

@@ -39,7 +39,7 @@ from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.replay.journal import NO_LONGER_REPORTED, Recorded, delivery_of
 
 STORE_ID = "replay"
-WAITED_FOR = ("hold", "resolve")
+WAITED_FOR = ("hold", "rate", "resolve")
 """Timers of an open incident that are still run after the last event."""
 _BEGINNINGS = frozenset({PageReason.FIRST, PageReason.REOPENED, PageReason.FLAPPING})
 
@@ -120,7 +120,7 @@ class Replay:
             self._keep_expired(recorded.lines, event)
 
     def finish(self, until: datetime | None = None) -> Story:
-        """Runs timers up to `until`, where it is given, and then until no hold and no resolve waits any more."""
+        """Runs timers up to `until`, where it is given, and then until no hold, open_when or resolve waits."""
         if until is not None:
             self._pass_time(until)
             self._step(Tick(), until)
@@ -155,7 +155,9 @@ class Replay:
 
     def _waits_until(self) -> datetime | None:
         open_ones = (incident for incident in self.engine.state.incidents.values() if incident.open)
-        return max((one.timers[name] for one in open_ones for name in WAITED_FOR if name in one.timers), default=None)
+        timers = [one.timers[name] for one in open_ones for name in WAITED_FOR if name in one.timers]
+        openings = [one.look_at for one in self.engine.state.waiting.values() if one.look_at is not None]
+        return max(timers + openings, default=None)
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+
 from imd.model.alert import Alert
 from imd.model.effect import (
     AppendTimeline,
@@ -20,15 +22,18 @@ from imd.model.effect import (
     Delivery,
     Effect,
     ForgetAlert,
+    ForgetBeat,
     ForgetIncident,
     Journal,
     Refused,
     SaveAlert,
+    SaveBeat,
     SaveIncident,
     SaveSeen,
     SaveSilence,
     SettleDelivery,
 )
+from imd.model.heartbeat import By
 from imd.model.incident import Incident
 from imd.model.policy import PageKind
 from imd.store.record import micros, micros_or_none, pack
@@ -45,6 +50,7 @@ CancelTuple: TypeAlias = tuple[str, str | None, str]
 DeliveryTuple: TypeAlias = tuple[str, str, str, str, int, bool, bytes]
 RetryTuple: TypeAlias = tuple[int, int, str, bool, str]
 SettleTuple: TypeAlias = tuple[str, int, str, int, str]
+BeatTuple: TypeAlias = tuple[str, str, bytes]
 JournalTuple: TypeAlias = tuple[int, bytes]
 RejectTuple: TypeAlias = tuple[int, str, int, str, str]
 
@@ -64,6 +70,7 @@ class Batch:
       outgoing   id -> (id, incident, receiver, kind, created_at, cancelled, record)
       retries    (attempt, next_attempt_at, error, ambiguous, id)
       settled    (state, attempts, error, settled_at, id)
+      beats      (name, by) -> (name, by, record); None where the row goes
       journal    (at, line); rejections: (at, source, index, error, excerpt)
     `after` lists deliveries and cancellations in the engine's order, for the outbox once the commit is durable.
     """
@@ -72,6 +79,7 @@ class Batch:
         "after",
         "alerts",
         "alive_at",
+        "beats",
         "cancelled",
         "dropped",
         "forgotten",
@@ -102,6 +110,7 @@ class Batch:
         self.outgoing: dict[str, DeliveryTuple] = {}
         self.retries: list[RetryTuple] = []
         self.settled: list[SettleTuple] = []
+        self.beats: dict[tuple[str, str], BeatTuple | None] = {}
         self.journal: list[JournalTuple] = []
         self.rejections: list[RejectTuple] = []
         self.alive_at: int | None = None
@@ -151,6 +160,7 @@ class Batch:
             + len(self.outgoing)
             + len(self.retries)
             + len(self.settled)
+            + len(self.beats)
             + len(self.journal)
             + len(self.rejections)
             + (self.alive_at is not None)
@@ -194,6 +204,14 @@ class Batch:
         self.words.pop(effect.id, None)
         self.forgotten.discard(effect.id)
         self.dropped.add(effect.id)
+
+    def _save_beat(self, effect: SaveBeat, _now: datetime) -> None:
+        beat = effect.beat
+        name, by = beat.heartbeat, by_text(beat.by)
+        self.beats[name, by] = (name, by, pack(beat))
+
+    def _forget_beat(self, effect: ForgetBeat, _now: datetime) -> None:
+        self.beats[effect.heartbeat, by_text(effect.by)] = None
 
     def _save_incident(self, effect: SaveIncident, _now: datetime) -> None:
         incident = effect.incident
@@ -251,6 +269,11 @@ def _over_at(incident: Incident) -> datetime | None:
     return incident.resolved_at or incident.closed_at or incident.opened_at
 
 
+def by_text(by: By) -> str:
+    """The `by` values as the key of a row: `[["cluster","c1"]]`."""
+    return msgspec.json.encode(by).decode()
+
+
 def _clean(text: str) -> str:
     """Text from a refused request may hold what no database takes: lone surrogates, NUL."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
@@ -260,6 +283,8 @@ _ADD: dict[type, Callable[..., None]] = {
     SaveAlert: Batch._save_alert,
     SaveSeen: Batch._save_seen,
     ForgetAlert: Batch._forget_alert,
+    SaveBeat: Batch._save_beat,
+    ForgetBeat: Batch._forget_beat,
     SaveIncident: Batch._save_incident,
     ForgetIncident: Batch._forget_incident,
     SaveSilence: Batch._save_silence,

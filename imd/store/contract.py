@@ -19,6 +19,7 @@ import msgspec
 
 from imd.model.alert import Alert
 from imd.model.effect import Delivery
+from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, IncidentState, Priority, TimelineEntry
 from imd.model.quiet import Silence
 from imd.model.rule import MATCH_ALL, Match
@@ -82,9 +83,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine held when the last batch was committed, coalesced fields up to 15 s older.
 
     `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
-    by number: each that was saved and not forgotten. `deliveries`, in order of creation: the unsettled ones.
-    `silences` are those not pruned, ended ones too. `alive_at` is None in a fresh store. The two `last_` are the
-    highest ever given, deleted rows included.
+    by number: each that was saved and not forgotten; `beats`, by name and values: likewise. `deliveries`, in order of
+    creation: the unsettled ones. `silences` are those not pruned, ended ones too. `alive_at` is None in a fresh store.
+    The two `last_` are the highest ever given, deleted rows included.
     """
 
     store_id: str
@@ -95,6 +96,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     alive_at: datetime | None
     last_alert_id: int
     last_number: int
+    beats: list[Beat] = []
 
 
 class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):

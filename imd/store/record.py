@@ -14,6 +14,7 @@ import msgspec
 
 from imd.model.alert import Alert, Span
 from imd.model.effect import Delivery
+from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
 from imd.model.quiet import Silence
 
@@ -78,6 +79,7 @@ unpack_incident = Unpacker(Incident)
 unpack_entry = Unpacker(TimelineEntry)
 unpack_delivery = Unpacker(Delivery)
 unpack_silence = Unpacker(Silence)
+unpack_beat = Unpacker(Beat)
 
 
 def whole_alert(stored: bytes, seen: bytes | None, words: bytes | None) -> Alert:

@@ -37,6 +37,7 @@ from imd.store.record import (
     BadRecord,
     instant,
     instant_or_none,
+    unpack_beat,
     unpack_delivery,
     unpack_incident,
     unpack_silence,
@@ -59,6 +60,7 @@ WHERE alert.id IN (
 ) ORDER BY alert.id"""
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
 _SILENCES = "SELECT id, record FROM silence ORDER BY id"
+_BEATS = "SELECT name, record FROM heartbeat ORDER BY name, by"
 _PENDING = """
 SELECT seq, record, attempts, next_attempt_at, ambiguous, cancelled FROM delivery
 WHERE state = 'pending' ORDER BY seq"""
@@ -177,6 +179,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         alive_at=instant_or_none(meta.get("alive_at")),
         last_alert_id=max(highest[0], meta.get("last_alert_id", 0)),
         last_number=max(highest[1], meta.get("last_number", 0)),
+        beats=_records(connection, path, "heartbeat", _BEATS, unpack_beat),
     )
 
 

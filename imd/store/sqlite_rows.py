@@ -44,6 +44,9 @@ UPDATE delivery SET attempts = ?, next_attempt_at = ?, error = ?, ambiguous = am
 WHERE id = ? AND state = 'pending'"""
 _SETTLE = """
 UPDATE delivery SET state = ?, attempts = ?, error = ?, settled_at = ?, next_attempt_at = NULL WHERE id = ?"""
+_SAVE_BEAT = """
+INSERT INTO heartbeat (name, by, record) VALUES (?, ?, ?)
+ON CONFLICT (name, by) DO UPDATE SET record = excluded.record"""
 _REJECT = "INSERT INTO rejected (at, source, part, error, excerpt) VALUES (?, ?, ?, ?, ?)"
 _TRIM_REJECTED = "DELETE FROM rejected WHERE seq <= (SELECT max(seq) FROM rejected) - ?"
 _ALIVE = "INSERT INTO meta (key, value) VALUES ('alive_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -62,6 +65,10 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
     if batch.timeline:
         many(_APPEND_ENTRY, batch.timeline)
     _write_deliveries(connection, batch)
+    if batch.beats:
+        many(_SAVE_BEAT, [row for row in batch.beats.values() if row is not None])
+        gone = [key for key, row in batch.beats.items() if row is None]
+        many("DELETE FROM heartbeat WHERE name = ? AND by = ?", gone)
     if batch.journal:
         many("INSERT INTO journal (at, line) VALUES (?, ?)", batch.journal)
     if batch.rejections:

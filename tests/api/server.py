@@ -20,6 +20,7 @@ from imd.daemon.loop import Loop
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Delivery
 from imd.model.event import DeliveryFinished, Outcome
+from imd.model.heartbeat import Beat
 from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
 from imd.model.quiet import Silence
 from imd.store.contract import PendingDelivery, Store
@@ -96,6 +97,9 @@ class Server:
 
     def suppressed(self, cause: str) -> int:
         return self.loop.suppressed(cause)
+
+    def beats(self) -> Iterable[Beat]:
+        return self.loop.beats()
 
     def counts(self) -> Mapping[str, int]:
         return {"alerts_open": len(list(self.open_alerts()))}

@@ -10,7 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imd.config import callerfile, configfile, enrichfile, quietkeys, receiverfile, rulekeys, topologyfile
+from imd.config import (
+    callerfile,
+    configfile,
+    enrichfile,
+    openingkeys,
+    quietkeys,
+    receiverfile,
+    rulekeys,
+    topologyfile,
+)
 from imd.config.load import Faulty, check, load
 from imd.config.settings import Limits
 from imd.config.shape import Keys
@@ -37,6 +46,13 @@ _RULE_TABLES: list[Keys] = [
     enrichfile.RELABEL,
     rulekeys.RULE,
     rulekeys.WINDOW,
+    openingkeys.OPEN_WHEN,
+    openingkeys.COUNT,
+    openingkeys.ALL_OF,
+    openingkeys.ABSENT,
+    openingkeys.RATE,
+    openingkeys.FLAPPING,
+    openingkeys.HEARTBEAT,
     rulekeys.RESOLVE,
     rulekeys.RAISE_ALERTS,
     rulekeys.RAISE_DISTINCT,

@@ -16,13 +16,16 @@ from imd.model.effect import (
     Delivery,
     Effect,
     ForgetAlert,
+    ForgetBeat,
     ForgetIncident,
     SaveAlert,
+    SaveBeat,
     SaveIncident,
     SaveSeen,
     SaveSilence,
 )
 from imd.model.event import AlertsReported
+from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
 from imd.model.policy import (
     BUILT_IN_RULE,
@@ -130,6 +133,7 @@ class Kept:
         self.incidents: dict[str, bytes] = {}
         self.past: dict[str, bytes] = {}
         self.silences: dict[str, bytes] = {}
+        self.beats: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
         self.last_alert_id = 0
         self.last_number = 0
 
@@ -144,6 +148,10 @@ class Kept:
                         self._save(alert)
                 case ForgetAlert(id=alert_id):
                     self.alerts.pop(alert_id, None)
+                case SaveBeat(beat=beat):
+                    self.beats[beat.heartbeat, beat.by] = msgspec.msgpack.encode(beat)
+                case ForgetBeat(heartbeat=name, by=by):
+                    self.beats.pop((name, by), None)
                 case SaveIncident(incident=incident):
                     assert incident.id not in self.past, f"{incident.id} was forgotten and is saved again"
                     self.incidents[incident.id] = msgspec.msgpack.encode(incident)
@@ -164,6 +172,7 @@ class Kept:
             self.last_alert_id,
             self.last_number,
             [msgspec.msgpack.decode(each, type=Silence) for each in self.silences.values()],
+            [msgspec.msgpack.decode(each, type=Beat) for each in self.beats.values()],
         )
 
     def incident(self, number: int) -> Incident:

@@ -50,7 +50,22 @@ from imd.model.event import (
 from imd.model.incident import Incident, IncidentState, Level, Priority
 from imd.model.policy import PageKind, PageReason, Receiver, Route, Ruleset, Source
 from imd.model.quiet import PAUSE, Maintenance, TimeInterval, Weekly
-from imd.model.rule import Matcher, Mode, Op, Raise, Relate, Resolve, ResolveWhen, Rule, Window, WindowKind
+from imd.model.rule import (
+    Absent,
+    Count,
+    Flapping,
+    Matcher,
+    Mode,
+    Op,
+    Raise,
+    Rate,
+    Relate,
+    Resolve,
+    ResolveWhen,
+    Rule,
+    Window,
+    WindowKind,
+)
 from imd.model.topology import Entity, Topology
 from tests.core.making import (
     STORE_ID,
@@ -68,7 +83,7 @@ from tests.core.making import (
 )
 
 TICKS_AT_ONE_INSTANT_MAX = 40
-AFTER_AN_ACK = {PageReason.RAISED}
+AFTER_AN_ACK = {PageReason.RAISED, PageReason.FLAPPING}
 
 
 def _named(name: str) -> tuple[tuple[Matcher, ...], ...]:
@@ -93,6 +108,22 @@ RULES = (
         policy="team",
     ),
     Rule(name="trial", match=_named("Trial"), mode=Mode.MONITOR),
+    Rule(
+        name="counted",
+        match=_named("Counted"),
+        group_by=(),
+        open_when=Count(at_least=2, within=minutes(3)),
+        flapping=Flapping(changes=4, within=minutes(20), calm=minutes(3)),
+    ),
+    Rule(
+        name="rated",
+        match=_named("Rated"),
+        group_by=("cluster",),
+        hold=seconds(0),
+        open_when=Rate(at_least=2, per=minutes(2), until_below=1),
+        flapping=Flapping(changes=3, within=minutes(30), calm=minutes(1)),
+    ),
+    Rule(name="overdue", match=_named("Overdue"), group_by=("cluster",), open_when=Absent(wait=minutes(10))),
     Rule(name="hushed", match=_named("Hushed"), mode=Mode.SUPPRESS),
     Rule(
         name="related",
@@ -107,6 +138,7 @@ RULES = (
     ),
 )
 NAMES = ["Wide", "Session", "Fixed", "Trial", "Hushed", "Other", "ServiceDown", "ServiceSlow", "ServiceErrors"]
+NAMES += ["Counted", "Counted", "Rated", "Overdue"]
 TOPOLOGY = Topology(
     entities=(
         Entity(id="service/0", match=((Matcher("n", Op.EQUAL, "0"),),), depends_on=("db/2",)),
@@ -367,6 +399,17 @@ class History(RuleBasedStateMachine):
             reports.append(report(labels, start, ends=at + 240 if source == "prom" else None))
         self.take(AlertsReported(source, source == "prom", tuple(reports)))
 
+    @rule(name=st.sampled_from(["Wide", "Counted", "Rated"]), turns=st.integers(1, 4), gap=st.sampled_from([1, 15, 70]))
+    def comes_and_goes(self, name: str, turns: int, gap: int) -> None:
+        """One alert, up and down again and again."""
+        labels = {"alertname": name, "cluster": "c", "n": "9"}
+        for _ in range(turns):
+            start = (self.now - T0).total_seconds()
+            self.take(AlertsReported("am", False, (report(labels, start),)))
+            self.tick_until(self.now + seconds(gap))
+            self.take(AlertsReported("am", False, (report(labels, start, resolved=True),)))
+            self.tick_until(self.now + seconds(gap))
+
     @rule(data=st.data(), named=st.booleans())
     @precondition(lambda self: any(one.firing for one in self.engine.state.alerts.values()))
     def resolve(self, data: st.DataObject, named: bool) -> None:
@@ -494,9 +537,11 @@ class History(RuleBasedStateMachine):
         state = self.engine.state
         for incident in state.incidents.values():
             members = state.members[incident.id]
-            firing = [alert for alert in members if alert.firing]
-            suppressed = [alert for alert in firing if alert.suppressed_by]
+            firing = [alert for alert in members if alert.firing or alert.flapping_since is not None]
+            suppressed = [alert for alert in firing if alert.firing and alert.suppressed_by]
             held = [alert for alert in suppressed if not alert.aside]
+            assert incident.flapping == sum(alert.flapping_since is not None for alert in members)
+            assert not any(alert.flapping_since is not None for alert in suppressed)
             assert (incident.firing, incident.ended) == (len(firing) - len(suppressed), len(members) - len(firing))
             assert (incident.suppressed, incident.held) == (len(suppressed), len(held))
             assert incident.aside == sum(alert.joined_because == "suppressed" for alert in members)
@@ -542,6 +587,7 @@ class History(RuleBasedStateMachine):
             assert self.kept.incidents[incident.id] == msgspec.msgpack.encode(incident), "changed and not saved"
         resident = {alert.id: alert for members in state.members.values() for alert in members}
         resident |= {alert.id: alert for alert in state.alerts.values()}
+        resident |= {alert.id: alert for waiting in state.waiting.values() for alert in waiting.alerts}
         assert set(self.kept.alerts) == set(resident)
         for alert in resident.values():
             if alert.id not in state.unseen:
@@ -568,7 +614,7 @@ class History(RuleBasedStateMachine):
                     assert "hold" not in incident.timers
                     assert "ack" not in incident.timers
             if incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
-                assert (incident.holding == 0) == ("resolve" in incident.timers)
+                assert (incident.holding == 0) == bool({"resolve", "rate"} & set(incident.timers))
 
     @invariant()
     def every_page_has_its_line(self) -> None:
@@ -621,6 +667,7 @@ class History(RuleBasedStateMachine):
         assert not self.engine.state.alerts
         assert not self.engine.state.by_key
         assert not self.engine.state.members
+        assert not self.engine.state.waiting
 
 
 _WORKED_ON = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)

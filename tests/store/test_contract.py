@@ -18,15 +18,18 @@ from imd.model.effect import (
     Deliver,
     Effect,
     ForgetAlert,
+    ForgetBeat,
     ForgetIncident,
     Journal,
     Refused,
     SaveAlert,
+    SaveBeat,
     SaveIncident,
     SaveSeen,
     SaveSilence,
     SettleDelivery,
 )
+from imd.model.heartbeat import Beat
 from imd.model.incident import IncidentState, Priority
 from imd.model.policy import PageKind
 from imd.model.rule import Matcher, Op
@@ -86,6 +89,17 @@ def test_records_are_encoded_when_added(store: Store) -> None:
     mine.count = 99
     commit_batch(store, collected)
     assert store.load().alerts[0].count == 1
+
+
+def test_beats_are_kept_by_name_and_values(open_again: Opener) -> None:
+    """The latest of each comes back; one that was forgotten does not."""
+    store = open_again()
+    lone = Beat(heartbeat="backup", by=(), beat_at=None, due_at=NOW)
+    east, west = (Beat(heartbeat="dog", by=(("cluster", each),), beat_at=NOW, due_at=NOW) for each in ("e", "w"))
+    commit(store, SaveBeat(lone), SaveBeat(west), SaveBeat(east))
+    east.missing = True
+    commit(store, SaveBeat(east), ForgetBeat("dog", west.by))
+    assert open_again().load().beats == [lone, east]
 
 
 def test_the_last_save_in_a_batch_wins(store: Store) -> None:

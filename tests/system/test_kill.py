@@ -25,17 +25,20 @@ KILLED_AT_START = 0.1  # share of starts that do not live to be ready
 RESTART_SECONDS = 3.0
 
 RECEIVERS = "receivers: [{{name: sink, type: webhook, url: {url}, send: [page, update, resolved], update_every: 1s}}]\n"
-SINGLE = """rules:
-  - {name: single, match: 'alertname="Load"', group_by: [serial], hold: 0s, resolve: {after: 0s}}
+# Its alerts come and go for as long as it runs; here each of their ends is to be heard of.
+STEADY = "flapping: {changes: 100, within: 1s}"
+SINGLE = f"""rules:
+  - {{name: single, match: 'alertname="Load"', group_by: [serial], hold: 0s, resolve: {{after: 0s}}, {STEADY}}}
 """
-CROWD = """rules:
+CROWD = f"""rules:
   - name: crowd
+    {STEADY}
     match: 'alertname="Load"'
     group_by: []
     hold: 0s
-    resolve: {after: 1s}
-    window: {max_alerts: 1000000}
-    raise: [{alerts: 40, impact: high}]
+    resolve: {{after: 1s}}
+    window: {{max_alerts: 1000000}}
+    raise: [{{alerts: 40, impact: high}}]
 """
 
 

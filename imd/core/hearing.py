@@ -1,0 +1,110 @@
+"""Who was heard and when, and which alerts end because they were not heard of any more.
+
+Owns the deadlines of alerts and what each does when it is due. When an alert expires is `expiry`; what an end means to
+its incident is `incidents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from imd.core import expiry, journal
+from imd.core.expiry import Heard
+from imd.core.incidents import Incidents
+from imd.core.state import Due, State
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert, AlertState
+from imd.model.effect import Journal
+from imd.model.event import Expired
+from imd.model.policy import Ruleset, Source
+
+DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
+ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays in memory so long, for late reports
+
+Ended = Callable[[Transaction, Alert], None]
+
+
+class Hearing:
+    """Works on the state's alerts under one ruleset. `ended` is told of each alert that expires, before its incident;
+    without `expires` none does for want of repeats."""
+
+    def __init__(self, ruleset: Ruleset, state: State, incidents: Incidents, ended: Ended, expires: bool) -> None:
+        self._ruleset = ruleset
+        self._state = state
+        self._incidents = incidents
+        self._ended = ended
+        self._expires = expires
+
+    def hear(self, name: str, now: datetime) -> None:
+        """The source spoke."""
+        heard = self._state.heard.get(name)
+        if heard is None:
+            heard = self._state.heard[name] = Heard(now, now)
+        else:
+            heard.hear(now)
+        if not heard.waking and self._state.stale.get(name):
+            heard.waking = True
+            self._state.remind(max(now, heard.back_at + expiry.SETTLE), Due.SOURCE, name)
+
+    def watch(self, alert: Alert, now: datetime) -> None:
+        """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
+        if alert.firing:
+            if not self._expires:
+                return
+            due = expiry.deadline(alert, self._source(alert.source), self._state.outage)
+            self._state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
+        elif not alert.incident:
+            self._state.remind(now + ENDED_KEPT, Due.FORGET_ALERT, alert)
+
+    def look(self, tx: Transaction, alert: Alert) -> None:
+        """A deadline of the alert."""
+        if not alert.firing:
+            return
+        heard = self._state.heard[alert.source]
+        judged = expiry.judge(alert, self._source(alert.source), heard, self._state.outage, tx.now)
+        if isinstance(judged, expiry.Expires):
+            self._expire(tx, alert, judged)
+            return
+        if judged.stale:
+            self._state.stale.setdefault(alert.source, {})[alert.id] = alert
+        self._state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
+
+    def expire_all(self, tx: Transaction, expired: Iterable[Expired]) -> None:
+        """The alerts of these identities have expired, as somebody else saw."""
+        for one in expired:
+            alert = self._state.alerts.get(one.identity.key)
+            if alert is not None and alert.firing:
+                self._expire(tx, alert, expiry.Expires(one.at, one.because))
+
+    def wake(self, tx: Transaction, source: str) -> None:
+        """The source has spoken and had its time to speak of all: what it left out is looked at, in slices."""
+        self._state.heard[source].waking = False
+        stale = self._state.stale.get(source)
+        if not stale:
+            return
+        before = len(stale)
+        for alert_id in list(stale)[:DUE_MAX]:
+            self.look(tx, stale.pop(alert_id))
+        if 0 < len(stale) < before:  # none became clear: the clock was set back meanwhile, and the next word tells
+            self._state.heard[source].waking = True
+            self._state.remind(tx.now, Due.SOURCE, source)
+
+    def ended(self, alert: Alert) -> None:
+        """It fires no more, so there is nothing to be unclear about."""
+        self._state.stale.get(alert.source, {}).pop(alert.id, None)
+
+    def _expire(self, tx: Transaction, alert: Alert, expired: expiry.Expires) -> None:
+        alert.state = AlertState.EXPIRED
+        alert.ended_at = expired.at
+        self._ended(tx, alert)
+        tx.count("alerts_expired_total", alert.source)
+        same = tx.expired
+        tx.effects.append(Journal(tx.now, journal.expired(tx.now, alert, expired.at, expired.because, same)))
+        tx.expired = True
+        self._incidents.clear(tx, alert, expired.because)
+        tx.save(alert)
+        self.watch(alert, tx.now)
+
+    def _source(self, name: str) -> Source:
+        return self._ruleset.sources.get(name) or Source(name=name, type=name)

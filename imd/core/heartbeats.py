@@ -1,0 +1,232 @@
+"""Heartbeats: who is expected to speak, when they last did, and that they are silent.
+
+Owns the deadlines and the records. A beat is missing once `every` and `grace` have passed since the last one; that is
+an alert of imd's own (HeartbeatMissing), taken by a built-in rule, and it ends when the beat is back. How it works:
+
+- Alerts that feed a heartbeat cost nothing as they repeat: their last report is looked at when the beat falls due.
+  While a beat is missing it is looked for every LOOK_EVERY, since a repeat tells nobody that it came.
+- A record's `due_at` is saved with it. imd's own absence is not the sender's silence: where the next beat fell due
+  while imd was away, one more period is allowed from its return.
+- With `by` there is one record for each combination of values, from its first beat on, up to INSTANCES_MAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from imd.core.matching import Filed
+from imd.core.opening import span_text
+from imd.core.state import Due, State
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert, AlertReport, identify
+from imd.model.effect import ForgetBeat, Refused, SaveBeat
+from imd.model.heartbeat import MISSING, OWN_SOURCE, Beat, By, Heartbeat
+from imd.model.policy import Ruleset
+from imd.model.rule import Resolve, Rule
+
+INSTANCES_MAX = 1000
+LOOK_EVERY = timedelta(seconds=15)
+REPEAT_EVERY = timedelta(hours=1)  # imd's own alert is reported again so often, so that it does not expire
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+Instance = tuple[str, By]
+"""A heartbeat's name and its `by` values."""
+
+
+def built_in_rules(ruleset: Ruleset) -> list[Rule]:
+    """The rule of each heartbeat's incidents."""
+    return [
+        Rule(
+            name=one.rule,
+            description=f"The heartbeat {one.name} is missing.",
+            match=(),
+            group_by=("alertname", "heartbeat", *one.by),
+            hold=timedelta(0),
+            resolve=Resolve(after=timedelta(0)),
+            priority=one.priority,
+            where=one.where,
+        )
+        for one in ruleset.heartbeats
+    ]
+
+
+class Heartbeats:
+    """The state's beats under one ruleset. Reports that it returns are the engine's to take in, as of OWN_SOURCE."""
+
+    def __init__(self, ruleset: Ruleset, state: State) -> None:
+        self._state = state
+        self._known = {one.name: one for one in ruleset.heartbeats}
+        self._fed_by = Filed((one.match, one) for one in ruleset.heartbeats)
+        self._rules = {one.rule: one for one in ruleset.heartbeats}
+
+    # -- beats ----------------------------------------------------------------------------------------------------
+
+    def feeds(self, tx: Transaction, alert: Alert, labels: Mapping[str, str]) -> list[AlertReport] | None:
+        """Takes an alert as a beat, with what that ends; None where it feeds no heartbeat. It goes no further."""
+        found = self._fed_by.find(labels) if self._fed_by else []
+        if not found:
+            return None
+        heartbeat = found[0]
+        alert.rule = heartbeat.rule
+        alert.seen_off = f"feeds the heartbeat {heartbeat.name}"
+        by = tuple((name, labels.get(name, "")) for name in heartbeat.by)
+        ends = self.beat(tx, heartbeat.name, by)
+        if (heartbeat.name, by) in self._state.beats:
+            self._state.feeders.setdefault((heartbeat.name, by), {})[alert.id] = alert
+        return ends
+
+    def beat(self, tx: Transaction, name: str, by: By) -> list[AlertReport]:
+        """A beat, now."""
+        heartbeat, instance = self._known.get(name), (name, by)
+        if heartbeat is None:
+            tx.effects.append(Refused(0, f"no heartbeat {name} is configured"))
+            return []
+        record = self._state.beats.get(instance)
+        if record is None:
+            if sum(other == name for other, _ in self._state.beats) >= INSTANCES_MAX:
+                tx.count("heartbeats_refused_total", name)
+                return []
+            record = self._begin(instance, tx.now)
+        return self._came(tx, heartbeat, record, tx.now)
+
+    def ended(self, tx: Transaction, alert: Alert) -> None:
+        """A feeding alert has ended: what it said last is put on record."""
+        if alert.rule not in self._rules or alert.source == OWN_SOURCE:
+            return
+        heartbeat = self._rules[alert.rule]
+        labels = alert.full_labels()
+        instance = (heartbeat.name, tuple((name, labels.get(name, "")) for name in heartbeat.by))
+        record = self._state.beats.get(instance)
+        if record is not None and self._state.feeders.get(instance, {}).pop(alert.id, None) is not None:
+            self._move(record, heartbeat, alert.seen_at)
+            tx.effects.append(SaveBeat(record))
+
+    def rule_of(self, alert: Alert) -> str:
+        """The built-in rule that takes imd's own alert; "" for any other alert."""
+        if alert.source != OWN_SOURCE:
+            return ""
+        labels = alert.labels()
+        if labels.get("alertname") != MISSING:
+            return ""
+        heartbeat = self._known.get(labels.get("heartbeat", ""))
+        return heartbeat.rule if heartbeat is not None else ""
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def look(self, tx: Transaction, instance: Instance) -> list[AlertReport]:
+        """A deadline of this beat: it is missing, it is back, or it is well and has another deadline."""
+        heartbeat, record = self._known.get(instance[0]), self._state.beats.get(instance)
+        if heartbeat is None:
+            return self._drop(tx, record) if record is not None else []
+        if record is None:
+            record = self._begin(instance, tx.now)
+            tx.effects.append(SaveBeat(record))
+        seen_at = max((one.seen_at for one in self._state.feeders.get(instance, {}).values()), default=None)
+        if seen_at is not None and (record.beat_at is None or seen_at > record.beat_at):
+            ends = self._came(tx, heartbeat, record, seen_at, save=record.missing)
+            self._state.remind(max(record.due_at, tx.now), Due.BEAT, instance)
+            return ends
+        if record.missing:
+            self._state.remind(tx.now + LOOK_EVERY, Due.BEAT, instance)
+            return self._goes_on(record, heartbeat, tx.now)
+        if tx.now < record.due_at:
+            self._state.remind(record.due_at, Due.BEAT, instance)
+            return []
+        record.missing = True
+        tx.effects.append(SaveBeat(record))
+        self._state.remind(tx.now + LOOK_EVERY, Due.BEAT, instance)
+        return [_report(record, heartbeat, tx.now)]
+
+    def away(self, tx: Transaction, alive_at: datetime) -> None:
+        """imd was away since then: what fell due meanwhile gets one more period."""
+        for record in self._state.beats.values():
+            heartbeat = self._known.get(record.heartbeat)
+            if heartbeat is None or record.missing:
+                continue
+            seen = [one.seen_at for one in self._state.feeders.get((record.heartbeat, record.by), {}).values()]
+            due_at = max([record.due_at, *(one + heartbeat.every + heartbeat.grace for one in seen)])
+            if alive_at <= due_at and due_at - heartbeat.grace <= tx.now:
+                record.due_at = tx.now + heartbeat.every + heartbeat.grace
+                tx.effects.append(SaveBeat(record))
+
+    def shift(self, tx: Transaction, by: timedelta) -> None:
+        """The clock was set: what was a minute away still is."""
+        for instance, record in self._state.beats.items():
+            record.due_at += by
+            if record.beat_at is not None:
+                record.beat_at += by
+            tx.effects.append(SaveBeat(record))
+            self._state.remind(max(tx.now, record.due_at), Due.BEAT, instance)
+
+    def adopt(self, alerts: Iterable[Alert]) -> None:
+        """After a restore or reload: feeding alerts by their heartbeat, every record and every heartbeat that has none
+        looked at in the next step."""
+        self._state.feeders.clear()
+        for alert in alerts:
+            heartbeat = self._rules.get(alert.rule)
+            if heartbeat is not None and alert.firing and alert.source != OWN_SOURCE:
+                labels = alert.full_labels()
+                instance = (heartbeat.name, tuple((name, labels.get(name, "")) for name in heartbeat.by))
+                self._state.feeders.setdefault(instance, {})[alert.id] = alert
+        lone = [(one.name, ()) for one in self._known.values() if not one.by]
+        for instance in dict.fromkeys([*self._state.beats, *lone]):
+            self._state.remind(AT_ONCE, Due.BEAT, instance)
+
+    # -- within ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, instance: Instance, now: datetime) -> Beat:
+        heartbeat = self._known[instance[0]]
+        record = Beat(
+            heartbeat=instance[0], by=instance[1], beat_at=None, due_at=now + heartbeat.every + heartbeat.grace
+        )
+        self._state.beats[instance] = record
+        self._state.remind(record.due_at, Due.BEAT, instance)
+        return record
+
+    def _came(
+        self, tx: Transaction, heartbeat: Heartbeat, record: Beat, at: datetime, save: bool = True
+    ) -> list[AlertReport]:
+        was_missing = record.missing
+        record.missing = False
+        self._move(record, heartbeat, at)
+        if save:
+            tx.effects.append(SaveBeat(record))
+        return [_ended(record, tx.now)] if was_missing else []
+
+    def _move(self, record: Beat, heartbeat: Heartbeat, at: datetime) -> None:
+        record.beat_at = at if record.beat_at is None else max(at, record.beat_at)
+        record.due_at = max(record.due_at, at + heartbeat.every + heartbeat.grace)
+
+    def _goes_on(self, record: Beat, heartbeat: Heartbeat, now: datetime) -> list[AlertReport]:
+        report = _report(record, heartbeat, now)
+        alert = self._state.alerts.get(report.identity.key)
+        if alert is not None and alert.firing and now - alert.seen_at < REPEAT_EVERY:
+            return []
+        return [msgspec.structs.replace(report, starts_at=alert.starts_at) if alert is not None else report]
+
+    def _drop(self, tx: Transaction, record: Beat) -> list[AlertReport]:
+        """The heartbeat was taken out of the rules."""
+        del self._state.beats[record.heartbeat, record.by]
+        tx.effects.append(ForgetBeat(record.heartbeat, record.by))
+        return [_ended(record, tx.now)] if record.missing else []
+
+
+def _identity(record: Beat) -> dict[str, str]:
+    named = {"alertname": MISSING, "heartbeat": record.heartbeat, "severity": "critical"}
+    return {**{name: value for name, value in record.by if value}, **named}
+
+
+def _report(record: Beat, heartbeat: Heartbeat, now: datetime) -> AlertReport:
+    since = "was never heard" if record.beat_at is None else f"was last heard {record.beat_at:%Y-%m-%d %H:%M:%S} UTC"
+    text = f"{heartbeat.name} {since}; it should be heard every {span_text(heartbeat.every)}"
+    annotations = msgspec.json.encode({"summary": text})
+    return AlertReport(
+        identify(_identity(record)), resolved=False, starts_at=now, ends_at=None, annotations=annotations
+    )
+
+
+def _ended(record: Beat, now: datetime) -> AlertReport:
+    return AlertReport(identify(_identity(record)), resolved=True, starts_at=None, ends_at=now)
