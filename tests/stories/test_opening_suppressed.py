@@ -116,3 +116,19 @@ def test_a_silence_takes_imds_own_alert_and_no_beat() -> None:
     story.at("0:10").is_suppressed("HeartbeatMissing", "silence").incidents(0)
     story.at("0:20").ticks().page_to("ana")
     assert story.incident().rule == "heartbeat:dog"
+
+
+def test_a_flapping_member_that_is_heard_again_after_its_incident_is_counted_once() -> None:
+    """It was not heard of any more and flapped on, counting as firing; somebody resolved the incident meanwhile."""
+    rule = Rule(name="flappy", flapping=Flapping(changes=3, within=minutes(10), calm=minutes(15)))
+    story = Story(rule, policies=ANA)
+    story.at("0:00").fires("Down", source="prom")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:00:20").resolves("Down", source="prom").at("0:00:30").fires("Down", source="prom", starts="0:00:30")
+    story.page_to("ana", "flapping").is_("triggered", firing=1, flapping=1, ended=1)
+    for minute in range(1, 9):
+        story.at(f"0:0{minute}").hears_from("prom")
+    story.is_("triggered", firing=1, flapping=1)
+    assert not story.alert("Down").firing
+    story.resolved_by("ben", force=True).end_to("ana").is_("resolved", firing=1)
+    story.at("0:09").fires("Down", source="prom", starts="0:00:30").is_("pending", firing=1, flapping=1, ended=1)
