@@ -95,6 +95,7 @@ class Incidents:
         if incident is None:
             return False
         if not self._keeps(incident, alert, tx.now):
+            self._relator.leave(incident.id, alert.id)
             self.hush.detach(tx, incident, alert)
             self.plan_leave(incident, tx.now)
             return False

@@ -130,6 +130,11 @@ class Quiet:
                 self._place(tx, alert, labels)
             tx.save(alert)
 
+    def _cause_ended(self, tx: Transaction, cause: str) -> None:
+        """All that it suppressed is looked at in turn."""
+        for alert in self._by_cause(cause).values():
+            self._put_off(tx.now, alert)
+
     def _put_off(self, at: datetime, alert: Alert) -> None:
         if not self._state.to_judge:
             self._state.remind(at, Due.JUDGE, "")
@@ -174,7 +179,7 @@ class Quiet:
             return
         tx.effects.append(Journal(tx.now, journal.silence_ended(tx.now, event)))
         self._keep(tx, silence.ended(tx.now))
-        self._look_at(tx, list(self._by_cause(silence.cause).values()))
+        self._cause_ended(tx, silence.cause)
 
     def _pause(self, tx: Transaction, event: PauseSet) -> None:
         """Everything is quiet until then."""
@@ -233,7 +238,7 @@ class Quiet:
             del self._state.silences[silence_id]
         elif tx.now >= silence.ends_at:
             self._suppression.unfile(silence_id)
-            self._look_at(tx, list(self._by_cause(silence.cause).values()))
+            self._cause_ended(tx, silence.cause)
         elif tx.now >= silence.starts_at and not silence.begun:
             self._keep(tx, _begun(silence, tx.now))
             self._look_at(tx, list(self._taken_by((silence.matchers,))))
@@ -246,24 +251,22 @@ class Quiet:
         if self._suppression.in_force(name, tx.now):
             self._look_at(tx, list(self._taken_by(maintenance.match)))
         else:
-            self._look_at(tx, list(self._by_cause(maintenance.cause).values()))
+            self._cause_ended(tx, maintenance.cause)
         following = times.next_boundary(maintenance.during, tx.now) or tx.now + times.HORIZON / 2
         self._state.remind(following, Due.MAINTENANCE, name)
 
     def _taken_by(self, match: Match) -> Iterator[Alert]:
         """The alerts that a match takes and that fire or flap. Most others are passed by undecoded: 50 ns each."""
         needles = [needle(matchers) for matchers in match]
+        only = needles[0] if len(needles) == 1 else b""
         test: Test = match_test(match)
         for alert in list(self._state.alerts.values()):
-            if (not alert.firing and alert.flapping_since is None) or _goes_nowhere(alert):
+            canonical = alert.identity.canonical
+            absent = only not in canonical or not any(one in canonical for one in needles)
+            if absent and alert.other_labels is None and alert.enriched is None:
                 continue
-            if (
-                alert.other_labels is None
-                and alert.enriched is None
-                and not any(one in alert.identity.canonical for one in needles)
-            ):
-                continue
-            if test(alert.full_labels()):
+            concerned = (alert.firing or alert.flapping_since is not None) and not _goes_nowhere(alert)
+            if concerned and test(alert.full_labels()):
                 yield alert
 
     # -- the world changes ----------------------------------------------------------------------------------------

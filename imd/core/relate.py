@@ -336,11 +336,26 @@ class Relator:
             return
         self._forget_opener(group)
         for record in group.members:
-            for entity, file in self._files(record):
-                place = self._places[entity]
-                _file(place, file).pop(record.ref, None)
-                if not (place.own or place.beside or place.down or place.begun):
-                    del self._places[entity]
+            self._unfile(record)
+
+    def leave(self, incident: str, ref: int) -> None:
+        """One alert leaves its incident, to be placed anew."""
+        group = self._groups.get(incident)
+        record = next((one for one in group.members if one.ref == ref), None) if group is not None else None
+        if group is None or record is None:
+            return
+        group.members = [one for one in group.members if one is not record]
+        group.sample = [one for one in group.sample if one is not record]
+        self._unfile(record)
+
+    def _unfile(self, record: Record) -> None:
+        for entity, file in self._files(record):
+            place = self._places.get(entity)
+            if place is None:
+                continue
+            _file(place, file).pop(record.ref, None)
+            if not (place.own or place.beside or place.down or place.begun):
+                del self._places[entity]
 
     def _forget_opener(self, group: Group) -> None:
         if self._opened_by.get(group.opener) == group.id:

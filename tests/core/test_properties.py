@@ -513,12 +513,14 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: not self.engine.state.unseen and self._all_were_heard())
     def restore_the_twin(self) -> None:
         """From here on one engine goes on and the other knows what was on disk. When a source last spoke is told to
-        both, for it is not on disk and only puts expiry off."""
+        both, and how long suppressed alerts wait after an outage: neither is on disk, and they only put things off."""
         self.tick_until(self.now)
         heard, outage = self.engine.state.heard, self.engine.state.outage
         self.twin = Engine(rules_of(self.version), self.kept.restored())
         self.twin.state.heard = {name: Heard(one.heard_at, one.back_at) for name, one in heard.items()}
         self.twin.state.outage = outage
+        self.twin.state.judge_after = self.engine.state.judge_after
+        self.twin.state.judge_after = self.engine.state.judge_after
         self.restored = True
 
     def _all_were_heard(self) -> bool:
