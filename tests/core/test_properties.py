@@ -520,7 +520,6 @@ class History(RuleBasedStateMachine):
         self.twin.state.heard = {name: Heard(one.heard_at, one.back_at) for name, one in heard.items()}
         self.twin.state.outage = outage
         self.twin.state.judge_after = self.engine.state.judge_after
-        self.twin.state.judge_after = self.engine.state.judge_after
         self.restored = True
 
     def _all_were_heard(self) -> bool:
@@ -554,8 +553,8 @@ class History(RuleBasedStateMachine):
     @invariant()
     def verdicts_are_what_holds_now(self) -> None:
         """Every firing alert is suppressed by what suppresses it at this instant, unless its turn is to come."""
-        state = self.engine.state
-        if state.overdue(self.now):
+        state, deadline = self.engine.state, self.engine.next_deadline()
+        if deadline is not None and deadline <= self.now:
             return
         for alert in state.alerts.values():
             if alert.firing and alert.id not in state.to_judge:
