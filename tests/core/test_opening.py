@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise, product
 
 import pytest
@@ -194,7 +194,7 @@ def _both(engine: Engine, twin: Engine | None, kept: Kept, until: float) -> None
             _same(effects, twin.step(Tick(), now))
 
 
-def _dues(*engines: Engine | None) -> list:  # type: ignore[type-arg]
+def _dues(*engines: Engine | None) -> list[datetime]:
     return [due for one in engines if one is not None and (due := one.next_deadline()) is not None]
 
 

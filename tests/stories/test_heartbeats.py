@@ -23,7 +23,7 @@ BACKUP = Heartbeat(name="backup", every=minutes(60), grace=minutes(10))
 
 
 def told(*heartbeats: Heartbeat, **other: object) -> Story:
-    return Story(policies=ANA, heartbeats=heartbeats, **other)  # type: ignore[arg-type]
+    return Story(policies=ANA, heartbeats=heartbeats, **other)
 
 
 def beats(story: Story, name: str, *by: tuple[str, str]) -> Story:

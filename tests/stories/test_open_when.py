@@ -21,7 +21,7 @@ def named(name: str) -> Match:
 
 
 def of_three(**other: object) -> Rule:
-    return Rule(name="nodes", group_by=("cluster",), open_when=Count(at_least=3, within=minutes(5)), **other)  # type: ignore[arg-type]
+    return Rule(name="nodes", group_by=("cluster",), open_when=Count(at_least=3, within=minutes(5)), **other)
 
 
 def verdict(story: Story, alertname: str, **labels: str) -> str | None:
