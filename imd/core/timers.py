@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from imd.core import journal, lifecycle
-from imd.core.incidents import LOOK_AGAIN, Incidents
+from imd.core.incidents import Incidents
+from imd.core.life import LOOK_AGAIN
 from imd.core.notify import arm
 from imd.core.state import State
 from imd.core.transaction import Transaction

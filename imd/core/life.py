@@ -1,0 +1,313 @@
+"""The life of an incident as a whole: opening, triggering, resolving, reopening, and leaving memory.
+
+Owns the order of these within a step: alerts only mark what they touch; `settle` draws the consequences once for each
+touched incident (lines, priority, title, state, updates), so a body of a hundred alerts costs one incident's work. Who
+is a member is `incidents`, which stands on this; what people do to incidents is `actions`; who hears of it is
+`escalation` and `notify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from imd.core import breadth, cause, lifecycle, page, priority
+from imd.core.correlate import GroupKey, bound_reached, window_end
+from imd.core.escalation import Escalation
+from imd.core.heartbeats import built_in_rules
+from imd.core.hush import Hush
+from imd.core.notify import Notifier, arm
+from imd.core.opening import below_at, said
+from imd.core.relate import Relator
+from imd.core.routing import Router
+from imd.core.state import Due, State
+from imd.core.telling import Telling, because_ended
+from imd.core.transaction import Touched, Transaction
+from imd.model.effect import ForgetAlert, SaveSeen
+from imd.model.incident import Incident, IncidentState, Priority
+from imd.model.policy import PageKind, PageReason, Ruleset
+from imd.model.rule import Mode, ResolveWhen, Rule
+from imd.model.view import key_text
+
+KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
+LOOK_AGAIN = timedelta(minutes=1)
+
+
+class Life:
+    """Works on the state's incidents under one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, state: State, relator: Relator) -> None:
+        self._ruleset = ruleset
+        self._state = state
+        self._relator = relator
+        self._router = Router(ruleset)
+        self._rules = {rule.name: rule for rule in (*ruleset.rules, *built_in_rules(ruleset))}
+        self.notifier = Notifier(ruleset, state)
+        self.escalation = Escalation(ruleset, state, self.notifier)
+        self._telling = Telling(ruleset, state)
+        self.hush = Hush(state, self.escalation, self._telling)
+
+    def rule_of(self, incident: Incident) -> Rule:
+        """The rule that the incident opened with; the one of that name, or `default`, after a restart."""
+        return self._state.rules[incident.id]
+
+    def rule_named(self, name: str) -> Rule | None:
+        """By name, as the rules are now."""
+        return self._rules.get(name)
+
+    def window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
+        members = len(self._state.members[incident.id])
+        window = self.rule_of(incident).window
+        ended = window_end(incident, window, members, at)
+        if ended and not incident.window_ended:
+            if bound_reached(incident, window, members, at):
+                incident.window_ended = ended
+            tx.say(incident, "window", f"takes no more alerts in: its window ended by {ended}")
+        return not ended
+
+    def reopens(self, incident: Incident, now: datetime) -> bool:
+        if incident.state is not IncidentState.RESOLVED or incident.window_ended:
+            return False
+        rule = self.rule_of(incident)
+        assert incident.resolved_at is not None
+        within = now <= incident.resolved_at + rule.reopen_within
+        return within and not bound_reached(incident, rule.window, len(self._state.members[incident.id]), now)
+
+    def open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str) -> Incident:
+        number = self._state.new_incident_number()
+        impact, urgency = priority.open_levels(rule, labels, self._ruleset.priority)
+        incident = Incident(
+            id=f"i{number:012d}",
+            number=number,
+            rule=rule.name,
+            group_key=key,
+            state=IncidentState.PENDING,
+            opened_at=tx.now,
+            config_hash=self._ruleset.config_hash,
+            impact=impact,
+            urgency=urgency,
+            labels={**labels, **rule.labels},
+            previous=previous,
+            silent=rule.mode is Mode.MONITOR,
+        )
+        self._state.add_incident(incident)
+        self._state.rules[incident.id] = rule
+        where = f" ({rule.where})" if rule.where else ""
+        window = f"{rule.window.kind.value}, hold {rule.hold.total_seconds():g}s"
+        met = f", open_when {said(rule.open_when)}" if rule.open_when is not None else ""
+        after = f", after {previous}" if previous else ""
+        tx.say(
+            incident,
+            "opened",
+            f"opened by rule {rule.name}{where}, key {key_text(key)}, window {window}{met}{after}",
+            by=f"rule {rule.name}",
+            config_hash=incident.config_hash,
+        )
+        arm(self._state, incident, "hold", tx.now + rule.hold)
+        return incident
+
+    # -- consequences, once an incident and step ------------------------------------------------------------------
+
+    def settle(self, tx: Transaction) -> None:
+        """Draws the consequences for every touched incident, in order of touching."""
+        for touched in list(tx.touched.values()):
+            if touched.members:
+                self._settle_members(tx, touched)
+                touched.forget()
+
+    def _settle_members(self, tx: Transaction, touched: Touched) -> None:
+        incident = touched.incident
+        rule = self.rule_of(incident)
+        self._telling.members(tx, touched)
+        self.hush.settle(tx, touched, rule)
+        if touched.joined or touched.revived or touched.released:
+            self._weigh(tx, touched, rule)
+            self._choose_cause(incident, rule, anew=False)
+        self.name(tx, incident, rule)
+        if touched.woken:
+            heard = any(told.heard for told in incident.told.values())
+            self.start(tx, incident, PageReason.REPEATED if heard else PageReason.FIRST)
+        if incident.state is IncidentState.PENDING:
+            self.settle_pending(tx, incident, rule)
+        if incident.open and incident.state is not IncidentState.PENDING:
+            self.settle_resolve(tx, incident, rule, touched)
+        self.notifier.plan_updates(tx, incident)
+
+    def settle_pending(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        if incident.holding == 0:
+            self._cancel(tx, incident)
+        elif not incident.hushed and incident.timers["hold"] <= tx.now:
+            self.trigger(tx, incident, rule)
+
+    def settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
+        when = rule.resolve.when
+        over = (when is ResolveWhen.ALL and incident.holding == 0) or (
+            when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
+        )
+        if not over:
+            incident.timers.pop("resolve", None)
+            incident.timers.pop("rate", None)
+            incident.resolved_because = ""
+            return
+        if touched.cleared:
+            incident.resolved_because = because_ended(touched)
+        members = self._state.members[incident.id]
+        if incident.aside:
+            members = [alert for alert in members if alert.joined_because != "suppressed"]
+        quiet_at = below_at(rule.open_when, members, self._ruleset.bounds.lateness)
+        if quiet_at is not None and quiet_at > tx.now:
+            arm(self._state, incident, "rate", quiet_at)
+            return
+        if "resolve" not in incident.timers:
+            arm(self._state, incident, "resolve", tx.now + rule.resolve.after)
+        if incident.timers["resolve"] <= tx.now:
+            self.resolve(tx, incident, incident.resolved_because)
+
+    def _weigh(self, tx: Transaction, touched: Touched, rule: Rule) -> None:
+        """Breadth and the new members' say; a raise is heard of while the incident is worked on."""
+        incident = touched.incident
+        members = self._state.members[incident.id]
+        if rule.raises:
+            values = breadth.distinct(self._state, incident, rule)
+            earned = priority.due_raise(rule, len(members) - incident.aside, values)
+            if earned is not None:
+                incident.impact = priority.higher(incident.impact, earned[0])
+        decided = priority.decide(incident, rule, self._ruleset.priority)
+        if touched.opened:
+            incident.priority = decided
+        elif decided.rank < incident.priority.rank:
+            self._raise(tx, incident, rule, decided, touched.woken)
+
+    def _raise(self, tx: Transaction, incident: Incident, rule: Rule, decided: Priority, woken: bool) -> None:
+        """Whoever works on it hears of it; of one that is woken the first step hears anyway."""
+        before, incident.priority = incident.priority, decided
+        tx.say(
+            incident,
+            "priority",
+            f"raised from {before.value} to {decided.value}: "
+            f"impact {incident.impact.value}, urgency {incident.urgency.value}",
+        )
+        worked_on = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
+        if incident.state in worked_on and not woken and not incident.hushed:
+            self.name(tx, incident, rule)
+            self.escalation.raised(tx, incident, rule, self.route(tx, incident))
+
+    def _choose_cause(self, incident: Incident, rule: Rule, anew: bool) -> None:
+        if rule.relate is not None:
+            cause.choose(incident, self._relator, rule.relate, self._state.members[incident.id], anew=anew)
+
+    def name(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        incident.title, failed = page.title(incident, rule, len(self._state.members[incident.id]))
+        if failed:
+            tx.count("templates_failed_total", rule.name)
+
+    def route(self, tx: Transaction, incident: Incident) -> bool:
+        """Reads the routes; whether the policy is another one than before."""
+        chosen = self._router.choose(incident, self.rule_of(incident))
+        changed = chosen.policy != incident.policy
+        if changed:
+            incident.policy = chosen.policy
+            tx.say(incident, "route", f"policy {chosen.policy}: {chosen.because}")
+        return changed
+
+    # -- transitions ----------------------------------------------------------------------------------------------
+
+    def trigger(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        incident.timers.pop("hold", None)
+        self._choose_cause(incident, rule, anew=True)
+        lifecycle.move(incident, "trigger", tx.now)
+        tx.say(incident, "triggered", f"still firing after hold: {incident.priority.value}, impact "
+               f"{incident.impact.value} x urgency {incident.urgency.value}")  # fmt: skip
+        if not incident.reopened:
+            tx.count("incidents_opened_total", rule.name, incident.priority.value)
+        reason = PageReason.REOPENED if incident.reopened else PageReason.FIRST
+        self.start(tx, incident, PageReason.FLAPPING if incident.flapping else reason)
+
+    def start(self, tx: Transaction, incident: Incident, reason: PageReason) -> None:
+        """Reads the routes and begins the policy at step 1."""
+        self.route(tx, incident)
+        self.escalation.begin(tx, incident, self.rule_of(incident), reason)
+
+    def _cancel(self, tx: Transaction, incident: Incident) -> None:
+        self._relator.close(incident.id)
+        incident.timers.clear()
+        if incident.reopened:
+            lifecycle.move(incident, "calm", tx.now)
+            incident.resolved_because = "ended again before hold was over"
+            tx.say(incident, "resolved", "ended again before hold was over; nobody was paged")
+        else:
+            lifecycle.move(incident, "cancel", tx.now)
+            tx.say(incident, "cancelled", "nothing fires any more before hold is over; nobody was paged")
+            self._state.unfile(incident)
+        self.plan_leave(incident, tx.now)
+
+    def reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
+        self._relator.reopen(incident.id)
+        lifecycle.move(incident, "reopen", tx.now)
+        incident.reopened += 1
+        incident.timers.clear()
+        self.notifier.begin_anew(incident)
+        hold = self.rule_of(incident).hold
+        tx.say(incident, "reopened", f"reopened: {why}")
+        arm(self._state, incident, "hold", tx.now + hold)
+
+    def resolve(self, tx: Transaction, incident: Incident, because: str, by_hand: bool = False) -> None:
+        """The incident is over. Pages that are owed still leave, unless a person ended it."""
+        told = incident.state is not IncidentState.PENDING
+        rule = self.rule_of(incident)
+        self._choose_cause(incident, rule, anew=True)
+        self._relator.close(incident.id)
+        lifecycle.move(incident, "resolve", tx.now)
+        incident.resolved_because = because
+        incident.hushed = ""
+        self.escalation.stop(tx, incident, cancel=by_hand)
+        incident.timers.clear()
+        tx.say(incident, "resolved", f"resolved: {because}")
+        if told:
+            self.notifier.follow_up(tx, incident, rule, PageKind.RESOLVED)
+        tx.observe("incident_resolve_seconds", (tx.now - incident.opened_at).total_seconds())
+        if by_hand and incident.firing:
+            arm(self._state, incident, "still", tx.now + rule.reopen_within)
+        self.plan_leave(incident, tx.now)
+
+    # -- out of memory, and back --------------------------------------------------------------------------------------
+
+    def forget(self, tx: Transaction, incident_id: str) -> None:
+        """Leaves memory once it is over, past reopening, nothing fires and nothing is under way."""
+        incident = self._state.incidents.get(incident_id)
+        if incident is None or incident.open:
+            return
+        if incident.awaited or incident.firing or incident.suppressed or tx.now < self._leaves_at(incident):
+            return  # it is looked at again when that changes
+        for alert in self._state.members.pop(incident_id):
+            if self._state.alerts.get(alert.identity.key) is alert:
+                del self._state.alerts[alert.identity.key]
+            if self._state.unseen.pop(alert.id, None) is not None:
+                tx.effects.append(SaveSeen((alert,)))
+            tx.effects.append(ForgetAlert(alert.id, keep=True))
+        self._relator.forget(incident_id)
+        del self._state.incidents[incident_id]
+        rule = self._state.rules.pop(incident_id)
+        for step in rule.raises:
+            self._state.distinct.pop((incident_id, step.distinct), None)
+        self._state.unfile(incident)
+        tx.forget(incident)
+
+    def plan_leave(self, incident: Incident, now: datetime) -> None:
+        """Looks at an incident that is over once it may leave memory: now, if only this was in its way."""
+        if not incident.open:
+            self._state.remind(max(now, self._leaves_at(incident)), Due.FORGET_INCIDENT, incident.id)
+
+    def _leaves_at(self, incident: Incident) -> datetime:
+        """When an incident that is over may leave memory; the same instant before and after a restart."""
+        rule = self.rule_of(incident)
+        kept = max(rule.reopen_within, rule.flapping.within, KEPT_RESOLVED)
+        return (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
+
+    def adopt(self, incident: Incident) -> None:
+        """After a restore: its rule by name, its timers and its way out of memory."""
+        rule = self._rules.get(incident.rule) or self._ruleset.rules[-1]
+        self._state.rules[incident.id] = rule
+        for at in incident.timers.values():
+            self._state.remind(at, Due.INCIDENT, incident.id)
+        self.plan_leave(incident, incident.resolved_at or incident.opened_at)
