@@ -558,7 +558,7 @@ class History(RuleBasedStateMachine):
             return
         for alert in state.alerts.values():
             if alert.firing and alert.id not in state.to_judge:
-                due = self.engine._quiet._verdict(alert, self.now)
+                due = self.engine._intake.quiet._verdict(alert, self.now)
                 assert due == alert.suppressed_by, f"{self.now}: {alert.labels()} is {alert.suppressed_by}, not {due}"
         assert len(state.suppressed) == sum(one.firing and bool(one.suppressed_by) for one in state.alerts.values())
 
