@@ -13,10 +13,11 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Entry, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
+from imd.config.form import Several, Table
 from imd.config.reading import labels
 from imd.config.settings import Auth, SourceSettings, Token
 from imd.config.settings import Scope as TokenScope
@@ -28,6 +29,7 @@ from imd.config.shape import (
     boolean,
     choice,
     duration,
+    form_of,
     listed,
     name,
     not_one_of,
@@ -36,6 +38,7 @@ from imd.config.shape import (
     secret,
     secret_key,
     sound,
+    takes,
     text,
     wrong_type,
 )
@@ -64,6 +67,7 @@ def named(
 ) -> Callable[[Node, Scope], tuple[list[T], dict[str, Span], bool]]:
     """A list of maps with a `name`, each name once; also all names with their places, and whether one is unreadable."""
 
+    @takes(Several(form_of(item)))
     def read(node: Node, scope: Scope) -> tuple[list[T], dict[str, Span], bool]:
         if not isinstance(node, Sequence):
             raise wrong_type(node, scope, "a list")
@@ -97,6 +101,7 @@ class _Open(enum.StrEnum):
     OPEN = "open"
 
 
+@takes(form.text("64 hex digits", "^[0-9a-f]{64}$"))
 def _digest(node: Node, scope: Scope) -> str:
     value = text(node, scope)
     if not _SHA256.fullmatch(value):
@@ -110,10 +115,14 @@ def _digest(node: Node, scope: Scope) -> str:
     return value
 
 
-_TOKEN_SECRET: Keys = {"sha256": Key(_digest), "token": secret_key()}
+_TOKEN_SECRET: Keys = {
+    "sha256": Key(_digest, "SHA-256 of the token: printf %s TOKEN | sha256sum."),
+    "token": secret_key(about="The token itself; only its SHA-256 is kept."),
+}
+_ONE_TOKEN = {"oneOf": [{"required": [word]} for word in ("sha256", "token", "token_file")]}
 TOKEN: Keys = {
-    "name": Key(name, required=True),
-    "scopes": Key(listed(choice(TokenScope), least=1), required=True),
+    "name": Key(name, "What the records call its bearer.", required=True),
+    "scopes": Key(listed(choice(TokenScope), least=1), "What its bearer may do.", required=True),
     **_TOKEN_SECRET,
 }
 
@@ -139,6 +148,7 @@ def _one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
     return sha256(token.reveal().encode()).hexdigest()
 
 
+@takes(Table(TOKEN, _ONE_TOKEN))
 def _token(node: Node, scope: Scope) -> Token:
     values = read_keys(TOKEN, node, scope)
     digest = _one_digest(values, node, scope)
@@ -147,27 +157,30 @@ def _token(node: Node, scope: Scope) -> Token:
     return Token(name=values["name"], scopes=frozenset(values["scopes"]), sha256=digest)
 
 
+@takes(Table(_TOKEN_SECRET, _ONE_TOKEN))
 def _source_token(node: Node, scope: Scope) -> str:
     at = scope.inside("", f"a token of {scope.owner}")
     return _one_digest(read_keys(_TOKEN_SECRET, node, at), node, at)
 
 
+AUTH: Keys = {
+    "tokens": Key(named(_token, "token"), "Who may call.", []),
+    "open": Key(boolean, "Everybody may call, beyond loopback too.", False),
+    "metrics": Key(choice(_Open), "`open`: /metrics without a token."),
+}
+
+
+@takes(Table(AUTH))
 def auth(node: Node, scope: Scope) -> Auth:
     values = read_keys(AUTH, node, scope)
     tokens, _, _ = values.get("tokens", ([], {}, False))
     return Auth(tokens=tuple(tokens), open=values.get("open", False), metrics_open="metrics" in values)
 
 
-AUTH: Keys = {
-    "tokens": Key(named(_token, "token")),
-    "open": Key(boolean),
-    "metrics": Key(choice(_Open)),
-}
-
-
 # sources.
 
 
+@takes(form.text("letters, digits, _ . -", "^[A-Za-z0-9_.-]{1,64}$"))
 def _source_name(node: Node, scope: Scope) -> str:
     value = text(node, scope)
     if not _URL_NAME.fullmatch(value):
@@ -180,6 +193,7 @@ def _source_name(node: Node, scope: Scope) -> str:
     return value
 
 
+@takes(form.words(*SOURCES_BUILT))
 def _source_type(node: Node, scope: Scope) -> str:
     value = text(node, scope)
     if value in SOURCES_LATER:
@@ -194,6 +208,24 @@ def _source_type(node: Node, scope: Scope) -> str:
     return value
 
 
+SOURCE: Keys = {
+    "name": Key(_source_name, "The last part of /v1/ingest/{source}.", required=True),
+    "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
+    "tokens": Key(listed(_source_token), "The sender shows one of these.", []),
+    "keys": Key(listed(secret), "Routing keys of senders that put one into the body.", []),
+    "labels": Key(labels, "Are added to each alert and join its identity.", {}),
+    "expire_after": Key(
+        duration(timedelta(minutes=1), _YEAR), "A webhook's alert that nobody speaks of any more expires then.", "5d"
+    ),
+    "silent_after": Key(
+        duration(timedelta(minutes=1), _YEAR),
+        "How long a silent source's alerts are kept firing past their deadline.",
+        "1h",
+    ),
+}
+
+
+@takes(Table(SOURCE))
 def source(node: Node, scope: Scope) -> SourceSettings:
     values = read_keys(SOURCE, node, scope)
     tokens, keys = values.pop("tokens", ()), values.pop("keys", ())
@@ -201,14 +233,3 @@ def source(node: Node, scope: Scope) -> SourceSettings:
         raise Refused
     values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
     return SourceSettings(source=Source(**values), token_sha256=tokens, keys=keys)
-
-
-SOURCE: Keys = {
-    "name": Key(_source_name, required=True),
-    "type": Key(_source_type, required=True),
-    "tokens": Key(listed(_source_token)),
-    "keys": Key(listed(secret)),
-    "labels": Key(labels),
-    "expire_after": Key(duration(timedelta(minutes=1), _YEAR)),
-    "silent_after": Key(duration(timedelta(minutes=1), _YEAR)),
-}

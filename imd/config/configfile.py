@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.callerfile import auth, entries, named, source
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Scalar, Sequence
+from imd.config.form import Several, Table
 from imd.config.reading import web_url
-from imd.config.receiverfile import receiver
+from imd.config.receiverfile import RECEIVER_FORM, receiver
 from imd.config.settings import (
     LOOPBACK_NAMES,
     Limits,
@@ -41,12 +42,14 @@ from imd.config.shape import (
     boolean,
     choice,
     duration,
+    form_of,
     listed,
     name,
     nested,
     peek,
     read_keys,
     sound,
+    takes,
     text,
     whole,
     wrong_type,
@@ -139,6 +142,7 @@ def is_loopback(host: str) -> bool:
 # Readers of single keys.
 
 
+@takes(form.text("HOST:PORT", ":[0-9]{1,5}$"))
 def _listen(node: Node, scope: Scope) -> Listen:
     value = text(node, scope)
     host, _, port = value.rpartition(":")
@@ -168,6 +172,7 @@ def _is_host(host: str) -> bool:
     return re.fullmatch("[A-Za-z0-9.-]{0,253}", host) is not None
 
 
+@takes(form_of(web_url))
 def _external_url(node: Node, scope: Scope) -> str:
     value = web_url(node, scope)
     parts = urlsplit(value)
@@ -178,6 +183,7 @@ def _external_url(node: Node, scope: Scope) -> str:
     return value.rstrip("/")
 
 
+@takes(form.text("path", "^/"))
 def _prefix(node: Node, scope: Scope) -> str:
     value = text(node, scope)
     if not _PREFIX.fullmatch(value.rstrip("/")):
@@ -187,6 +193,7 @@ def _prefix(node: Node, scope: Scope) -> str:
     return value.rstrip("/")
 
 
+@takes(form.text("URL", "^sqlite:///", "sqlite:///var/imd.db"))
 def _store(node: Node, scope: Scope) -> str:
     value = text(node, scope)
     if value.startswith(("postgres://", "postgresql://")):
@@ -203,6 +210,7 @@ def _store(node: Node, scope: Scope) -> str:
     return value
 
 
+@takes(Several(form.TEXT))
 def _rules(node: Node, scope: Scope) -> list[tuple[Path, Span]]:
     if not isinstance(node, Sequence):
         raise wrong_type(
@@ -217,35 +225,45 @@ def _rules(node: Node, scope: Scope) -> list[tuple[Path, Span]]:
 
 
 STORM: Keys = {
-    "enabled": Key(boolean),
-    "pages": Key(whole(1, 1000)),
-    "per": Key(duration(_SECOND, _DAY)),
+    "enabled": Key(
+        boolean, "More than `pages` in `per` to one target become a digest; read now, acts in a later version.", True
+    ),
+    "pages": Key(whole(1, 1000), "So many pages to one target.", 3),
+    "per": Key(duration(_SECOND, _DAY), "In so much time.", "60s"),
 }
 
-LOG: Keys = {"format": Key(choice(LogFormat)), "level": Key(choice(LogLevel))}
+LOG: Keys = {
+    "format": Key(choice(LogFormat), "`auto`: `console` on a terminal, `json` elsewhere.", "auto"),
+    "level": Key(choice(LogLevel), "The least that is logged.", "info"),
+}
 
-_TIMEOUT = Key(duration(timedelta(milliseconds=100), timedelta(minutes=10)))
+_TIMEOUT = duration(timedelta(milliseconds=100), timedelta(minutes=10))
 LIMITS: Keys = {
-    "body_bytes_max": Key(whole(1024, 1024 * _MIB)),
-    "body_read_timeout": _TIMEOUT,
-    "json_depth_max": Key(whole(4, 256)),
-    "slice_alerts_max": Key(whole(1, 1_000_000)),
-    "labels_max": Key(whole(1, 10_000)),
-    "label_value_bytes_max": Key(whole(16, _MIB)),
-    "annotation_bytes_max": Key(whole(16, _MIB)),
-    "open_alerts_max": Key(whole(1, 100_000_000)),
-    "spans_max": Key(whole(2, 1000)),
-    "lateness": Key(duration(timedelta(0), _DAY)),
-    "inbox_bytes_max": Key(whole(_MIB, 16 * 1024 * _MIB)),
-    "rule_file_bytes_max": Key(whole(1024, 64 * _MIB)),
-    "reply_bytes_max": Key(whole(1024, 16 * _MIB)),
-    "connect_timeout": _TIMEOUT,
-    "send_timeout": _TIMEOUT,
-    "journal_keep": Key(duration(timedelta(hours=1), 10 * _YEAR)),
-    "closed_keep": Key(duration(_DAY, 50 * _YEAR)),
+    "body_bytes_max": Key(
+        whole(1024, 1024 * _MIB), "Bytes of a request's body; a larger one is answered 413.", 16 * _MIB
+    ),
+    "body_read_timeout": Key(_TIMEOUT, "To read a body.", "10s"),
+    "json_depth_max": Key(whole(4, 256), "Nesting of a body.", 32),
+    "slice_alerts_max": Key(whole(1, 1_000_000), "Alerts of a slice; a larger body is taken in slices.", 10_000),
+    "labels_max": Key(whole(1, 10_000), "Labels of an alert; more refuse the alert.", 64),
+    "label_value_bytes_max": Key(whole(16, _MIB), "Bytes of a label's value; a longer one refuses the alert.", 4096),
+    "annotation_bytes_max": Key(whole(16, _MIB), "Bytes of an annotation; a longer one is cut and marked.", 4096),
+    "open_alerts_max": Key(whole(1, 100_000_000), "Alerts in memory.", 1_000_000),
+    "spans_max": Key(whole(2, 1000), "Spans of one episode.", 8),
+    "lateness": Key(duration(timedelta(0), _DAY), "How far back a start counts for windows.", "2m"),
+    "inbox_bytes_max": Key(
+        whole(_MIB, 16 * 1024 * _MIB), "Bytes of bodies that wait; above it senders get 503.", 64 * _MIB
+    ),
+    "rule_file_bytes_max": Key(whole(1024, 64 * _MIB), "Bytes of one rule file.", _MIB),
+    "reply_bytes_max": Key(whole(1024, 16 * _MIB), "Bytes of a webhook's answer that are read.", 64 * 1024),
+    "connect_timeout": Key(_TIMEOUT, "To connect to a receiver.", "3s"),
+    "send_timeout": Key(_TIMEOUT, "For one attempt in all.", "10s"),
+    "journal_keep": Key(duration(timedelta(hours=1), 10 * _YEAR), "How long the history of events is kept.", "30d"),
+    "closed_keep": Key(duration(_DAY, 50 * _YEAR), "How long closed incidents are kept.", "400d"),
 }
 
 
+@takes(Table(LIMITS))
 def _limits(node: Node, scope: Scope) -> Limits:
     limits = nested(LIMITS, Limits)(node, scope)
     if limits.inbox_bytes_max < limits.body_bytes_max:
@@ -258,22 +276,31 @@ def _limits(node: Node, scope: Scope) -> Limits:
     return limits
 
 
+@takes(Several(RECEIVER_FORM))
 def _receivers(node: Node, scope: Scope) -> tuple[list[ReceiverSettings], dict[str, Span], bool]:
     return named(receiver, "receiver")(node, scope)
 
 
 CONFIG: Keys = {
-    "listen": Key(_listen),
-    "external_url": Key(_external_url),
-    "prefixes": Key(listed(_prefix)),
-    "store": Key(_store),
-    "rules": Key(_rules),
-    "receivers": Key(_receivers),
-    "fallback": Key(name),
-    "sources": Key(named(source, "source")),
-    "auth": Key(auth),
-    "storm": Key(nested(STORM, Storm)),
-    "limits": Key(_limits),
-    "log": Key(nested(LOG, Log)),
-    "watch": Key(boolean),
+    "listen": Key(
+        _listen,
+        "HOST:PORT, [::1]:9490 for IPv6, :9490 for every address; beyond loopback only with auth.",
+        "127.0.0.1:9490",
+    ),
+    "external_url": Key(_external_url, "How people reach imd; links in pages start with it."),
+    "prefixes": Key(listed(_prefix), "Every path is also served under these, such as /am.", []),
+    "store": Key(
+        _store,
+        "The database; three slashes: relative to the working directory, four: absolute.",
+        "sqlite:///var/imd.db",
+    ),
+    "rules": Key(_rules, "Rule files and folders of them, in this order; relative to this file.", [], (["rules/"],)),
+    "receivers": Key(_receivers, "How people and other tools are reached.", []),
+    "fallback": Key(name, "The receiver that is paged when a policy is exhausted."),
+    "sources": Key(named(source, "source"), "Who sends alerts.", []),
+    "auth": Key(auth, "Who may call; without it everybody may, on loopback alone."),
+    "storm": Key(nested(STORM, Storm), "When many pages to one target become a digest."),
+    "limits": Key(_limits, "Bounds; reaching one is counted and said, never silent."),
+    "log": Key(nested(LOG, Log), "How imd logs."),
+    "watch": Key(boolean, "Reload when a file changes.", False),
 }

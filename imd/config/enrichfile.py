@@ -14,11 +14,13 @@ from imd.config.diagnostic import Span
 from imd.config.document import Document, Node
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Sequence as SequenceNode
+from imd.config.form import Table
 from imd.config.reading import label_name, match, regex
 from imd.config.shape import Key, Keys, Refused, Scope, any_text, choice, listed, mapped, name, read_keys, text, whole
 from imd.config.tablefile import SUFFIXES, TableFile
 from imd.config.wording import quote, suggest
-from imd.model.enrich import Action, Enrichment, Extract, Pattern, Relabel, Table, TableLookup
+from imd.model.enrich import Action, Enrichment, Extract, Pattern, Relabel, TableLookup
+from imd.model.enrich import Table as Rows
 
 _MODULUS_MAX = 2**63 - 1
 _KINDS = ("table", "extract", "relabel")
@@ -39,25 +41,40 @@ class NoTables:
         return None
 
 
-ENRICH: Keys = {
-    "name": Key(name, required=True),
-    "match": Key(match),
-    "table": Key(text),
-    "on": Key(mapped(text)),
-    "add": Key(listed(label_name, least=1)),
-    "extract": Key(any_text),
-    "relabel": Key(any_text),
+EXTRACT: Keys = {
+    "from": Key(label_name, "The label whose value is looked at.", required=True),
+    "regex": Key(
+        regex,
+        "A pattern of the whole value with at least one `(?P<name>…)`, which becomes a label.",
+        required=True,
+        examples=("(?P<host>[^:]+)(:[0-9]+)?",),
+    ),
 }
-EXTRACT: Keys = {"from": Key(label_name, required=True), "regex": Key(regex, required=True)}
 RELABEL: Keys = {
-    "action": Key(choice(Action)),
-    "source_labels": Key(listed(label_name)),
-    "separator": Key(any_text),
-    "regex": Key(regex),
-    "modulus": Key(whole(1, _MODULUS_MAX)),
-    "target_label": Key(label_name),
-    "replacement": Key(any_text),
+    "action": Key(choice(Action), "What to do, as in a relabel_config of Prometheus.", "replace"),
+    "source_labels": Key(listed(label_name), "Labels whose values are joined.", []),
+    "separator": Key(any_text, "Stands between the joined values.", ";"),
+    "regex": Key(regex, "A pattern of the whole joined value.", "(.*)"),
+    "modulus": Key(whole(1, _MODULUS_MAX), "For `hashmod`: the number of shares."),
+    "target_label": Key(label_name, "The label that is written; for `replace` it may hold $1."),
+    "replacement": Key(any_text, "What is written; $1, ${1} and ${name} stand for groups.", "$1"),
 }
+ENRICH: Keys = {
+    "name": Key(name, "Names the entry, once over all files.", required=True),
+    "match": Key(match, "Which alerts the entry is for; every alert without it."),
+    "table": Key(text, "A CSV, JSON or YAML table, beside this file."),
+    "on": Key(mapped(text), "Label to column: the row whose columns equal these labels is taken."),
+    "add": Key(listed(label_name, least=1), "Columns that become labels of the same names."),
+    "extract": Key(any_text, "Named groups of a pattern become labels.", form=Table(EXTRACT)),
+    "relabel": Key(any_text, "One relabel_config of Prometheus.", form=Table(RELABEL)),
+}
+ENRICHMENT = Table(
+    ENRICH,
+    {
+        "oneOf": [{"required": [kind]} for kind in _KINDS],
+        "dependentRequired": {"table": ["on", "add"], "on": ["table"], "add": ["table"]},
+    },
+)
 _TARGETED = frozenset({
     Action.REPLACE, Action.HASHMOD, Action.LOWERCASE, Action.UPPERCASE, Action.KEEPEQUAL, Action.DROPEQUAL,
 })  # fmt: skip
@@ -178,7 +195,7 @@ def _columns_known(node: MappingNode, scope: Scope, table: TableFile) -> bool:
     return sound
 
 
-def _keyed(table: TableFile, on: tuple[str, ...], add: tuple[str, ...]) -> Table:
+def _keyed(table: TableFile, on: tuple[str, ...], add: tuple[str, ...]) -> Rows:
     """What one lookup needs of the table. Rows with an empty key say nothing of anything."""
     keys = [table.columns.index(column) for column in on]
     cells = [table.columns.index(column) for column in add]
@@ -193,7 +210,7 @@ def _keyed(table: TableFile, on: tuple[str, ...], add: tuple[str, ...]) -> Table
             twice[key] = None
     if twice:
         _lint_twice(table, on, twice)
-    return Table(f"{table.digest} {' '.join(on)} {' '.join(add)}", found)
+    return Rows(f"{table.digest} {' '.join(on)} {' '.join(add)}", found)
 
 
 def _lint_twice(table: TableFile, on: tuple[str, ...], twice: Iterable[str | tuple[str, ...]]) -> None:

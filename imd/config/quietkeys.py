@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar, Sequence
+from imd.config.form import Either, Plain, Several, Table
 from imd.config.reading import label_name, match, timezone
 from imd.config.shape import (
     Key,
@@ -27,6 +28,7 @@ from imd.config.shape import (
     not_one_of,
     read_keys,
     sound,
+    takes,
     text,
 )
 from imd.config.syntax import BadTimeOfDay, parse_time_of_day
@@ -40,6 +42,10 @@ _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})
 _YEARS = (1970, 2200)
 
 
+_TIME = form.text('"HH:MM"', "^([01][0-9]|2[0-4]):[0-5][0-9]$", "09:00")
+
+
+@takes(_TIME)
 def _time_of_day(node: Node, scope: Scope) -> timedelta:
     """HH:MM since midnight."""
     value = text(node, scope)
@@ -53,6 +59,7 @@ def _time_of_day(node: Node, scope: Scope) -> timedelta:
         ) from None  # fmt: skip
 
 
+@takes(_TIME)
 def _beginning(node: Node, scope: Scope) -> timedelta:
     at = _time_of_day(node, scope)
     if at == DAY:
@@ -60,6 +67,7 @@ def _beginning(node: Node, scope: Scope) -> timedelta:
     return at
 
 
+@takes(form.text("mon to sun, or mon:fri", "^[A-Za-z]+(:[A-Za-z]+)?$", "mon", "mon:fri"))
 def _weekday(node: Node, scope: Scope) -> tuple[int, ...]:
     """`mon`, `monday`, or `mon:fri`, which may go over the week's end."""
     first, colon, last = text(node, scope).partition(":")
@@ -75,6 +83,17 @@ def _day(word: str, node: Node, scope: Scope) -> int:
     raise not_one_of(node, scope, WEEKDAYS)
 
 
+def _ranges(low: int, high: int, names: tuple[str, ...]) -> Plain:
+    number = "-?[0-9]{1,4}" + "".join(f"|{word}[a-z]*" for word in names)
+    schema = {
+        "anyOf": [
+            {"type": "integer", "minimum": low, "maximum": high},
+            {"type": "string", "pattern": f"^({number})(:({number}))?$"},
+        ]
+    }
+    return Plain("number, or first:last", schema, f"{low} to {high}")
+
+
 def _range(low: int, high: int, words: tuple[str, ...] = ()) -> Callable[[Node, Scope], tuple[int, int]]:
     """A number or `first:last`, both from `low` to `high` and not 0; `words` stand for 1, 2…"""
 
@@ -86,6 +105,7 @@ def _range(low: int, high: int, words: tuple[str, ...] = ()) -> Callable[[Node, 
         expected = f"expected {low} to {high}, or two with a colon between"
         raise scope.fault(codes.OUT_OF_BOUNDS, node, f"{scope.subject} holds {quote(word)}", expected=expected)
 
+    @takes(_ranges(low, high, words))
     def read(node: Node, scope: Scope) -> tuple[int, int]:
         first, colon, last = text(node, scope).partition(":")
         begins = number(first, node, scope)
@@ -131,25 +151,44 @@ def _weekly(keys: Keys) -> Callable[[Node, Scope], tuple[Weekly, ...]]:
 
 
 _COMMON: dict[str, Key] = {
-    "from": Key(_beginning),
-    "to": Key(_time_of_day),
-    "months": Key(listed(_range(1, 12, _MONTHS), least=1)),
-    "years": Key(listed(_range(*_YEARS), least=1)),
+    "from": Key(_beginning, "When it begins, a time of day in quotes.", "00:00"),
+    "to": Key(_time_of_day, "When it ends, a time of day in quotes; earlier than `from` is on the next day.", "24:00"),
+    "months": Key(listed(_range(1, 12, _MONTHS), least=1), "Only in these months."),
+    "years": Key(listed(_range(*_YEARS), least=1), "Only in these years."),
 }
-WEEKLY: Keys = {"weekdays": Key(listed(_weekday, least=1)), **_COMMON}
+_WEEKDAYS = Key(listed(_weekday, least=1), "Only on these days of the week.", examples=(["mon:fri"],))
+WEEKLY: Keys = {"weekdays": _WEEKDAYS, **_COMMON}
 MONTHLY: Keys = {
-    "days_of_month": Key(listed(_range(-31, 31), least=1), required=True),
-    "weekdays": Key(listed(_weekday, least=1)),
+    "days_of_month": Key(
+        listed(_range(-31, 31), least=1),
+        "On these days of the month; negative ones count from its end.",
+        examples=(["1:7"], [-1]),
+        required=True,
+    ),
+    "weekdays": _WEEKDAYS,
     **_COMMON,
 }
-ONCE: Keys = {"from": Key(text, required=True), "to": Key(text, required=True)}
-WINDOWS = ("weekly", "monthly", "once")
-INTERVAL: Keys = {
-    "weekly": Key(_weekly(WEEKLY)),
-    "monthly": Key(_weekly(MONTHLY)),
-    "once": Key(any_text),  # read by `interval`, once the time zone is known
-    "timezone": Key(timezone),
+_INSTANT = form.text("instant", r"^\d{4}-\d{2}-\d{2}", "2026-12-01 22:00", "2026-12-01T22:00:00Z")
+ONCE: Keys = {
+    "from": Key(text, "When it begins, in the window's time zone.", required=True, form=_INSTANT),
+    "to": Key(text, "When it ends.", required=True, form=_INSTANT),
 }
+WINDOWS = ("weekly", "monthly", "once")
+
+
+def _one_or_more(keys: Keys) -> Either:
+    return Either((Table(keys), Several(Table(keys), 1)), said="map, or list of maps")
+
+
+INTERVAL: Keys = {
+    "weekly": Key(_weekly(WEEKLY), "Windows on days of the week.", form=_one_or_more(WEEKLY)),
+    "monthly": Key(_weekly(MONTHLY), "Windows on days of the month.", form=_one_or_more(MONTHLY)),
+    # read by `interval`, once the time zone is known
+    "once": Key(any_text, "Single windows.", form=_one_or_more(ONCE)),
+    "timezone": Key(timezone, "In which the times are read.", "UTC"),
+}
+_SOME = [{"required": [word]} for word in WINDOWS]
+INTERVAL_FORM = Table(INTERVAL, {"anyOf": _SOME})
 
 
 def interval(values: dict[str, Any], node: Node, scope: Scope) -> TimeInterval:
@@ -215,18 +254,19 @@ def _but_once(keys: Keys, node: Node, scope: Scope) -> dict[str, Any]:
 
 
 INHIBIT: Keys = {
-    "name": Key(name, required=True),
-    "source": Key(match, required=True),
-    "target": Key(match, required=True),
-    "equal": Key(listed(label_name)),
+    "name": Key(name, "Names the inhibition in verdicts.", required=True),
+    "source": Key(match, "The alerts that mute while they fire.", required=True),
+    "target": Key(match, "The alerts that are muted.", required=True),
+    "equal": Key(listed(label_name), "Labels that must be the same on both; a missing one is empty.", []),
 }
 MAINTENANCE: Keys = {
-    "name": Key(name, required=True),
-    "match": Key(match, required=True),
+    "name": Key(name, "Names the maintenance in verdicts.", required=True),
+    "match": Key(match, "The alerts that are quiet.", required=True),
     **INTERVAL,
-    "during": Key(name),
-    "reason": Key(any_text),
+    "during": Key(name, "A name of `times`, in place of windows of its own."),
+    "reason": Key(any_text, "Why, for people."),
 }
+MAINTENANCE_FORM = Table(MAINTENANCE, {"anyOf": [*_SOME, {"required": ["during"]}]})
 
 
 def inhibition(node: Node, scope: Scope) -> Inhibition:

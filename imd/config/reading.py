@@ -9,10 +9,11 @@ import zoneinfo
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Node, Scalar, Sequence, point_in
-from imd.config.shape import Refused, Scope, any_text, mapped, sound, text, wrong_type
+from imd.config.form import Either, Plain, Several
+from imd.config.shape import Refused, Scope, any_text, mapped, sound, takes, text, wrong_type
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote, suggest
 from imd.model.condition import EXTRA, BadCondition, Condition, NoCel, compile_condition
@@ -20,8 +21,12 @@ from imd.model.rule import BadPattern, Match, Matcher, whole_pattern
 from imd.model.template import BadTemplate, Template
 
 _EXAMPLE = "'severity=\"critical\"'"
+MATCHERS = form.text("matcher", "(=|!=|=~|!~)", 'severity="critical"', 'alertname=~"Kube.*"')
+MATCH = Either((MATCHERS, Several(MATCHERS, 1), Several(Several(MATCHERS, 1), 1)), said="matchers", name="match")
+"""A matcher; a list of which all must hold; or a list of lists, one of which must hold."""
 
 
+@takes(MATCHERS)
 def matchers(node: Node, scope: Scope) -> tuple[Matcher, ...]:
     """One text of one or more matchers, each of which must hold."""
     if not isinstance(node, Scalar) or node.value is None:
@@ -44,6 +49,7 @@ def _bad_matcher(node: Scalar, scope: Scope, error: BadMatcher) -> Refused:
     return scope.fault(code, place, f"{scope.subject}: {error}", help=hint)
 
 
+@takes(MATCH)
 def match(node: Node, scope: Scope) -> Match:
     """A matcher; a list of which all must hold; or a list of lists, one of which must hold."""
     if not isinstance(node, Sequence):
@@ -70,6 +76,7 @@ def _all_of(node: Node, scope: Scope) -> tuple[Matcher, ...]:
     return tuple(matcher for part in found for matcher in part)
 
 
+@takes(form.text("template", "", "{{ labels.cluster }}: {{ firing }} alerts"))
 def template(node: Node, scope: Scope) -> Template:
     """A compiled template; its fault points at its own line."""
     source = text(node, scope)
@@ -92,6 +99,7 @@ def _template_line(node: Scalar, scope: Scope, line: int) -> Span:
     return Span(number, column, number, max(column + 1, len(source.rstrip()) + 1))
 
 
+@takes(form.text("CEL", "", 'labels.env == "prod"'))
 def condition(node: Node, scope: Scope) -> Condition:
     """A compiled condition; its fault points into the expression."""
     source = text(node, scope)
@@ -115,6 +123,7 @@ def _within(node: Scalar, scope: Scope, source: str, error: BadCondition) -> Spa
     return point_in(scope.document, node, min(offset, len(source)))
 
 
+@takes(Plain("RE2", form.ANY_TEXT.schema))
 def regex(node: Node, scope: Scope) -> str:
     """An RE2 pattern for whole values; it may be empty, which matches an empty value."""
     pattern = any_text(node, scope)
@@ -136,6 +145,7 @@ def is_web_url(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and value.isprintable() and " " not in value
 
 
+@takes(form.text("URL", "^https?://"))
 def web_url(node: Node, scope: Scope) -> str:
     """A URL of http or https."""
     value = text(node, scope)
@@ -149,6 +159,7 @@ def web_url(node: Node, scope: Scope) -> str:
     return value
 
 
+@takes(Plain("label name", form.TEXT.schema))
 def label_name(node: Node, scope: Scope) -> str:
     """Any text that is not empty may name a label."""
     return text(node, scope)
@@ -157,6 +168,7 @@ def label_name(node: Node, scope: Scope) -> str:
 labels = mapped(any_text)
 
 
+@takes(form.text("IANA time zone", "", "Europe/Berlin", "UTC"))
 def timezone(node: Node, scope: Scope) -> str:
     """The name of an IANA time zone."""
     value = text(node, scope)

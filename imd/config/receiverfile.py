@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.document import Node, Scalar
+from imd.config.form import Either, Form, Plain, Several, Table
 from imd.config.reading import is_web_url
 from imd.config.settings import (
     ChannelSettings,
@@ -37,6 +38,7 @@ from imd.config.shape import (
     peek,
     read_keys,
     secret_key,
+    takes,
     text,
     whole,
     wrong_type,
@@ -54,6 +56,13 @@ _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=
 _WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105
 
 
+@takes(
+    Plain(
+        "whole number, or all",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": SEND_ALERTS_MAX}, {"const": "all"}]},
+        f"0 to {SEND_ALERTS_MAX}",
+    )
+)
 def _send_alerts(node: Node, scope: Scope) -> int | None:
     """A count, or `all`, which is None."""
     if isinstance(node, Scalar) and node.value == "all":
@@ -89,11 +98,13 @@ def _check_signing_secret(value: Secret, node: Node, scope: Scope) -> None:
         )
 
 
+@takes(Plain("path", form.TEXT.schema))
 def _path(node: Node, scope: Scope) -> Path:
     """A path relative to the file that names it."""
     return Path(scope.document.path).parent / text(node, scope)
 
 
+@takes(Several(form.TEXT, 1))
 def _command(node: Node, scope: Scope) -> tuple[str, ...]:
     """A program and its arguments. One with a slash is relative to the file that names it, else it is looked up."""
     words = listed(text, least=1)(node, scope)
@@ -104,14 +115,17 @@ def _command(node: Node, scope: Scope) -> tuple[str, ...]:
 
 
 RECEIVER: Keys = {
-    "name": Key(name, required=True),
-    "type": Key(text, required=True),
-    "send": Key(listed(choice(PageKind), least=1)),
-    "send_alerts": Key(_send_alerts),
-    "update_every": Key(duration(timedelta(0), _DAY)),
-    "min_priority": Key(choice(Priority)),
-    "deliver_within": Key(duration(timedelta(seconds=1), _HOUR)),
-    "stale_after": Key(duration(_MINUTE, 7 * _DAY)),
+    "name": Key(name, "How rules speak of the receiver.", required=True),
+    "type": Key(text, "The kind of service.", required=True),
+    "send": Key(listed(choice(PageKind), least=1), "The kinds of messages that it takes.", ["page", "resolved"]),
+    "send_alerts": Key(_send_alerts, "Alerts in one message; the rest is counted.", 20),
+    "update_every": Key(duration(timedelta(0), _DAY), "At most one update of an incident in this time.", "1m"),
+    "min_priority": Key(choice(Priority), "Nothing less urgent is sent: P3 takes P1, P2 and P3.", "P5"),
+    "deliver_within": Key(
+        duration(timedelta(seconds=1), _HOUR),
+        "A page not accepted by then passes on to the next way or step; without it 20s for P1 and P2, else 60s.",
+    ),
+    "stale_after": Key(duration(_MINUTE, 7 * _DAY), "An older page is not sent singly any more.", "15m"),
 }
 
 
@@ -124,18 +138,47 @@ BUILT = {
     "webhook": _Type(
         WebhookSettings,
         {
-            "url": secret_key(_check_url, required=True),
-            "secret": secret_key(_check_signing_secret),
-            "allow_private": Key(boolean),
+            "url": secret_key(_check_url, "Where JSON is POSTed; redirects are not followed.", required=True),
+            "secret": secret_key(
+                _check_signing_secret,
+                "Signs each body as Standard Webhooks do; whsec_ and base64 of 24 to 64 bytes, or any text.",
+            ),
+            "allow_private": Key(boolean, "`false` refuses private addresses too.", True),
         },
     ),
     "console": _Type(ConsoleSettings, {}),
-    "file": _Type(FileSettings, {"path": Key(_path, required=True)}),
+    "file": _Type(
+        FileSettings,
+        {"path": Key(_path, "A body a line is appended to it; relative to this file.", required=True)},
+    ),
     "exec": _Type(
         ExecSettings,
-        {"command": Key(_command, required=True), "timeout": Key(duration(timedelta(seconds=1), _HOUR))},
+        {
+            "command": Key(
+                _command,
+                "Program and arguments, without a shell; a program with a slash is relative to this file.",
+                required=True,
+            ),
+            "timeout": Key(
+                duration(timedelta(seconds=1), _HOUR), "The program is ended then; without it limits.send_timeout."
+            ),
+        },
     ),
 }
+
+
+def _form() -> Form:
+    """A receiver of any type that is built."""
+    typed = RECEIVER["type"]
+    return Either(
+        tuple(
+            Table({**RECEIVER, "type": msgspec.structs.replace(typed, form=form.words(word)), **kind.keys})
+            for word, kind in BUILT.items()
+        )
+    )
+
+
+RECEIVER_FORM = _form()
 
 
 def receiver(node: Node, scope: Scope) -> ReceiverSettings:

@@ -10,10 +10,15 @@ import enum
 from datetime import timedelta
 from typing import Any
 
-from imd.config import codes
+import msgspec
+
+from imd.config import codes, form
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar
-from imd.config.openingkeys import FLAPPING, open_when
+from imd.config.enrichfile import ENRICHMENT
+from imd.config.form import ByName, Either, Schema, Several, Table
+from imd.config.openingkeys import FLAPPING, HEARTBEAT, open_when
+from imd.config.quietkeys import INHIBIT, INTERVAL_FORM, MAINTENANCE_FORM
 from imd.config.reading import condition, label_name, labels, match, template, timezone, web_url
 from imd.config.shape import (
     Key,
@@ -23,16 +28,31 @@ from imd.config.shape import (
     any_text,
     choice,
     duration,
+    form_of,
     listed,
     mapped,
     name,
     nested,
     read_keys,
+    takes,
     whole,
 )
+from imd.config.topologyfile import ONSET, TOPOLOGY
 from imd.config.wording import quote
 from imd.model.incident import Level, Priority
-from imd.model.rule import Flapping, Mode, PriorityTable, Raise, Relate, Resolve, ResolveWhen, Window, WindowKind
+from imd.model.rule import (
+    IMPACT_FROM_TIER,
+    URGENCY_FROM_SEVERITY,
+    Flapping,
+    Mode,
+    PriorityTable,
+    Raise,
+    Relate,
+    Resolve,
+    ResolveWhen,
+    Window,
+    WindowKind,
+)
 
 ALL_LABELS = "..."
 _SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -43,6 +63,7 @@ def _later(*names: str) -> dict[str, Key]:
     return {word: Key(any_text, later=True) for word in names}
 
 
+@takes(Several(form_of(label_name)))
 def _group_by(node: Node, scope: Scope) -> tuple[tuple[str, ...] | None]:
     """Label names; `['...']` is every label, [] none. In a tuple of one, for None would say that it is not there."""
     found = listed(label_name)(node, scope)
@@ -58,6 +79,7 @@ def _group_by(node: Node, scope: Scope) -> tuple[tuple[str, ...] | None]:
     return (tuple(dict.fromkeys(found)),)
 
 
+@takes(form.words("all", "first", "never"))
 def _resolve_when(node: Node, scope: Scope) -> ResolveWhen:
     if isinstance(node, Scalar) and node.text == ResolveWhen.ROOT.value:
         raise scope.fault(
@@ -115,79 +137,162 @@ def priority_table(values: dict[str, Any]) -> PriorityTable:
 
 
 WINDOW: Keys = {
-    "kind": Key(choice(WindowKind)),
-    "gap": Key(duration(_SECOND, _YEAR)),
-    "max_life": Key(duration(_MINUTE, _YEAR)),
-    "max_alerts": Key(whole(1, 1_000_000)),
+    "kind": Key(
+        choice(WindowKind),
+        "`while_open`: until the incident is resolved; `session`: while a member fires, or `gap` after the last join "
+        "or resolve; `fixed`: within `gap` of the opening.",
+        "while_open",
+    ),
+    "gap": Key(duration(_SECOND, _YEAR), "How long a `session` or `fixed` window lasts.", "15m"),
+    "max_life": Key(duration(_MINUTE, _YEAR), "Bounds every kind; the next alert opens a fresh incident.", "24h"),
+    "max_alerts": Key(whole(1, 1_000_000), "Alerts in one incident; bounds every kind.", 5000),
 }
-RESOLVE: Keys = {"when": Key(_resolve_when), "after": Key(duration(_ZERO, _YEAR))}
-RAISE_ALERTS: Keys = {"alerts": Key(whole(1, 1_000_000), required=True), "impact": Key(choice(Level), required=True)}
+RESOLVE: Keys = {
+    "when": Key(_resolve_when, "`all` members are resolved, the `first` one is, or `never` by itself.", "all"),
+    "after": Key(duration(_ZERO, _YEAR), "How long it must have been so.", "1m"),
+}
+_IMPACT = Key(choice(Level), "The incident's impact is at least this then.", required=True)
+RAISE_ALERTS: Keys = {
+    "alerts": Key(whole(1, 1_000_000), "From so many member alerts on.", required=True),
+    "impact": _IMPACT,
+}
 RAISE_DISTINCT: Keys = {
-    "distinct": Key(label_name, required=True),
-    "at_least": Key(whole(1, 1_000_000), required=True),
-    "impact": Key(choice(Level), required=True),
+    "distinct": Key(label_name, "The label whose different values count.", required=True),
+    "at_least": Key(whole(1, 1_000_000), "From so many different values on.", required=True),
+    "impact": _IMPACT,
 }
 RELATE: Keys = {
-    "along": Key(choice(Along), required=True),
-    "max_hops": Key(whole(1, 6)),
-    "within": Key(duration(10 * _SECOND, _DAY)),
+    "along": Key(choice(Along), "Along what alerts are related.", required=True),
+    "max_hops": Key(whole(1, 6), "How far from each other two related alerts may be.", 3),
+    "within": Key(
+        duration(10 * _SECOND, _DAY),
+        "The time scale: each fifth of it between two beginnings halves the weight of a relation.",
+        "5m",
+    ),
 }
 RULE: Keys = {
-    "name": Key(name, required=True),
-    "match": Key(match, required=True),
-    "when": Key(condition),
-    "description": Key(any_text),
-    "group_by": Key(_group_by),
-    "window": Key(nested(WINDOW, Window)),
-    "hold": Key(duration(_ZERO, _DAY)),
-    "resolve": Key(nested(RESOLVE, Resolve)),
-    "reopen_within": Key(duration(_ZERO, _YEAR)),
-    "impact": Key(choice(Level)),
-    "urgency": Key(choice(Level)),
-    "priority": Key(choice(Priority)),
-    "raise": Key(listed(_raise)),
-    "title": Key(template),
-    "runbook": Key(web_url),
-    "labels": Key(labels),
-    "policy": Key(name),
-    "mode": Key(choice(Mode)),
-    "relate": Key(nested(RELATE, _relate)),
-    "open_when": Key(open_when),
-    "flapping": Key(nested(FLAPPING, Flapping)),
+    "name": Key(name, "Names the rule, once over all files; `default` takes what no other rule takes.", required=True),
+    "match": Key(match, "Which alerts the rule is for; the first rule that matches takes an alert.", required=True),
+    "when": Key(condition, "A condition that is asked after `match`; needs the extra imd[cel]."),
+    "description": Key(any_text, "What the rule is for, for people."),
+    "group_by": Key(
+        _group_by,
+        "Alerts with equal values of these labels are one incident; `['...']` is every label, `[]` one group.",
+        ["alertname", "cluster", "namespace", "service"],
+    ),
+    "window": Key(nested(WINDOW, Window), "How long an incident takes alerts in."),
+    "hold": Key(
+        duration(_ZERO, _DAY),
+        "How long to wait from arrival, or from when `open_when` is met; only what still fires then is paged.",
+        "10s",
+    ),
+    "resolve": Key(nested(RESOLVE, Resolve), "When an incident ends."),
+    "reopen_within": Key(
+        duration(_ZERO, _YEAR), "An alert of the same key so soon after the resolve reopens the incident.", "30m"
+    ),
+    "impact": Key(choice(Level), "How much suffers; without it by the label `tier`, else medium."),
+    "urgency": Key(choice(Level), "How soon it must be seen to; without it the highest severity of the alerts says."),
+    "priority": Key(choice(Priority), "The priority outright; impact and urgency then do not count."),
+    "raise": Key(
+        listed(_raise),
+        "Breadth of impact: from so many alerts, or different values of a label, the impact is raised.",
+        [],
+        ([{"alerts": 10, "impact": "high"}],),
+        form=Several(Either((Table(RAISE_ALERTS), Table(RAISE_DISTINCT)))),
+    ),
+    "title": Key(template, "A Jinja template over labels, group, alerts, firing, cause and incident."),
+    "runbook": Key(web_url, "Goes with each page."),
+    "labels": Key(labels, "Labels of the incident, which routes see.", {}),
+    "policy": Key(name, "The policy of its incidents; wins over routes."),
+    "mode": Key(
+        choice(Mode),
+        "`page`; `monitor`: decide and record, page nobody; `suppress`: keep the alert, open nothing; `drop`: count it "
+        "only.",
+        "page",
+    ),
+    "relate": Key(nested(RELATE, _relate), "Related alerts are one incident; `group_by` then says within what."),
+    "open_when": Key(open_when, "What it takes to open an incident; without it the first alert does."),
+    "flapping": Key(nested(FLAPPING, Flapping), "What counts as an alert that comes and goes; it is one page then."),
 }
-_PARTS = (
-    "enrich", "inhibit", "times", "maintenance", "rules", "heartbeats", "priority", "people", "policies", "routes",
-    "topology", "onset",
-)  # fmt: skip
-# Keys that refer to other parts are read by _Parts; here stands only that they are known.
-TOP: Keys = {
-    **{word: Key(any_text) for word in _PARTS},
-    **_later("schedules"),
-}
+DEFAULT_RULE: Keys = {**RULE, "match": msgspec.structs.replace(RULE["match"], required=False)}
+_RULE_FORM = Table(
+    RULE, {"anyOf": [{"required": ["match"]}, {"properties": {"name": {"const": "default"}}, "required": ["name"]}]}
+)
+REACH: Keys = {"receiver": Key(name, "A receiver's name.", required=True), **_later("after")}
 PERSON: Keys = {
-    "name": Key(name, required=True),
-    "timezone": Key(timezone),
-    "reach": Key(any_text, required=True),
+    "name": Key(name, "How policies name the person: `person:NAME`.", required=True),
+    "timezone": Key(timezone, "In which the person lives.", "UTC"),
+    "reach": Key(any_text, "How to reach the person, exactly one way.", required=True, form=Several(Table(REACH), 1)),
 }
-DEFAULT_RULE: Keys = {**RULE, "match": Key(match)}
-REACH: Keys = {"receiver": Key(name, required=True), **_later("after")}
+_TARGET = form.text("target", "^(person|receiver):.", "person:ana", "receiver:ops-chat")
+STEP: Keys = {
+    "notify": Key(any_text, "Who is paged: `person:NAME`, `receiver:NAME`.", required=True, form=Several(_TARGET, 1)),
+    "for": Key(duration(_SECOND, 30 * _DAY), "How long to wait for an acknowledgement before the next step.", "5m"),
+}
 POLICY: Keys = {
-    "name": Key(name, required=True),
-    "steps": Key(any_text, required=True),
-    "repeat": Key(whole(0, 100)),
-    "ack_timeout": Key(duration(_MINUTE, 30 * _DAY)),
-    "remind": Key(duration(_ZERO, 30 * _DAY)),
+    "name": Key(name, "Names the policy; `default` takes what no route takes.", required=True),
+    "steps": Key(any_text, "Escalation steps, in order.", required=True, form=Several(Table(STEP), 1)),
+    "repeat": Key(whole(0, 100), "How often the whole policy starts over.", 0),
+    "ack_timeout": Key(duration(_MINUTE, 30 * _DAY), "When an acknowledgement lapses; without it never."),
+    "remind": Key(
+        duration(_ZERO, 30 * _DAY), "How often to remind while exhausted, unanswered and firing; 0s never.", "4h"
+    ),
 }
-STEP: Keys = {"notify": Key(any_text, required=True), "for": Key(duration(_SECOND, 30 * _DAY))}
 ROUTE: Keys = {
-    "match": Key(match),
-    "priority": Key(listed(choice(Priority), least=1)),
-    "policy": Key(name, required=True),
+    "match": Key(match, "Against the incident's labels: the rule's, the group key's, what all members share."),
+    "priority": Key(listed(choice(Priority), least=1), "Only for incidents of these priorities."),
+    "policy": Key(name, "The policy that the incident gets.", required=True),
     **_later("during", "except", "continue"),
 }
+_LEVEL = form_of(choice(Level))
+_CELL, _LEVELS = Key(choice(Priority)), [level.value for level in Level]
+_MATRIX = Table({impact: Key(any_text, form=Table(dict.fromkeys(_LEVELS, _CELL))) for impact in _LEVELS})
 PRIORITY: Keys = {
-    "urgency_from_severity": Key(_level_map),
-    "impact_from_tier": Key(_level_map),
-    "matrix": Key(_matrix),
+    "urgency_from_severity": Key(
+        _level_map,
+        "Urgency by the label `severity`; `default` for those not listed. What is left out stays as built in.",
+        dict(URGENCY_FROM_SEVERITY),
+        form=ByName(_LEVEL),
+    ),
+    "impact_from_tier": Key(
+        _level_map,
+        "Impact by the label `tier`; `default` for those not listed. What is left out stays as built in.",
+        dict(IMPACT_FROM_TIER),
+        form=ByName(_LEVEL),
+    ),
+    "matrix": Key(_matrix, "Priority by impact, then urgency; cells left out stay as built in.", form=_MATRIX),
     **_later("targets"),
 }
+
+
+def _entries(keys: Keys, about: str, also: Schema | None = None) -> Key:
+    """A list of maps that `rulefile` reads, for it adds to what other files gave."""
+    return Key(any_text, about, [], form=Several(Table(keys, also or {})))
+
+
+TOP: Keys = {
+    "enrich": Key(
+        any_text,
+        "What else is known of alerts: tables, extraction, relabelling, in order, before anything else looks at them.",
+        [],
+        form=Several(ENRICHMENT),
+    ),
+    "inhibit": _entries(INHIBIT, "Which alerts mute which others."),
+    "times": Key(any_text, "Windows with a name, for `maintenance`.", {}, form=ByName(INTERVAL_FORM)),
+    "maintenance": Key(any_text, "Planned windows in which alerts are quiet.", [], form=Several(MAINTENANCE_FORM)),
+    "rules": Key(
+        any_text,
+        "What to do with which alerts; the first rule that matches takes an alert.",
+        [],
+        form=Several(_RULE_FORM),
+    ),
+    "heartbeats": _entries(HEARTBEAT, "Senders that must not fall silent."),
+    "priority": Key(any_text, "How impact and urgency make a priority; stands once.", form=Table(PRIORITY)),
+    "people": _entries(PERSON, "Who there is, and how to reach them."),
+    "policies": _entries(POLICY, "Who hears of an incident, and who next."),
+    "routes": _entries(ROUTE, "Which incident takes which policy; the first that matches decides."),
+    "topology": Key(any_text, "What depends on what and what contains what, for `relate`.", form=Table(TOPOLOGY)),
+    "onset": Key(any_text, "How long each alert waits before it fires, for `relate`.", form=Table(ONSET)),
+    **_later("schedules"),
+}
+"""Keys that refer to other parts or add to other files are read by rulefile._Parts, which knows each of these."""

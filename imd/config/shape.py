@@ -13,14 +13,15 @@ import enum
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Broken, Document, Entry, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
+from imd.config.form import ANYTHING, ByName, Form, Plain, Several, Table
 from imd.config.syntax import BadDuration, format_duration, parse_duration
 from imd.config.wording import describe, quote, suggest
 from imd.model.secret import Secret
@@ -72,17 +73,50 @@ class Scope(msgspec.Struct, frozen=True):
 Reader = Callable[[Node, Scope], T]
 
 
+class Read(Generic[T]):
+    """A reader that carries the form of what it takes."""
+
+    __slots__ = ("_read", "form")
+
+    def __init__(self, form: Form, read: Reader[T]) -> None:
+        self.form = form
+        self._read = read
+
+    def __call__(self, node: Node, scope: Scope) -> T:
+        return self._read(node, scope)
+
+
+def takes(form: Form) -> Callable[[Reader[T]], Read[T]]:
+    """For a reader whose form does not follow from those that it is made of."""
+    return lambda read: Read(form, read)
+
+
+def form_of(read: Reader[Any]) -> Form:
+    """The form that a reader carries; ANYTHING where it carries none."""
+    return read.form if isinstance(read, Read) else ANYTHING
+
+
 class Key(msgspec.Struct, frozen=True):
-    """How a key is read. `later`: known from the design and not built.
+    """How a key is read, and what it means: `about` is one sentence for an editor's hover and for the reference, with
+    the unit if there is one; `default` is as YAML has it, None where there is none; `form` that of the reader, where
+    another one reads the key. `later`: known from the design and not built.
 
     `secret`: has a `_file` twin; `check` sees the text of whichever of the two is given, and raises Refused.
     """
 
     read: Reader[Any]
+    about: str = ""
+    default: object = None
+    examples: tuple[object, ...] = ()
     required: bool = False
     later: bool = False
     secret: bool = False
     check: Callable[[Secret, Node, Scope], None] | None = None
+    form: Form | None = None
+
+    def taken(self) -> Form:
+        """What may stand there."""
+        return self.form or form_of(self.read)
 
 
 Keys = Mapping[str, Key]
@@ -169,6 +203,7 @@ def peek(node: Node, key: str) -> Scalar | None:
 # Single values.
 
 
+@takes(form.TEXT)
 def text(node: Node, scope: Scope) -> str:
     """Any text that is not empty. A plain number is taken as it is written."""
     value = any_text(node, scope)
@@ -177,6 +212,7 @@ def text(node: Node, scope: Scope) -> str:
     return value
 
 
+@takes(form.ANY_TEXT)
 def any_text(node: Node, scope: Scope) -> str:
     """Text, which may be empty if it is quoted."""
     if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
@@ -192,6 +228,7 @@ def any_text(node: Node, scope: Scope) -> str:
 NAME_CHARS_MAX = 100
 
 
+@takes(Plain("name", {**form.TEXT.schema, "maxLength": NAME_CHARS_MAX}))
 def name(node: Node, scope: Scope) -> str:
     """A name: up to 100 printable characters, no blank at its ends."""
     value = text(node, scope)
@@ -205,6 +242,7 @@ def name(node: Node, scope: Scope) -> str:
     return value
 
 
+@takes(form.BOOLEAN)
 def boolean(node: Node, scope: Scope) -> bool:
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
@@ -214,9 +252,10 @@ def boolean(node: Node, scope: Scope) -> bool:
     )
 
 
-def whole(low: int, high: int) -> Reader[int]:
+def whole(low: int, high: int) -> Read[int]:
     """A whole number from `low` to `high`."""
 
+    @takes(form.whole(low, high))
     def read(node: Node, scope: Scope) -> int:
         if not isinstance(node, Scalar) or not isinstance(node.value, int) or isinstance(node.value, bool):
             raise wrong_type(node, scope, "a whole number")
@@ -229,9 +268,10 @@ def whole(low: int, high: int) -> Reader[int]:
     return read
 
 
-def duration(low: timedelta, high: timedelta) -> Reader[timedelta]:
+def duration(low: timedelta, high: timedelta) -> Read[timedelta]:
     """A Prometheus duration from `low` to `high`."""
 
+    @takes(form.duration(format_duration(low), format_duration(high)))
     def read(node: Node, scope: Scope) -> timedelta:
         if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
             raise wrong_type(node, scope, "a duration such as 30s or 1h30m")
@@ -257,9 +297,10 @@ def _bad_duration(node: Scalar, scope: Scope, error: BadDuration) -> Refused:
     )
 
 
-def choice(words: type[E]) -> Reader[E]:
+def choice(words: type[E]) -> Read[E]:
     """One word of an enum."""
 
+    @takes(form.words(*(word.value for word in words)))
     def read(node: Node, scope: Scope) -> E:
         known = [word.value for word in words]
         if not isinstance(node, Scalar) or node.value is None:
@@ -287,9 +328,10 @@ def not_one_of(node: Scalar, scope: Scope, known: Iterable[str]) -> Refused:
 # Lists and maps of values.
 
 
-def listed(item: Reader[T], *, least: int = 0) -> Reader[tuple[T, ...]]:
+def listed(item: Reader[T], *, least: int = 0) -> Read[tuple[T, ...]]:
     """A list; items that are refused are left out of the value."""
 
+    @takes(Several(form_of(item), least))
     def read(node: Node, scope: Scope) -> tuple[T, ...]:
         if not isinstance(node, Sequence):
             raise wrong_type(node, scope, "a list", "put it in [ ]" if isinstance(node, Scalar) and node.text else "")
@@ -310,9 +352,10 @@ def sound(item: Reader[T], nodes: Iterable[Node], scope: Scope) -> Iterable[T]:
         yield value
 
 
-def mapped(value: Reader[T]) -> Reader[dict[str, T]]:
+def mapped(value: Reader[T]) -> Read[dict[str, T]]:
     """A map with free keys; values that are refused are left out."""
 
+    @takes(ByName(form_of(value)))
     def read(node: Node, scope: Scope) -> dict[str, T]:
         if not isinstance(node, MappingNode):
             raise wrong_type(node, scope, "a map")
@@ -328,10 +371,11 @@ def mapped(value: Reader[T]) -> Reader[dict[str, T]]:
     return read
 
 
-def nested(keys: Keys, build: Callable[..., T]) -> Reader[T]:
+def nested(keys: Keys, build: Callable[..., T]) -> Read[T]:
     """A map with known keys, built into a struct from those that are there; refused as a whole if a required one is
     missing or unsound."""
 
+    @takes(Table(keys))
     def read(node: Node, scope: Scope) -> T:
         values = read_keys(keys, node, scope)
         if any(key.required and word not in values for word, key in keys.items()):
@@ -344,11 +388,14 @@ def nested(keys: Keys, build: Callable[..., T]) -> Reader[T]:
 # Secrets.
 
 
-def secret_key(check: Callable[[Secret, Node, Scope], None] | None = None, *, required: bool = False) -> Key:
+def secret_key(
+    check: Callable[[Secret, Node, Scope], None] | None = None, about: str = "", *, required: bool = False
+) -> Key:
     """A key that holds a secret and has a `_file` twin."""
-    return Key(secret, required=required, secret=True, check=check)
+    return Key(secret, about, required=required, secret=True, check=check)
 
 
+@takes(form.TEXT)
 def secret(node: Node, scope: Scope) -> Secret:
     """A secret written in the file, `${NAME}` replaced from the environment."""
     scope.document.hide(node.span)

@@ -17,11 +17,26 @@ from typing import Any
 import msgspec
 import yaml
 
-from imd.config import codes
+from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node
+from imd.config.form import Form, Plain, Several, Table
 from imd.config.reading import match
-from imd.config.shape import Key, Keys, Refused, Scope, boolean, choice, listed, nested, peek, read_keys, text, whole
+from imd.config.shape import (
+    Key,
+    Keys,
+    Reader,
+    Refused,
+    Scope,
+    boolean,
+    choice,
+    listed,
+    nested,
+    peek,
+    read_keys,
+    text,
+    whole,
+)
 from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
 from imd.config.wording import quote
 from imd.model.rule import BadPattern, Match, Matcher, Op
@@ -93,29 +108,61 @@ def _kind(**values: Any) -> ClassRule:
     return ClassRule(kind=values["class"], match=values["match"])
 
 
-_IDS = Key(listed(text))
-_TEMPLATES = Key(listed(_template))
+_ID = Plain("entity id", form.TEXT.schema)
+_ENTITY = form.text("template", r"\{[^{}]+\}", "pod/{namespace}/{pod}")
+
+
+def _edges(item: Reader[str], form: Form) -> dict[str, Key]:
+    """The four kinds of edge, as lists of what stands for entities."""
+    return {
+        word: Key(listed(item), about, [], form=Several(form))
+        for word, about in {
+            "part_of": "What contains it.",
+            "runs_on": "What carries it.",
+            "depends_on": "What it suffers from.",
+            "serves": "What suffers from it.",
+        }.items()
+    }
+
+
 ENTITY: Keys = {
-    "id": Key(text, required=True),
-    "match": Key(match),
-    "part_of": _IDS,
-    "runs_on": _IDS,
-    "depends_on": _IDS,
-    "serves": _IDS,
-    "tier": Key(_TIER),
+    "id": Key(text, "Names the entity, such as host/n1, once over all files.", required=True, form=_ID),
+    "match": Key(match, "Which alerts are on it."),
+    **_edges(text, _ID),
+    "tier": Key(_TIER, "How important it is; 1 is the most important."),
 }
 FROM_LABELS_KEYS: Keys = {
-    "entity": Key(_template, required=True),
-    "part_of": _TEMPLATES,
-    "runs_on": _TEMPLATES,
-    "depends_on": _TEMPLATES,
-    "serves": _TEMPLATES,
-    "broad": Key(boolean),
+    "entity": Key(
+        _template,
+        "`{label}` is needed; `{label?}` may be empty, and takes the slash behind it along.",
+        required=True,
+        form=_ENTITY,
+    ),
+    **_edges(_template, _ENTITY),
+    "broad": Key(boolean, "It never names an alert's own entity, only what that stands within.", False),
 }
-CLASS: Keys = {"class": Key(choice(AlertClass), required=True), "match": Key(match, required=True)}
-ONSET: Keys = {"prometheus_rules": Key(listed(text))}
-# What adds to other files is read by read_topology; here stands that the keys are known.
-TOPOLOGY: Keys = {word: Key(text) for word in ("entities", "from_labels", "classes", "files")}
+CLASS: Keys = {
+    "class": Key(choice(AlertClass), "What kind of alert it is, which says what explains what.", required=True),
+    "match": Key(match, "Which alerts are of it.", required=True),
+}
+ONSET: Keys = {
+    "prometheus_rules": Key(
+        listed(text), "Prometheus' rule files, or PrometheusRule objects; * in the last part is a pattern.", []
+    )
+}
+# What adds to other files is read by read_topology; here stands what the keys are.
+TOPOLOGY: Keys = {
+    "entities": Key(
+        text, "The map: hosts, services, databases and what they depend on.", [], form=Several(Table(ENTITY))
+    ),
+    "from_labels": Key(
+        text,
+        "Entities that labels name, tried in order; without any, those of Kubernetes and its exporters.",
+        form=Several(Table(FROM_LABELS_KEYS)),
+    ),
+    "classes": Key(text, "Alert classes of your own, tried before the built-in ones.", [], form=Several(Table(CLASS))),
+    "files": Key(text, "Files that hold the keys of this table; large maps as JSON.", [], form=Several(form.TEXT)),
+}
 
 
 def read_topology(node: Node, scope: Scope, mapped: Mapped) -> None:
