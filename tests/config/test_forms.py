@@ -73,7 +73,7 @@ def test_defaults_are_those_of_the_code(keys: Keys, struct: type[msgspec.Struct]
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for word, key in keys.items():
         field = fields.get(renamed.get(word, word))
-        if field is None or field.required or key.later:
+        if field is None or field.required or key.required or key.later:
             continue
         made = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         if key.default is None:
