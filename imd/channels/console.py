@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from imd.channels.contract import Answer, Receipt, Temporary
+from imd.channels.contract import Answer, Conversation, Pace, Receipt, Temporary
 from imd.channels.worker import Worker
 from imd.model.effect import Delivery
 
@@ -19,11 +19,13 @@ TIMEOUT_SECONDS = 10.0
 class Console:
     """Prints each delivery's headline, such as `PAGE P2 #1 title`."""
 
+    paces: tuple[Pace, ...] = ()
+
     def __init__(self, descriptor: int = STDOUT, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._descriptor = descriptor
         self._worker = Worker("console", timeout_seconds)
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer:
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
         line = one_line(delivery.headline).encode() + b"\n"
         return await self._worker.run(lambda: _write(self._descriptor, line))
 

@@ -1,24 +1,37 @@
 """What every channel promises: `send` one delivery, once, and say how it went.
 
-Owns the three answers and the body's last field. A channel does not retry, order, count or log: that is the outbox's
-business, and so is everything that outlives an attempt. Error texts go to people, logs and the store: they hold the
-receiver's own words and never a secret (no URL beyond scheme, host and port).
+Owns the three answers, the conversation that an incident's messages share, paces, and the body's last field. A channel
+does not retry, order, wait, count or log: that is the outbox's business, and so is everything that outlives an attempt.
+Error texts go to people, logs and the store: they hold the receiver's own words and never a secret (no URL beyond
+scheme, host and port).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Protocol
 
 import msgspec
 
 from imd.model.effect import Delivery
 
+Conversation = bytes
+"""What a channel must know to go on about an incident: JSON, small, opaque to all others, and `b""` for none yet. It
+may hold names of messages (a Slack `ts`, a Message-ID), never a secret."""
+CONVERSATION_BYTES_MAX = 4096
+
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The receiver took it. `detail` is what it said, for the timeline; may be empty."""
+    """The receiver took it. `detail` is what it said, for the timeline; may be empty.
+
+    `conversation` is stored in the transaction that settles the delivery, and handed to the next send about the same
+    incident; `b""` leaves the one before as it was. `pause` is how long the receiver wishes not to be asked again.
+    """
 
     detail: str = ""
+    conversation: Conversation = b""
+    pause: timedelta | None = None
 
 
 class Temporary(msgspec.Struct, frozen=True):
@@ -42,13 +55,32 @@ class Permanent(msgspec.Struct, frozen=True):
 Answer = Receipt | Temporary | Permanent
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """At most `burst` sends at once and `per_second` in the long run, over all receivers that name the same `key`
+    (a chat, an account). The key shows nowhere; use `keyed` where it is made of a secret."""
+
+    key: str
+    per_second: float
+    burst: int = 1
+
+
+def keyed(*parts: str) -> str:
+    """A key for Pace out of parts of which some may be secrets."""
+    return blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
 class Channel(Protocol):
-    """One configured receiver. `send` may run several times at once; `attempt` counts from 1.
+    """One configured receiver. `send` may run several times at once, but never for the same incident; `attempt` counts
+    from 1. `conversation` is what the last accepted message about the incident left, possibly by a channel of another
+    type or target before a reload: one that it cannot read counts as none.
 
     `send` takes a bounded time and raises nothing but CancelledError; `close` is called once, after the last `send`.
     """
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer: ...
+    @property
+    def paces(self) -> tuple[Pace, ...]: ...
+
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer: ...
 
     async def close(self) -> None: ...
 

@@ -13,7 +13,7 @@ import signal
 from asyncio.subprocess import Process, SubprocessStreamProtocol
 from collections.abc import Sequence
 
-from imd.channels.contract import Answer, BadSettings, Permanent, Receipt, Temporary, body_of
+from imd.channels.contract import Answer, BadSettings, Conversation, Pace, Permanent, Receipt, Temporary, body_of
 from imd.model.effect import Delivery
 
 TIMEOUT_SECONDS = 10.0
@@ -27,13 +27,15 @@ _NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, er
 class Exec:
     """Runs `command` (program and arguments) once for each attempt. Raises BadSettings for an empty command."""
 
+    paces: tuple[Pace, ...] = ()
+
     def __init__(self, command: Sequence[str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         if not command or not command[0]:
             raise BadSettings("command is empty")
         self._command = tuple(command)
         self._timeout_seconds = timeout_seconds
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer:
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
         try:
             transport, protocol = await self._start(delivery)
         except OSError as error:

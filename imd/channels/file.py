@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from imd.channels.contract import Answer, Permanent, Receipt, Temporary, body_of
+from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, body_of
 from imd.channels.worker import Worker
 from imd.model.effect import Delivery
 
@@ -29,11 +29,13 @@ _HOPELESS = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOL
 class File:
     """Appends each delivery's body to one file, whose folders it makes."""
 
+    paces: tuple[Pace, ...] = ()
+
     def __init__(self, path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._path = path
         self._worker = Worker("file", timeout_seconds)
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer:
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
         line = body_of(delivery, attempt) + b"\n"
         return await self._worker.run(lambda: append(self._path, line))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64decode, b64encode
 
-from imd.channels.contract import Answer, BadSettings, body_of
+from imd.channels.contract import Answer, BadSettings, Conversation, Pace, body_of
 from imd.channels.http import Endpoint, HttpClient
 from imd.clock import Clock
 from imd.model.effect import Delivery
@@ -22,13 +22,15 @@ KEY_BYTES_MIN, KEY_BYTES_MAX = 24, 64
 class Webhook:
     """POSTs each delivery to one URL. `secret` None sends no signature. Raises BadSettings for a bad secret."""
 
+    paces: tuple[Pace, ...] = ()
+
     def __init__(self, endpoint: Endpoint, secret: Secret | None, http: HttpClient, clock: Clock) -> None:
         self._endpoint = endpoint
         self._key = None if secret is None else signing_key(secret)
         self._http = http
         self._clock = clock
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer:
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
         now = self._clock.now()
         body = body_of(delivery, attempt)
         stamp = str(int(now.timestamp()))

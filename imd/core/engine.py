@@ -22,7 +22,7 @@ from imd.core.state import Deadline, Due, State
 from imd.core.timers import Timers
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
-from imd.model.effect import Effect, Journal, SettleDelivery
+from imd.model.effect import Effect, Journal, SaveConversation, SettleDelivery
 from imd.model.event import (
     ActionTaken,
     AlertsExpired,
@@ -166,6 +166,8 @@ class Engine:
                 at=tx.now,
             )
         )
+        if event.conversation:
+            tx.effects.append(SaveConversation(event.incident, event.receiver, event.conversation))
         tx.effects.append(Journal(tx.now, journal.delivered(tx.now, event)))
         incident = self.state.incidents.get(event.incident)
         if incident is not None:

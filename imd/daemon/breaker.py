@@ -71,6 +71,10 @@ class Breaker:
         if probe:
             self._probing = False
 
+    def hold(self, until: float) -> None:
+        """The receiver wishes not to be asked before."""
+        self._held_until = max(self._held_until, until)
+
     def worked(self) -> bool:
         """The receiver answered for good, one way or the other. True if this closes the breaker."""
         closes = self._opened > 0
@@ -82,7 +86,7 @@ class Breaker:
         """A temporary failure, with the receiver's wish not to be asked for `hold_seconds`. True if this opens it."""
         self.failures += 1
         if hold_seconds:
-            self._held_until = max(self._held_until, now + hold_seconds)
+            self.hold(now + hold_seconds)
         opens = not self._opened and self.failures >= FAILURES_TO_OPEN
         if opens or (probe and self._opened):
             self._opened += 1

@@ -7,6 +7,9 @@ head leaves the chain when its end is on disk (`finished`), not before, else a c
 successor. Heads that may go now are in a heap by (priority, creation); a head goes by the most urgent priority in its
 chain, so that a raised page is not held up by the lesser one before it. Heads that wait for their next attempt are in
 a second heap by due time. Heap entries are never removed but passed over when popped and no longer true.
+
+The lane also holds what its channel said last of each incident (the conversation), for as long as the engine holds the
+incident or a message about it waits. The store has the same on disk: this is what the next process starts with.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 from imd.api.context import ReceiverStatus
-from imd.channels.contract import Channel
+from imd.channels.contract import Channel, Conversation
 from imd.daemon.breaker import BACKOFF_BASE_SECONDS, Breaker
+from imd.daemon.pace import Pacer
 from imd.model.effect import Delivery
 from imd.model.policy import PageKind
 
@@ -76,11 +80,15 @@ class Entry:
 
 
 class Lane:
-    """All unsettled deliveries of one receiver. `channel` None: the receiver is gone, and whatever is next fails."""
+    """All unsettled deliveries of one receiver. `channel` None: the receiver is gone, and whatever is next fails.
+    `pacer` is shared by all lanes."""
 
-    def __init__(self, name: str, channel: Channel | None, base: float = BACKOFF_BASE_SECONDS) -> None:
+    def __init__(self, name: str, channel: Channel | None, pacer: Pacer, base: float = BACKOFF_BASE_SECONDS) -> None:
         self.name = name
         self.channel = channel
+        self._pacer = pacer
+        self._conversations: dict[str, Conversation] = {}
+        self._over: set[str] = set()
         self.breaker = Breaker(name, base)
         self.sending = 0
         self.last_error = ""
@@ -127,14 +135,36 @@ class Lane:
             entry = heapq.heappop(self._delayed)[2]
             if entry.stage is Stage.DELAYED and entry.due <= now:
                 self._push_ready(self._chains[entry.delivery.incident])
-        if self.channel is not None and (self.sending >= SENDS_MAX or not self.breaker.admits(now)):
+        if self.channel is not None and (self.sending >= SENDS_MAX or not self._admits(self.channel, now)):
             return None
         entry_or_none = self._pop_ready()
         if entry_or_none is not None:
             entry_or_none.stage = Stage.SENDING
             entry_or_none.probe = self.breaker.started()
             self.sending += 1
+            if self.channel is not None:
+                self._pacer.spend(self.channel.paces, now)
         return entry_or_none
+
+    def _admits(self, channel: Channel, now: float) -> bool:
+        return self.breaker.admits(now) and self._pacer.ready_at(channel.paces) <= now
+
+    def conversation(self, incident: str) -> Conversation:
+        return self._conversations.get(incident, b"")
+
+    def converse(self, incident: str, conversation: Conversation) -> bool:
+        """Keeps what the channel said; False where it is nothing new. Messages of no incident have none."""
+        if not incident or not conversation or self._conversations.get(incident) == conversation:
+            return False
+        self._conversations[incident] = conversation
+        return True
+
+    def forget(self, incident: str) -> None:
+        """The engine let go of the incident. What still waits goes on with the conversation."""
+        if incident in self._chains:
+            self._over.add(incident)
+        else:
+            self._conversations.pop(incident, None)
 
     def expired(self, now: float) -> list[Entry]:
         """Those too old to go on with, now in stage ENDING. Looks at the oldest only, as far as they are too old."""
@@ -169,6 +199,9 @@ class Lane:
         chain.remove(entry)
         if not chain:
             del self._chains[incident]
+            if incident in self._over:
+                self._over.discard(incident)
+                self._conversations.pop(incident, None)
         elif was_head and chain[0].stage is Stage.QUEUED:
             self._activate(chain, now)
 
@@ -179,6 +212,8 @@ class Lane:
         due = self._delayed[0][0] if self._delayed else None
         if self._ready and self.sending < SENDS_MAX:
             admitted = self.breaker.admits_at()
+            if admitted is not None and self.channel is not None:
+                admitted = max(admitted, self._pacer.ready_at(self.channel.paces))
             due = admitted if due is None else due if admitted is None else min(due, admitted)
         return due
 

@@ -28,13 +28,13 @@ from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State, restore
 from imd.model.alert import Alert
-from imd.model.effect import CancelPages, Counted, Delivery, Effect, Refused
+from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
 from imd.model.heartbeat import Beat
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.sources.contract import Rejection
-from imd.store.contract import Batch, PendingDelivery, Snapshot, Store
+from imd.store.contract import Batch, PendingDelivery, Snapshot, Store, StoredConversation
 from imd.telemetry import Log, Metrics
 
 BATCH_EFFECTS_MAX = 2000  # more rows than this make acks slow (libraries page: 100 rows x 64 clients took 42 ms)
@@ -58,6 +58,10 @@ class Outgoing(Protocol):
     def offer_pending(self, pending: Iterable[PendingDelivery]) -> None: ...
 
     def cancel(self, effect: CancelPages) -> None: ...
+
+    def recall(self, conversations: Iterable[StoredConversation]) -> None: ...
+
+    def forget(self, incident: str) -> None: ...
 
 
 class _Open:
@@ -327,10 +331,13 @@ class Loop:
     def _send_off(self, batch: Batch) -> None:
         assert self._outgoing is not None
         for message in batch.after:
-            if isinstance(message, CancelPages):
-                self._outgoing.cancel(message)
-            else:
-                self._outgoing.offer((message,))
+            match message:
+                case CancelPages():
+                    self._outgoing.cancel(message)
+                case ForgetIncident():
+                    self._outgoing.forget(message.id)
+                case Delivery():
+                    self._outgoing.offer((message,))
 
     def _wake(self, current: _Open) -> None:
         self._inbox_bytes -= current.bytes
@@ -379,6 +386,7 @@ class Loop:
         self._down = ""
         self._metrics.store_up.set(1)
         assert self._outgoing is not None
+        self._outgoing.recall(snapshot.conversations)
         self._outgoing.offer_pending(snapshot.deliveries)
         now = self._now()
         if snapshot.alive_at is not None:

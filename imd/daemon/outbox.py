@@ -8,6 +8,8 @@ What holds:
 - At least once: an end is reported until it is taken; until then a restart sends again, under the same delivery id.
 - No page starts once `cancel` was called for it: the last look is in the same loop turn as the channel's call.
 - One receiver's trouble is its own: queues, breakers, sends and timers are by receiver.
+- What a channel said of an incident (its conversation) is on disk with the end of that delivery, before the incident's
+  next message to the same receiver starts.
 - Waiting is done in loop seconds, which no clock jump moves; what is stored are wall deadlines, for a restart to go on.
 """
 
@@ -21,15 +23,16 @@ from typing import assert_never
 import structlog
 
 from imd.api.context import ReceiverStatus
-from imd.channels.contract import Answer, Channel, Permanent, Receipt, Temporary
+from imd.channels.contract import CONVERSATION_BYTES_MAX, Answer, Channel, Conversation, Permanent, Receipt, Temporary
 from imd.clock import Clock
 from imd.daemon.breaker import BACKOFF_BASE_SECONDS, backoff
 from imd.daemon.lane import Entry, Lane, Stage
+from imd.daemon.pace import Pacer
 from imd.daemon.retries import Commits, RetryRows, Row
 from imd.model.effect import CancelPages, Delivery, Refused
 from imd.model.event import DeliveryFinished, Event, Outcome
 from imd.model.policy import PageKind
-from imd.store.contract import PendingDelivery
+from imd.store.contract import PendingDelivery, StoredConversation
 from imd.telemetry import Log, Metrics
 
 GIVE_UP_AFTER: dict[PageKind, timedelta] = dict.fromkeys(PageKind, timedelta(hours=24))
@@ -66,6 +69,7 @@ class Outbox:
         self._metrics = metrics
         self._base = base_seconds
         self._retries = RetryRows(store)
+        self._pacer = Pacer()
         self._lanes: dict[str, Lane] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: dict[asyncio.Task[None], Entry | None] = {}
@@ -100,6 +104,18 @@ class Outbox:
                 self._add(lane, entry, pump=not row.cancelled)
             if row.cancelled:
                 self._end_cancelled(lane, lane.cancel(delivery.incident, frozenset(), delivery.id))
+
+    def recall(self, conversations: Iterable[StoredConversation]) -> None:
+        """The store's conversations, at start or after the engine was rebuilt; those known here are as new or newer."""
+        for one in conversations:
+            lane = self._lane(one.receiver)
+            if not lane.conversation(one.incident):
+                lane.converse(one.incident, one.conversation)
+
+    def forget(self, incident: str) -> None:
+        """The engine let go of the incident: nothing more is said about it but what waits."""
+        for lane in self._lanes.values():
+            lane.forget(incident)
 
     def cancel(self, effect: CancelPages) -> None:
         """From here on no attempt of the meant deliveries starts. Those not under way are reported at once, the others
@@ -153,7 +169,7 @@ class Outbox:
     def _lane(self, receiver: str) -> Lane:
         lane = self._lanes.get(receiver)
         if lane is None:
-            lane = self._lanes[receiver] = Lane(receiver, self._channels.get(receiver), self._base)
+            lane = self._lanes[receiver] = Lane(receiver, self._channels.get(receiver), self._pacer, self._base)
         return lane
 
     def _add(self, lane: Lane, entry: Entry, pump: bool = True) -> None:
@@ -201,13 +217,15 @@ class Outbox:
             return
         entry.attempt += 1
         entry.started = True
-        answer = await self._attempt(lane.name, channel, entry)
+        answer = await self._attempt(lane, channel, entry)
         entry.started = False
         lane.sending -= 1
         match answer:
             case Receipt():
+                if answer.pause is not None:
+                    lane.breaker.hold(self._seconds() + answer.pause.total_seconds())
                 self._worked(lane)
-                await self._end(lane, entry, Outcome.ACCEPTED, "")
+                await self._end(lane, entry, Outcome.ACCEPTED, "", _heard(lane, entry, answer.conversation))
             case Permanent(error):
                 self._worked(lane)
                 await self._end(lane, entry, _given_up(entry), error)
@@ -216,16 +234,16 @@ class Outbox:
             case _:
                 assert_never(answer)
 
-    async def _attempt(self, receiver: str, channel: Channel, entry: Entry) -> Answer:
+    async def _attempt(self, lane: Lane, channel: Channel, entry: Entry) -> Answer:
         started = self._clock.monotonic()
         try:
-            answer = await channel.send(entry.delivery, entry.attempt)
+            answer = await channel.send(entry.delivery, entry.attempt, lane.conversation(entry.delivery.incident))
         except Exception as error:  # noqa: BLE001
             # A fault of the channel's own. Its text may quote what it sent, so only the kind is said.
             answer = Temporary(f"fault of imd's in this channel: {type(error).__name__}", ambiguous=True)
         count = self._metrics.count
-        count("delivery_latency_seconds", (receiver,), self._clock.monotonic() - started)
-        count("delivery_attempts_total", (receiver, _ATTEMPT_OUTCOME[type(answer)]))
+        count("delivery_latency_seconds", (lane.name,), self._clock.monotonic() - started)
+        count("delivery_attempts_total", (lane.name, _ATTEMPT_OUTCOME[type(answer)]))
         return answer
 
     def _worked(self, lane: Lane) -> None:
@@ -276,7 +294,9 @@ class Outbox:
         else:
             await self._end(lane, entry, Outcome.CANCELLED, entry.error)
 
-    async def _end(self, lane: Lane, entry: Entry, outcome: Outcome, error: str) -> None:
+    async def _end(
+        self, lane: Lane, entry: Entry, outcome: Outcome, error: str, conversation: Conversation = b""
+    ) -> None:
         """Reports the end until it is taken, which with a store that is down takes as long as that."""
         entry.stage = Stage.ENDING
         delivery = entry.delivery
@@ -290,6 +310,7 @@ class Outbox:
             outcome=outcome,
             error=error,
             attempts=entry.attempt,
+            conversation=conversation,
         )
         await self._report(event)
         self._settled(lane, entry, outcome, error)
@@ -336,6 +357,14 @@ class Outbox:
         """For the metric; called in the thread that renders, so it reads one attribute once."""
         oldest_at = self._oldest_at
         return 0.0 if oldest_at is None else max(0.0, (self._clock.now() - oldest_at).total_seconds())
+
+
+def _heard(lane: Lane, entry: Entry, conversation: Conversation) -> Conversation:
+    """What of the receipt is to be stored: nothing where nothing is new. One over its bound is a fault of the channel's
+    and left out, for the message itself was taken."""
+    if len(conversation) > CONVERSATION_BYTES_MAX:
+        return b""
+    return conversation if lane.converse(entry.delivery.incident, conversation) else b""
 
 
 def _given_up(entry: Entry) -> Outcome:

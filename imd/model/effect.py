@@ -119,6 +119,14 @@ class SettleDelivery(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class SaveConversation(msgspec.Struct, frozen=True):
+    """What the receiver's channel said last of this incident: committed together with the end of its delivery."""
+
+    incident: str
+    receiver: str
+    conversation: bytes
+
+
 class Journal(msgspec.Struct, frozen=True):
     """One line of EVENTS.jsonl (design section 2), already encoded, for the journal."""
 
@@ -155,6 +163,7 @@ Effect = (
     | Deliver
     | CancelPages
     | SettleDelivery
+    | SaveConversation
     | Journal
     | Refused
     | Counted

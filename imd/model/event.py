@@ -100,7 +100,9 @@ class Outcome(enum.StrEnum):
 
 
 class DeliveryFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """The outbox reports the end of a delivery. `error` is the receiver's own words, without secrets."""
+    """The outbox reports the end of a delivery. `error` is the receiver's own words, without secrets. `conversation` is
+    what the channel must know for the next message of this incident, `b""` where it said nothing new; no decision
+    depends on it, so the journal leaves it out."""
 
     delivery: str
     incident: str
@@ -108,6 +110,7 @@ class DeliveryFinished(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     error: str = ""
     attempts: int = 1
+    conversation: bytes = b""
 
 
 class RulesChanged(msgspec.Struct, frozen=True):

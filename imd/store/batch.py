@@ -28,6 +28,7 @@ from imd.model.effect import (
     Refused,
     SaveAlert,
     SaveBeat,
+    SaveConversation,
     SaveIncident,
     SaveSeen,
     SaveSilence,
@@ -50,6 +51,7 @@ CancelTuple: TypeAlias = tuple[str, str | None, str]
 DeliveryTuple: TypeAlias = tuple[str, str, str, str, int, bool, bytes]
 RetryTuple: TypeAlias = tuple[int, int, str, bool, str]
 SettleTuple: TypeAlias = tuple[str, int, str, int, str]
+ConversationTuple: TypeAlias = tuple[str, str, bytes]
 BeatTuple: TypeAlias = tuple[str, str, bytes]
 JournalTuple: TypeAlias = tuple[int, bytes]
 RejectTuple: TypeAlias = tuple[int, str, int, str, str]
@@ -70,9 +72,11 @@ class Batch:
       outgoing   id -> (id, incident, receiver, kind, created_at, cancelled, record)
       retries    (attempt, next_attempt_at, error, ambiguous, id)
       settled    (state, attempts, error, settled_at, id)
+      conversations  (incident, receiver) -> (incident, receiver, conversation)
       beats      (name, by) -> (name, by, record); None where the row goes
       journal    (at, line); rejections: (at, source, index, error, excerpt)
-    `after` lists deliveries and cancellations in the engine's order, for the outbox once the commit is durable.
+    `after` lists deliveries, cancellations and incidents that the engine let go of, in its order, for the outbox once
+    the commit is durable.
     """
 
     __slots__ = (
@@ -81,6 +85,7 @@ class Batch:
         "alive_at",
         "beats",
         "cancelled",
+        "conversations",
         "dropped",
         "forgotten",
         "incidents",
@@ -110,11 +115,12 @@ class Batch:
         self.outgoing: dict[str, DeliveryTuple] = {}
         self.retries: list[RetryTuple] = []
         self.settled: list[SettleTuple] = []
+        self.conversations: dict[tuple[str, str], ConversationTuple] = {}
         self.beats: dict[tuple[str, str], BeatTuple | None] = {}
         self.journal: list[JournalTuple] = []
         self.rejections: list[RejectTuple] = []
         self.alive_at: int | None = None
-        self.after: list[Delivery | CancelPages] = []
+        self.after: list[Delivery | CancelPages | ForgetIncident] = []
 
     def add(self, effect: Effect, now: datetime) -> None:
         """Encode one effect. Refused and Counted leave nothing on disk; `now` is when the step happened."""
@@ -160,6 +166,7 @@ class Batch:
             + len(self.outgoing)
             + len(self.retries)
             + len(self.settled)
+            + len(self.conversations)
             + len(self.beats)
             + len(self.journal)
             + len(self.rejections)
@@ -229,6 +236,7 @@ class Batch:
 
     def _forget_incident(self, effect: ForgetIncident, _now: datetime) -> None:
         self.past.add(effect.id)
+        self.after.append(effect)
 
     def _save_silence(self, effect: SaveSilence, _now: datetime) -> None:
         silence = effect.silence
@@ -254,6 +262,10 @@ class Batch:
     def _settle(self, effect: SettleDelivery, _now: datetime) -> None:
         error = effect.error[:ERROR_CHARS_MAX]
         self.settled.append((effect.outcome, effect.attempts, error, micros(effect.at), effect.delivery))
+
+    def _save_conversation(self, effect: SaveConversation, _now: datetime) -> None:
+        key = (effect.incident, effect.receiver)
+        self.conversations[key] = (*key, effect.conversation)
 
     def _journal(self, effect: Journal, _now: datetime) -> None:
         self.journal.append((micros(effect.at), effect.line))
@@ -292,6 +304,7 @@ _ADD: dict[type, Callable[..., None]] = {
     Deliver: Batch._deliver,
     CancelPages: Batch._cancel_pages,
     SettleDelivery: Batch._settle,
+    SaveConversation: Batch._save_conversation,
     Journal: Batch._journal,
     Refused: Batch._nothing,
     Counted: Batch._nothing,

@@ -39,6 +39,7 @@ __all__ = [
     "Store",
     "StoreFailed",
     "StoreRefused",
+    "StoredConversation",
     "TooSlow",
 ]
 
@@ -79,13 +80,21 @@ class PendingDelivery(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: bool = False
 
 
+class StoredConversation(msgspec.Struct, frozen=True):
+    """What a receiver's channel said last of an incident, opaque."""
+
+    incident: str
+    receiver: str
+    conversation: bytes
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine held when the last batch was committed, coalesced fields up to 15 s older.
 
     `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
     by number: each that was saved and not forgotten; `beats`, by name and values: likewise. `deliveries`, in order of
-    creation: the unsettled ones. `silences` are those not pruned, ended ones too. `alive_at` is None in a fresh store.
-    The two `last_` are the highest ever given, deleted rows included.
+    creation: the unsettled ones. `conversations`: those of all these incidents. `silences` are those not pruned, ended
+    ones too. `alive_at` is None in a fresh store. The two `last_` are the highest ever given, deleted rows included.
     """
 
     store_id: str
@@ -97,6 +106,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_alert_id: int
     last_number: int
     beats: list[Beat] = []
+    conversations: list[StoredConversation] = []
 
 
 class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):

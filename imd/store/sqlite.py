@@ -29,6 +29,7 @@ from imd.store.contract import (
     RejectedRow,
     Retention,
     Snapshot,
+    StoredConversation,
     StoreFailed,
     StoreRefused,
 )
@@ -64,6 +65,10 @@ _BEATS = "SELECT name, record FROM heartbeat ORDER BY name, by"
 _PENDING = """
 SELECT seq, record, attempts, next_attempt_at, ambiguous, cancelled FROM delivery
 WHERE state = 'pending' ORDER BY seq"""
+_CONVERSATIONS = """
+SELECT incident, receiver, conversation FROM conversation WHERE incident IN (
+    SELECT id FROM incident WHERE held = 1 UNION SELECT incident FROM delivery WHERE state = 'pending'
+) ORDER BY incident, receiver"""
 
 
 class SqliteStore:
@@ -180,6 +185,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         last_alert_id=max(highest[0], meta.get("last_alert_id", 0)),
         last_number=max(highest[1], meta.get("last_number", 0)),
         beats=_records(connection, path, "heartbeat", _BEATS, unpack_beat),
+        conversations=[StoredConversation(*row) for row in connection.execute(_CONVERSATIONS)],
     )
 
 

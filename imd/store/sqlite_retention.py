@@ -1,8 +1,8 @@
 """Deleting what is past its time, a slice of at most SLICE rows a transaction, so that batches pass in between.
 
-An incident goes with its alerts, timeline and deliveries; these go first, so that a slice that was the last before a
-stop leaves an incident with less history, never history without its incident. What the engine still holds is never
-touched, however old.
+An incident goes with its alerts, timeline, deliveries and conversations; these go first, so that a slice that was the
+last before a stop leaves an incident with less history, never history without its incident. What the engine still holds
+is never touched, however old.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def _prune_incident(connection: apsw.Connection, over_before: int) -> int:
     count = _delete_members(connection, incident)
     count = count or _delete(connection, _DELETE_TIMELINE, (incident, SLICE))
     count = count or _delete(connection, _DELETE_DELIVERIES, (incident, SLICE))
+    count = count or _delete(connection, "DELETE FROM conversation WHERE incident = ?", (incident,))
     if not count:
         connection.execute(KEEP_LAST_NUMBER)
         count = _delete(connection, "DELETE FROM incident WHERE number = ?", (number,))

@@ -44,6 +44,9 @@ UPDATE delivery SET attempts = ?, next_attempt_at = ?, error = ?, ambiguous = am
 WHERE id = ? AND state = 'pending'"""
 _SETTLE = """
 UPDATE delivery SET state = ?, attempts = ?, error = ?, settled_at = ?, next_attempt_at = NULL WHERE id = ?"""
+_CONVERSE = """
+INSERT INTO conversation (incident, receiver, conversation) VALUES (?, ?, ?)
+ON CONFLICT (incident, receiver) DO UPDATE SET conversation = excluded.conversation"""
 _SAVE_BEAT = """
 INSERT INTO heartbeat (name, by, record) VALUES (?, ?, ?)
 ON CONFLICT (name, by) DO UPDATE SET record = excluded.record"""
@@ -110,3 +113,5 @@ def _write_deliveries(connection: apsw.Connection, batch: Batch) -> None:
         many(_RETRY, batch.retries)
     if batch.settled:
         many(_SETTLE, batch.settled)
+    if batch.conversations:
+        many(_CONVERSE, batch.conversations.values())

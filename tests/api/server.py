@@ -23,7 +23,7 @@ from imd.model.event import DeliveryFinished, Outcome
 from imd.model.heartbeat import Beat
 from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
 from imd.model.quiet import Silence
-from imd.store.contract import PendingDelivery, Store
+from imd.store.contract import PendingDelivery, Store, StoredConversation
 from imd.store.migrate import open_store
 from imd.telemetry import Metrics, configure_logs
 
@@ -56,6 +56,12 @@ class Sink:
         self.sent += [one.delivery for one in pending]
 
     def cancel(self, effect: CancelPages) -> None:
+        pass
+
+    def recall(self, conversations: Iterable[StoredConversation]) -> None:
+        pass
+
+    def forget(self, incident: str) -> None:
         pass
 
 

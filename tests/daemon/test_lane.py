@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imd.channels.contract import Answer, Receipt
+from imd.channels.contract import Answer, Pace, Receipt
 from imd.daemon.breaker import BACKOFF_MAX_SECONDS, FAILURES_TO_OPEN, Breaker, BreakerState, backoff
 from imd.daemon.lane import SENDS_MAX, Entry, Lane, Stage
+from imd.daemon.pace import Pacer
 from imd.model.effect import Delivery
 from imd.model.incident import Priority
 from imd.model.policy import PageKind
@@ -22,7 +23,10 @@ PAGES = frozenset({PageKind.PAGE})
 class Nowhere:
     """A channel that nobody calls here."""
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer:
+    def __init__(self, *paces: Pace) -> None:
+        self.paces = paces
+
+    async def send(self, delivery: Delivery, attempt: int, conversation: bytes = b"") -> Answer:
         return Receipt()
 
     async def close(self) -> None: ...
@@ -43,7 +47,7 @@ class Driver:
     """Does to a lane what the outbox does, and looks on."""
 
     def __init__(self) -> None:
-        self.lane = Lane("hook", Nowhere())
+        self.lane = Lane("hook", Nowhere(), Pacer())
         self.now = 0.0
         self.count = 0
         self.sending: list[Entry] = []

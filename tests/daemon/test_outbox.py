@@ -4,11 +4,12 @@ scaled down by `base_seconds`, and waits are real."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from imd.channels.contract import Answer, Channel, Permanent, Receipt, Temporary
+from imd.channels.contract import CONVERSATION_BYTES_MAX, Answer, Channel, Pace, Permanent, Receipt, Temporary
 from imd.channels.http import Endpoint, HttpBounds, HttpClient
 from imd.channels.webhook import Webhook
 from imd.clock import SystemClock
@@ -44,8 +45,10 @@ class Watched:
 class Scripted(Watched):
     """A channel that answers the n-th send with the n-th answer, the last one for ever; a gate holds sends up."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, paces: tuple[Pace, ...] = ()) -> None:
         super().__init__()
+        self.paces = paces
+        self.conversations: list[bytes] = []
         self.answers = list(answers) or [Receipt()]
         self.sent: list[tuple[str, int]] = []
         self.at: list[float] = []
@@ -54,7 +57,8 @@ class Scripted(Watched):
         self.gate.set()
         self.closed = False
 
-    async def send(self, delivery: Delivery, attempt: int) -> Answer:
+    async def send(self, delivery: Delivery, attempt: int, conversation: bytes = b"") -> Answer:
+        self.conversations.append(conversation)
         given = self.answers[min(len(self.sent), len(self.answers) - 1)]
         self.sent.append((delivery.id, attempt))
         self.at.append(asyncio.get_running_loop().time())
@@ -416,7 +420,7 @@ async def test_a_faulty_channel_is_a_temporary_failure() -> None:
     """Whatever it raises: kept, retried, and its text not repeated."""
 
     class Faulty(Scripted):
-        async def send(self, delivery: Delivery, attempt: int) -> Answer:
+        async def send(self, delivery: Delivery, attempt: int, conversation: bytes = b"") -> Answer:
             given = await super().send(delivery, attempt)
             if attempt == 1:
                 raise RuntimeError("canary")
@@ -426,6 +430,85 @@ async def test_a_faulty_channel_is_a_temporary_failure() -> None:
         at.outbox.offer([delivery(1)])
         assert await at.ended(1) == [("d1", Outcome.ACCEPTED)]
         assert at.store.rows[0][2:4] == ("fault of imd's in this channel: RuntimeError", True)
+
+
+async def test_a_conversation_goes_from_message_to_message() -> None:
+    """What a send left is handed to the next of its incident, not to another's; only news of it are to be stored."""
+    hook = Scripted(Receipt(conversation=b"1"), Receipt(), Receipt(conversation=b"1"), Receipt(conversation=b"2"))
+    async with house(hook=hook) as at:
+        for number in range(1, 5):
+            at.outbox.offer([delivery(number, incident="i")])
+            await at.ended(number)
+        at.outbox.offer([delivery(5, incident="j")])
+        await at.ended(5)
+    assert hook.conversations == [b"", b"1", b"1", b"1", b""]
+    assert [end.conversation for end in at.ends] == [b"1", b"", b"", b"2", b"2"]
+
+
+async def test_each_receiver_has_its_own_conversation() -> None:
+    chat, mail = Scripted(Receipt(conversation=b"chat")), Scripted(Receipt(conversation=b"mail"))
+    async with house(chat=chat, mail=mail) as at:
+        for number in (1, 3):
+            at.outbox.offer([delivery(number, incident="i", receiver="chat")])
+            at.outbox.offer([delivery(number + 1, incident="i", receiver="mail")])
+            await at.ended(number + 1)
+    assert (chat.conversations, mail.conversations) == ([b"", b"chat"], [b"", b"mail"])
+
+
+async def test_a_conversation_ends_with_its_incident() -> None:
+    """Let go of by the engine, it is kept for what still waits and then dropped; messages of no incident have none."""
+    hook = Scripted(Receipt(conversation=b"1"))
+    async with house(hook=hook) as at:
+        at.outbox.offer([delivery(1, incident="i"), delivery(2, incident="i")])
+        at.outbox.forget("i")
+        await at.ended(2)
+        at.outbox.offer([delivery(3, incident="i")])
+        await at.ended(3)
+        at.outbox.forget("i")
+        at.outbox.offer([delivery(4, incident="i")])
+        await at.ended(4)
+        at.outbox.offer([delivery(5, incident="")])
+        await at.ended(5)
+        at.outbox.offer([delivery(6, incident="")])
+        await at.ended(6)
+    assert hook.conversations == [b"", b"1", b"", b"", b"", b""]
+
+
+async def test_a_conversation_beyond_its_bound_is_not_kept() -> None:
+    """The message was taken all the same."""
+    hook = Scripted(Receipt(conversation=b"x" * (CONVERSATION_BYTES_MAX + 1)))
+    async with house(hook=hook) as at:
+        at.outbox.offer([delivery(1, incident="i"), delivery(2, incident="i")])
+        assert await at.ended(2) == [("d1", Outcome.ACCEPTED), ("d2", Outcome.ACCEPTED)]
+    assert hook.conversations == [b"", b""]
+
+
+async def test_a_pace_delays_and_holds_up_nobody_else() -> None:
+    """Two at once, then one in each tenth of a second, the most urgent first; over both receivers of one chat. Another
+    receiver is served at once."""
+    pace = (Pace("chat", per_second=10, burst=2),)
+    one, two, other = Scripted(paces=pace), Scripted(paces=pace), Scripted()
+    async with house(one=one, two=two, other=other) as at:
+        at.outbox.offer([delivery(n, receiver="one", priority=Priority.P3) for n in range(1, 5)])
+        at.outbox.offer([delivery(5, receiver="one", priority=Priority.P1), delivery(6, receiver="two")])
+        at.outbox.offer([delivery(n, receiver="other") for n in range(10, 30)])
+        await at.ended(26)
+    assert one.ids[:3] == ["d1", "d2", "d5"]
+    assert max(other.at) < min((*one.at[2:], *two.at))
+    times = sorted([*one.at, *two.at])
+    assert times[1] - times[0] < 0.05
+    assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(times[1:]))
+
+
+async def test_a_receipt_may_ask_for_a_pause() -> None:
+    """The receiver took the message and wants no other for a while."""
+    hook = Scripted(Receipt(pause=timedelta(seconds=0.2)), Receipt())
+    async with house(hook=hook) as at:
+        at.outbox.offer([delivery(1)])
+        await at.ended(1)
+        at.outbox.offer([delivery(2)])
+        await at.ended(2)
+    assert hook.at[1] - hook.at[0] >= 0.19
 
 
 async def test_retry_rows_wait_for_the_store() -> None:

@@ -24,6 +24,7 @@ from imd.model.effect import (
     Refused,
     SaveAlert,
     SaveBeat,
+    SaveConversation,
     SaveIncident,
     SaveSeen,
     SaveSilence,
@@ -100,6 +101,20 @@ def test_beats_are_kept_by_name_and_values(open_again: Opener) -> None:
     east.missing = True
     commit(store, SaveBeat(east), ForgetBeat("dog", west.by))
     assert open_again().load().beats == [lone, east]
+
+
+def test_conversations_are_kept_by_incident_and_receiver(open_again: Opener) -> None:
+    """The latest of each comes back, for incidents that are held or about which something waits to be sent."""
+    store = open_again()
+    commit(store, SaveIncident(incident(1)), SaveConversation(incident_id(1), "chat", b"1"))
+    commit(store, SaveConversation(incident_id(1), "mail", b"2"), SaveConversation(incident_id(1), "chat", b"3"))
+    commit(
+        store, SaveIncident(incident(2)), SaveConversation(incident_id(2), "chat", b"4"), ForgetIncident("i00000002")
+    )
+    commit(store, Deliver(delivery("d3", number=3)), SaveConversation(incident_id(3), "chat", b"5"))
+    kept = [(one.incident, one.receiver, one.conversation) for one in open_again().load().conversations]
+    first, third = incident_id(1), incident_id(3)
+    assert kept == [(first, "chat", b"3"), (first, "mail", b"2"), (third, "chat", b"5")]
 
 
 def test_the_last_save_in_a_batch_wins(store: Store) -> None:

@@ -15,6 +15,7 @@ from imd.model.effect import (
     ForgetIncident,
     Journal,
     SaveAlert,
+    SaveConversation,
     SaveIncident,
     SettleDelivery,
 )
@@ -38,6 +39,7 @@ def old_incident(store: Store, number: int, alerts: int) -> None:
     commit(store, *(AppendTimeline(name, entry(seq)) for seq in range(alerts)))
     commit(store, Deliver(delivery(f"d{number}", number=number)))
     commit(store, SettleDelivery(delivery=f"d{number}", outcome="accepted", error="", attempts=1, at=NOW))
+    commit(store, SaveConversation(name, "ops", b"{}"))
 
 
 async def test_ended_incidents_go_with_all_that_is_theirs(open_again: Opener) -> None:
@@ -46,7 +48,7 @@ async def test_ended_incidents_go_with_all_that_is_theirs(open_again: Opener) ->
     old_incident(store, 1, alerts=SLICE + 100)
     old_incident(store, 2, alerts=3)
     assert await store.prune(NOW + 399 * DAY) == 0
-    assert await store.prune(NOW + 401 * DAY) == 2 * (SLICE + 100) + 6 + 2 + 2
+    assert await store.prune(NOW + 401 * DAY) == 2 * (SLICE + 100) + 6 + 2 + 2 + 2
     store = open_again()
     for number in (1, 2):
         name = incident_id(number)
