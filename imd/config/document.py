@@ -1,8 +1,8 @@
 """One file as nodes that remember where they stand, with the faults found in it.
 
-Owns the nodes, the collecting of faults, and the way from a character of a text to its place in the file. How bytes
-become nodes is `yamlfile`; what the keys mean is for those who read them. A part that was refused is a `Broken` node,
-on which readers keep silent: one fault, one diagnostic.
+Owns the nodes and the collecting of faults. How bytes become nodes is `yamlfile`, where a character of a text stands
+in the file `places`; what the keys mean is for those who read them. A part that was refused is a `Broken` node, on
+which readers keep silent: one fault, one diagnostic.
 """
 
 from __future__ import annotations
@@ -133,44 +133,3 @@ def _masked(source: str) -> str:
             len(source) - first.start(2)
         )  # no bracket: it goes on to the line's end
     return _SECRET_VALUE.sub(lambda found: found[1] + "*" * len(found[2]), source)
-
-
-def point_in(document: Document, scalar: Scalar, offset: int) -> Span:
-    """The place of character `offset` of a scalar's text; the scalar's own span where it runs over several lines."""
-    span = scalar.span
-    if scalar.style == "|":
-        return _point_in_block(document, scalar, offset)
-    if span.line != span.end_line or scalar.style == ">":
-        return span
-    column, quoted = span.column, scalar.style in ("'", '"')
-    source = document.lines[span.line - 1]
-    position = column - 1 + quoted
-    for _ in range(offset):
-        position += _source_width(source, position, scalar.style)
-    last = span.end_column - quoted
-    position = min(position + 1, max(last, span.column))
-    return Span(span.line, position, span.line, max(last, position + 1))
-
-
-def _source_width(source: str, position: int, style: str) -> int:
-    """How many characters of the file stand for the one character of text at `position`."""
-    if style == "'" and source.startswith("''", position):
-        return 2
-    if style == '"' and source.startswith("\\", position):
-        return {"x": 4, "u": 6, "U": 10}.get(source[position + 1 : position + 2], 2)
-    return 1
-
-
-def _point_in_block(document: Document, scalar: Scalar, offset: int) -> Span:
-    before = scalar.text[:offset]
-    line = scalar.span.line + 1 + before.count("\n")
-    source = document.lines[line - 1] if line <= len(document.lines) else ""
-    text = scalar.text[before.rfind("\n") + 1 :].partition("\n")[0]
-    # The block's indentation: what the line has beyond the blanks that are part of the text.
-    indent = _blanks(source) - _blanks(text)
-    column = indent + 1 + len(before) - (before.rfind("\n") + 1)
-    return Span(line, column, line, max(column + 1, len(source.rstrip()) + 1))
-
-
-def _blanks(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))

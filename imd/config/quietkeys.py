@@ -16,6 +16,7 @@ from imd.config.diagnostic import Span
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar, Sequence
 from imd.config.form import Either, Plain, Several, Table
+from imd.config.places import point_in
 from imd.config.reading import label_name, match, timezone
 from imd.config.shape import (
     Key,
@@ -25,14 +26,13 @@ from imd.config.shape import (
     any_text,
     listed,
     name,
-    not_one_of,
     read_keys,
     sound,
     takes,
     text,
 )
 from imd.config.syntax import BadTimeOfDay, parse_time_of_day
-from imd.config.wording import quote
+from imd.config.wording import quote, suggest
 from imd.model.quiet import DAY, Inhibition, Once, TimeInterval, Weekly
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -53,10 +53,14 @@ def _time_of_day(node: Node, scope: Scope) -> timedelta:
         return parse_time_of_day(value)
     except BadTimeOfDay as error:
         hint = "put it in quotes" if isinstance(node, Scalar) and not isinstance(node.value, str) else ""
+        assert isinstance(node, Scalar)
         raise scope.fault(
-            codes.BAD_TIME, node, f"{scope.subject} is {quote(value)}, which is no time of day", expected=str(error),
+            codes.BAD_TIME,
+            point_in(scope.document, node, error.offset),
+            f"{scope.subject} is {quote(value)}, which is no time of day",
+            expected=str(error),
             help=hint,
-        ) from None  # fmt: skip
+        ) from None
 
 
 @takes(_TIME)
@@ -71,16 +75,27 @@ def _beginning(node: Node, scope: Scope) -> timedelta:
 def _weekday(node: Node, scope: Scope) -> tuple[int, ...]:
     """`mon`, `monday`, or `mon:fri`, which may go over the week's end."""
     first, colon, last = text(node, scope).partition(":")
-    days = [_day(word, node, scope) for word in ([first, last] if colon else [first])]
+    words = [(first, 0), (last, len(first) + 1)] if colon else [(first, 0)]
+    days = [_day(word, offset, node, scope) for word, offset in words]
     return tuple((days[0] + further) % 7 for further in range((days[-1] - days[0]) % 7 + 1))
 
 
-def _day(word: str, node: Node, scope: Scope) -> int:
+def _day(word: str, offset: int, node: Node, scope: Scope) -> int:
     for words in (WEEKDAYS, _LONG_DAYS):
         if word.lower() in words:
             return words.index(word.lower())
+    raise scope.fault(
+        codes.NOT_ONE_OF,
+        _part(word, offset, node, scope),
+        f"{scope.subject} holds {quote(word)}",
+        expected=f"expected one of: {', '.join(WEEKDAYS)}",
+        help=suggest(word, WEEKDAYS),
+    )
+
+
+def _part(word: str, offset: int, node: Node, scope: Scope) -> Span:
     assert isinstance(node, Scalar)
-    raise not_one_of(node, scope, WEEKDAYS)
+    return point_in(scope.document, node, offset, len(word))
 
 
 def _ranges(low: int, high: int, names: tuple[str, ...]) -> Plain:
@@ -97,19 +112,20 @@ def _ranges(low: int, high: int, names: tuple[str, ...]) -> Plain:
 def _range(low: int, high: int, words: tuple[str, ...] = ()) -> Callable[[Node, Scope], tuple[int, int]]:
     """A number or `first:last`, both from `low` to `high` and not 0; `words` stand for 1, 2…"""
 
-    def number(word: str, node: Node, scope: Scope) -> int:
+    def number(word: str, offset: int, node: Node, scope: Scope) -> int:
         if word.lower()[:3] in words:
             return words.index(word.lower()[:3]) + 1
         if re.fullmatch(r"-?[0-9]{1,4}", word) and low <= int(word) <= high and int(word):
             return int(word)
         expected = f"expected {low} to {high}, or two with a colon between"
-        raise scope.fault(codes.OUT_OF_BOUNDS, node, f"{scope.subject} holds {quote(word)}", expected=expected)
+        at = _part(word, offset, node, scope)
+        raise scope.fault(codes.OUT_OF_BOUNDS, at, f"{scope.subject} holds {quote(word)}", expected=expected)
 
     @takes(_ranges(low, high, words))
     def read(node: Node, scope: Scope) -> tuple[int, int]:
         first, colon, last = text(node, scope).partition(":")
-        begins = number(first, node, scope)
-        ends = number(last, node, scope) if colon else begins
+        begins = number(first, 0, node, scope)
+        ends = number(last, len(first) + 1, node, scope) if colon else begins
         if begins > ends and (begins < 0) == (ends < 0):
             raise scope.fault(codes.OUT_OF_BOUNDS, node, f"{scope.subject} holds {quote(f'{first}:{last}')}, backwards")
         return begins, ends

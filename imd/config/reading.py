@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from imd.config import codes, form
 from imd.config.diagnostic import Span
-from imd.config.document import Node, Scalar, Sequence, point_in
+from imd.config.document import Node, Scalar, Sequence
 from imd.config.form import Either, Plain, Several
+from imd.config.places import point_in
 from imd.config.shape import Refused, Scope, any_text, mapped, sound, takes, text, wrong_type
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote, suggest
@@ -45,7 +46,7 @@ def matchers(node: Node, scope: Scope) -> tuple[Matcher, ...]:
 def _bad_matcher(node: Scalar, scope: Scope, error: BadMatcher) -> Refused:
     code = codes.BAD_REGEX if error.regex else codes.BAD_MATCHER
     hint = "" if error.regex else f"write it as {_EXAMPLE}, the value in double quotes"
-    place = point_in(scope.document, node, error.offset)
+    place = point_in(scope.document, node, error.offset, error.length)
     return scope.fault(code, place, f"{scope.subject}: {error}", help=hint)
 
 
@@ -78,25 +79,17 @@ def _all_of(node: Node, scope: Scope) -> tuple[Matcher, ...]:
 
 @takes(form.text("template", "", "{{ labels.cluster }}: {{ firing }} alerts"))
 def template(node: Node, scope: Scope) -> Template:
-    """A compiled template; its fault points at its own line."""
+    """A compiled template; its fault points into the text."""
     source = text(node, scope)
     try:
         return _compiled(source)
     except BadTemplate as error:
-        place = _template_line(node, scope, error.line) if isinstance(node, Scalar) else node.span
+        assert isinstance(node, Scalar)
+        place = point_in(scope.document, node, error.offset, error.length)
         raise scope.fault(codes.BAD_TEMPLATE, place, f"{scope.subject}: {error}") from None
 
 
 _compiled = lru_cache(maxsize=256)(Template)
-
-
-def _template_line(node: Scalar, scope: Scope, line: int) -> Span:
-    if node.style != "|":
-        return node.span
-    number = min(node.span.line + line, len(scope.document.lines))
-    source = scope.document.lines[number - 1]
-    column = len(source) - len(source.lstrip()) + 1
-    return Span(number, column, number, max(column + 1, len(source.rstrip()) + 1))
 
 
 @takes(form.text("CEL", "", 'labels.env == "prod"'))
@@ -130,8 +123,10 @@ def regex(node: Node, scope: Scope) -> str:
     try:
         whole_pattern(pattern, dot_all=True)
     except BadPattern as error:
+        assert isinstance(node, Scalar)
+        place = node.span if error.offset is None else point_in(scope.document, node, error.offset, error.length)
         said = f"{scope.subject}: {quote(pattern)} is not a regular expression: {error}"
-        raise scope.fault(codes.BAD_REGEX, node, said) from None
+        raise scope.fault(codes.BAD_REGEX, place, said) from None
     return pattern
 
 

@@ -22,6 +22,7 @@ from imd.config.diagnostic import Span
 from imd.config.document import Broken, Document, Entry, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.form import ANYTHING, ByName, Form, Plain, Several, Table
+from imd.config.places import point_in
 from imd.config.syntax import BadDuration, format_duration, parse_duration
 from imd.config.wording import describe, quote, suggest
 from imd.model.secret import Secret
@@ -290,7 +291,7 @@ def duration(low: timedelta, high: timedelta) -> Read[timedelta]:
 def _bad_duration(node: Scalar, scope: Scope, error: BadDuration) -> Refused:
     return scope.fault(
         codes.BAD_DURATION,
-        node,
+        point_in(scope.document, node, error.offset),
         f"{quote(node.text)} for {scope.subject} is no duration: {error}",
         expected="expected a duration such as 30s or 1h30m",
         help=f'did you mean "{node.text}s"?' if node.text.isdigit() and len(node.text) < 9 else "",

@@ -10,36 +10,47 @@ first, the classic one where that fails, and the classic result where the two di
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
+from imd.config.wording import quote
 from imd.model.rule import BadPattern, Matcher, Op, full_match
 
 _UNITS = {"y": 365 * 86_400_000, "w": 7 * 86_400_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in _UNITS))
+_DURATION_PART = re.compile("[0-9]+(ms|[ywdhms])")
 _DURATION_CHARS_MAX = 64
 _DURATION_MS_MAX = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits
 _TIME_OF_DAY = re.compile("([01][0-9]|2[0-4]):([0-5][0-9])")
 MATCHER_CHARS_MAX = 16_384
 
 
-class BadDuration(ValueError):
+class _Unread(ValueError):
+    """`offset` counts characters from 0 inside the text."""
+
+    def __init__(self, reason: str, offset: int = 0) -> None:
+        super().__init__(reason)
+        self.offset = offset
+
+
+class BadDuration(_Unread):
     """Not a duration; the text says why."""
 
 
-class BadTimeOfDay(ValueError):
+class BadTimeOfDay(_Unread):
     """Not a time of day; the text says why."""
 
 
-class BadMatcher(ValueError):
-    """Not a matcher. `offset` counts characters from 0 inside the text; `regex` marks a fault of the regular expression
-    rather than of the matcher around it."""
+class BadMatcher(_Unread):
+    """Not a matcher. The fault has `length` characters, None: all that follow. `regex` marks a fault of the regular
+    expression rather than of the matcher around it."""
 
-    def __init__(self, reason: str, offset: int = 0, regex: bool = False) -> None:
-        super().__init__(reason)
-        self.offset = offset
+    def __init__(self, reason: str, offset: int = 0, regex: bool = False, length: int | None = None) -> None:
+        super().__init__(reason, offset)
         self.regex = regex
+        self.length = length
 
 
 def parse_duration(text: str) -> timedelta:
@@ -51,7 +62,7 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(0)
     found = _DURATION.fullmatch(text) if 0 < len(text) <= _DURATION_CHARS_MAX else None
     if found is None:
-        raise BadDuration(_duration_reason(text))
+        raise _bad_duration(text)
     milliseconds = sum(
         int(digits) * size for digits, size in zip(found.groups(), _UNITS.values(), strict=True) if digits
     )
@@ -60,14 +71,22 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=milliseconds)
 
 
-def _duration_reason(text: str) -> str:
+def _bad_duration(text: str) -> BadDuration:
     if not text:
-        return "it is empty"
+        return BadDuration("it is empty")
     if text.isdigit():
-        return "it has no unit"
-    if re.fullmatch(r"(?:[0-9]+(?:ms|[ywdhms]))+", text):
-        return "units must go from the largest to the smallest, each once"
-    return "it is not numbers with units"
+        return BadDuration("it has no unit")
+    known = list(_UNITS)
+    last, read = -1, 0
+    for found in _DURATION_PART.finditer(text):
+        if found.start() != read:
+            break
+        if known.index(found[1]) <= last:
+            return BadDuration("units must go from the largest to the smallest, each once", read)
+        last, read = known.index(found[1]), found.end()
+    if len(text) > _DURATION_CHARS_MAX:
+        return BadDuration("it is too long", _DURATION_CHARS_MAX)
+    return BadDuration("it is not numbers with units", read)
 
 
 def format_duration(value: timedelta) -> str:
@@ -89,7 +108,8 @@ def parse_time_of_day(text: str) -> timedelta:
     """`09:00` as the time since midnight; `24:00` is the day's end. Raises BadTimeOfDay."""
     found = _TIME_OF_DAY.fullmatch(text)
     if found is None or (found[1] == "24" and found[2] != "00"):
-        raise BadTimeOfDay("expected HH:MM from 00:00 to 24:00")
+        hour = re.match("([01][0-9]|2[0-4])(:|$)", text)
+        raise BadTimeOfDay("expected HH:MM from 00:00 to 24:00", min(len(hour[0]), len(text)) if hour else 0)
     return timedelta(hours=int(found[1]), minutes=int(found[2]))
 
 
@@ -109,21 +129,25 @@ def parse_matcher(text: str) -> Matcher:
     _refuse_long(text)
     if text.startswith("{") or text.endswith("}"):
         raise BadMatcher("braces are not taken here", 0 if text.startswith("{") else len(text) - 1)
-    try:
-        return parse_classic_matcher(text)
-    except BadMatcher:
-        return one_of(parse_utf8(text))  # see parse_matchers
+    return one_of(_by_either(lambda: (parse_classic_matcher(text),), text))
 
 
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
     """None, one or more matchers, all of which must hold: `{a="b", c!~"d"}`, the braces optional. Raises BadMatcher."""
     _refuse_long(text)
+    return _by_either(lambda: parse_classic(text), text)
+
+
+def _by_either(classic: Callable[[], tuple[Matcher, ...]], text: str) -> tuple[Matcher, ...]:
+    """Where both grammars take the text the classic result stands, so the UTF-8 one is needed only where it fails. Then
+    the UTF-8 one's faults tell more, but for a regex whose classic escapes it does not read."""
     try:
-        return parse_classic(text)
-    except BadMatcher:
-        # Where both grammars take the text the classic result stands, so the UTF-8 one is needed only here; its
-        # faults know their column.
-        return parse_utf8(text)
+        return classic()
+    except BadMatcher as error:
+        try:
+            return parse_utf8(text)
+        except BadMatcher as other:
+            raise (error if error.regex and not other.regex else other) from None
 
 
 def one_of(matchers: tuple[Matcher, ...]) -> Matcher:
@@ -146,7 +170,7 @@ def matcher_object(matcher: Matcher) -> dict[str, str | bool]:
 def matcher_from_object(name: str, value: str, is_regex: bool, is_equal: bool = True) -> Matcher:
     """The matcher that an API object speaks of; isEqual is true where the sender leaves it out. Raises BadMatcher."""
     op = (Op.REGEX if is_equal else Op.NOT_REGEX) if is_regex else (Op.EQUAL if is_equal else Op.NOT_EQUAL)
-    return _matcher(name, op, value, 0)
+    return _matcher(name, op, value, lambda at: at)
 
 
 def _refuse_long(text: str) -> None:
@@ -154,21 +178,27 @@ def _refuse_long(text: str) -> None:
         raise BadMatcher(f"longer than {MATCHER_CHARS_MAX} characters", MATCHER_CHARS_MAX)
 
 
-def _matcher(name: str, op: Op, value: str, offset: int) -> Matcher:
+def _matcher(name: str, op: Op, value: str, place: Callable[[int], int]) -> Matcher:
+    """`place` says where in the text a character of the value stands; it is asked for faults alone."""
     if op in (Op.REGEX, Op.NOT_REGEX):
-        reason = _pattern_fault(value)
-        if reason:
-            raise BadMatcher(f"{value!r} is not a regular expression: {reason}", offset, regex=True)
+        fault = _pattern_fault(value)
+        if fault is not None:
+            reason, offset, length = fault
+            said = f"{quote(value)} is not a regular expression: {reason}"
+            if offset is None:
+                raise BadMatcher(said, place(0), True)
+            start = place(min(offset, len(value)))
+            raise BadMatcher(said, start, True, max(1, place(min(offset + length, len(value))) - start))
     return Matcher(name, op, value)
 
 
 @lru_cache(maxsize=1024)
-def _pattern_fault(pattern: str) -> str:
+def _pattern_fault(pattern: str) -> tuple[str, int | None, int] | None:
     try:
         full_match(pattern)
     except BadPattern as error:
-        return str(error)
-    return ""
+        return str(error), error.offset, error.length
+    return None
 
 
 # The UTF-8 grammar.
@@ -228,7 +258,7 @@ def _utf8_matcher(tokens: list[_Token]) -> Matcher:
     if value.kind not in ("word", "quoted"):
         found = f"unexpected {value.text}, " if value.text else ""
         raise BadMatcher(f"{found}expected a label value", value.start)
-    return _matcher(_unquoted(name), _OPS[op.text], _unquoted(value), value.start)
+    return _matcher(_unquoted(name), _OPS[op.text], _unquoted(value), partial(_place_in, value))
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -305,6 +335,22 @@ def _unquoted(token: _Token) -> str:
         raise BadMatcher("the escapes do not make UTF-8", token.start) from None
 
 
+def _place_in(token: _Token, index: int) -> int:
+    """Where in the text character `index` of the token's value stands. Escapes may be single bytes of it."""
+    if token.kind == "word":
+        return token.start + index
+    body = token.text[1:-1]
+    wanted = len(_unquoted(token)[:index].encode("utf-8", "surrogatepass"))
+    position = read = 0
+    while position < len(body) and read < wanted:
+        if body[position] == "\\":
+            value, width = _escape(body, position + 1, token.start + 1)
+            read, position = read + len(value), position + 1 + width
+        else:
+            read, position = read + len(body[position].encode("utf-8", "surrogatepass")), position + 1
+    return token.start + 1 + position
+
+
 def _escape(body: str, position: int, start: int) -> tuple[bytes, int]:
     """The bytes of the escape whose first character after the backslash is at `position`, and its width."""
     simple = _GO_ESCAPES.get(body[position])
@@ -333,18 +379,19 @@ _CLASSIC_HEAD = re.compile(f"[{_GO_REGEX_SPACE}]*([a-zA-Z_][a-zA-Z0-9_]*)[{_GO_R
 
 
 def parse_classic(text: str) -> tuple[Matcher, ...]:
-    """Matchers by the classic grammar alone. Raises BadMatcher, always at offset 0."""
+    """Matchers by the classic grammar alone. Raises BadMatcher, at offset 0 unless a regex is at fault."""
+    braced = text.startswith("{")
     text = text.removeprefix("{").removesuffix("}")
-    return tuple(parse_classic_matcher(part) for part in _classic_parts(text))
+    return tuple(parse_classic_matcher(part, start + braced) for start, part in _classic_parts(text))
 
 
-def _classic_parts(text: str) -> list[str]:
-    """The text between commas outside double quotes. A last part that is blank does not count."""
-    parts: list[str] = []
+def _classic_parts(text: str) -> list[tuple[int, str]]:
+    """The text between commas outside double quotes, and where it begins. A last part that is blank does not count."""
+    parts: list[tuple[int, str]] = []
     start, quoted, escaped = 0, False, False
     for position, char in enumerate(text):
         if char == "," and not quoted:
-            parts.append(text[start:position])
+            parts.append((start, text[start:position]))
             start = position + 1
         elif char == '"':
             quoted = quoted if escaped else not quoted
@@ -353,37 +400,46 @@ def _classic_parts(text: str) -> list[str]:
             escaped = not escaped
         elif char != ",":
             escaped = False
-    last = text[start:].strip()
-    return [*parts, last] if last else parts
+    last = text[start:].lstrip()
+    return [*parts, (len(text) - len(last), last.rstrip())] if last else parts
 
 
-def parse_classic_matcher(text: str) -> Matcher:
-    """One matcher by the classic grammar: OpenMetrics escapes, quotes optional, an empty value allowed."""
+def parse_classic_matcher(text: str, start: int = 0) -> Matcher:
+    """One matcher by the classic grammar: OpenMetrics escapes, quotes optional, an empty value allowed.
+
+    `start` is where it begins in a longer text, for faults.
+    """
     head = _CLASSIC_HEAD.match(text)
     if head is None:
         raise BadMatcher("not a matcher: expected a label name and one of = != =~ !~")
     raw = text[head.end() :].strip(_GO_REGEX_SPACE)
-    return _matcher(head[1], _OPS[head[2]], _classic_value(raw), 0)
+    begin = head.end() + len(text[head.end() :]) - len(text[head.end() :].lstrip(_GO_REGEX_SPACE))
+    value, places = _classic_value(raw)
+    return _matcher(head[1], _OPS[head[2]], value, lambda at: start + begin + places[at])
 
 
-def _classic_value(raw: str) -> str:
+def _classic_value(raw: str) -> tuple[str, list[int]]:
+    """The value, and where in `raw` each of its characters and its end stand."""
     quoted = raw.startswith('"')
-    body = raw[1:] if quoted else raw
     value: list[str] = []
-    position, last = 0, len(body) - 1
+    places: list[int] = []
+    position, last = int(quoted), len(raw) - 1
     closed = not quoted
     while position <= last:
-        char = body[position]
+        char, at = raw[position], position
         if char == "\\" and position < last:
             position += 1
-            value.append({"n": "\n", '"': '"', "\\": "\\"}.get(body[position], "\\" + body[position]))
+            written = {"n": "\n", '"': '"', "\\": "\\"}.get(raw[position], "\\" + raw[position])
+            value.append(written)
+            places += [at] if len(written) == 1 else [at, position]
         elif char == '"':
             if closed or position < last:
                 raise BadMatcher("a double quote inside the value is not escaped")
             closed = True
         else:
             value.append(char)
+            places.append(at)
         position += 1
     if not closed:
         raise BadMatcher("the double quote is never closed")
-    return "".join(value)
+    return "".join(value), [*places, last if quoted else last + 1]

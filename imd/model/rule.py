@@ -6,6 +6,7 @@ Owns matching itself (RE2, whole value, Alertmanager's semantics); which rule wi
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -24,11 +25,21 @@ _OPTIONS.log_errors = False  # else RE2 writes each error to stderr as well
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/:%@ ,;<>~`!\"'#&=")
 _RESERVED = frozenset("{}!=~,\\\"'`")
 
+_PLACES_TRIED_MAX = 50
+# Escapes, quoted stretches and classes are passed over, with the brackets in them.
+_BRACKETS = re.compile(r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]])*\]|[()]", re.DOTALL)
+
 Test = Callable[[Mapping[str, str]], bool]
 
 
 class BadPattern(ValueError):
-    """RE2 refuses the pattern; the text is RE2's own."""
+    """RE2 refuses the pattern; the text is RE2's own. The fault stands at `offset`, `length` characters from 0; None:
+    it is the pattern as a whole."""
+
+    def __init__(self, reason: str, offset: int | None = None, length: int = 1) -> None:
+        super().__init__(reason)
+        self.offset = offset
+        self.length = length
 
 
 class Op(enum.StrEnum):
@@ -78,11 +89,51 @@ def whole_pattern(pattern: str, dot_all: bool = False) -> Any:
     """The compiled RE2 for whole values; `dot_all`: `.` matches line ends too. Raises BadPattern."""
     if len(pattern.encode("utf-8", "replace")) > PATTERN_BYTES_MAX:
         raise BadPattern(f"longer than {PATTERN_BYTES_MAX} bytes")
+    whole = f"^(?s:{pattern})$" if dot_all else f"^(?:{pattern})$"
     try:
-        return re2.compile(f"^(?s:{pattern})$" if dot_all else f"^(?:{pattern})$", _OPTIONS)
+        return re2.compile(whole, _OPTIONS)
+    except (re2.error, UnicodeEncodeError):
+        raise _located(pattern, _reason(pattern) or _reason(whole)) from None
+
+
+def _reason(pattern: str) -> str:
+    """RE2's words; "" where it takes the pattern."""
+    try:
+        re2.compile(pattern, _OPTIONS)
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0] if error.args else error
-        raise BadPattern(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
+        return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    return ""
+
+
+def _located(pattern: str, reason: str) -> BadPattern:
+    """RE2 says what it stumbled on, not where: brackets are counted, and the rest is where the words first hold."""
+    kind, _, piece = reason.partition(": ")
+    if kind in ("missing )", "unexpected )"):
+        return BadPattern(kind, _unpaired(pattern))
+    if kind == "missing ]":
+        return BadPattern(kind, len(pattern) - len(piece))
+    if kind.startswith("trailing"):
+        return BadPattern(reason, len(pattern) - 1)
+    at = pattern.find(piece) if piece else -1
+    for _ in range(_PLACES_TRIED_MAX):
+        if at < 0 or _reason(pattern[: at + len(piece)]) == reason:
+            break
+        at = pattern.find(piece, at + 1)
+    return BadPattern(reason, at, len(piece)) if at >= 0 else BadPattern(reason)
+
+
+def _unpaired(pattern: str) -> int | None:
+    """The first bracket that closes nothing, or else the last that is never closed."""
+    opened: list[int] = []
+    for found in _BRACKETS.finditer(pattern):
+        if found[0] == "(":
+            opened.append(found.start())
+        elif found[0] == ")" and opened:
+            opened.pop()
+        elif found[0] == ")":
+            return found.start()
+    return opened[-1] if opened else None
 
 
 def _remembered(test: Callable[[str], bool]) -> Callable[[str], bool]:

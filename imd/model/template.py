@@ -6,7 +6,9 @@ at run time the caller falls back to built-in text, so a broken template never h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
@@ -16,14 +18,20 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 SOURCE_CHARS_MAX = 16_384
 OUTPUT_CHARS_MAX = 16_384
 _RANGE_MAX = 1_000
+_NO_WORDS = frozenset({"data", "whitespace", "comment_begin", "comment", "comment_end", "raw_begin", "raw_end"})
+_NAMED_CHAR = re.compile(r" at \d+$")
+_UNNAMED = re.compile("No (?:filter|test) named '(.*)'")
+_BLOCKS = frozenset({"if", "for", "filter", "macro", "call", "block", "with", "autoescape"})
 
 
 class BadTemplate(ValueError):
-    """The template does not compile; `line` counts from 1 within the template's own text."""
+    """The template does not compile. The fault stands at `offset`, `length` characters from 0 within the template's
+    own text."""
 
-    def __init__(self, reason: str, line: int = 1) -> None:
+    def __init__(self, reason: str, offset: int = 0, length: int = 1) -> None:
         super().__init__(reason)
-        self.line = line
+        self.offset = offset
+        self.length = length
 
 
 class RenderFailed(ValueError):
@@ -60,6 +68,44 @@ def _environment() -> _Environment:
 _ENVIRONMENT = _environment()
 
 
+def _located(source: str, error: TemplateSyntaxError) -> BadTemplate:
+    """Jinja says the line alone. So the template is read once more with each of its words on a line of its own: then
+    the line is the word."""
+    words: list[tuple[int, str]] = []
+    position = 0
+    reason = error.message or "syntax error"
+    try:
+        for _, kind, text in _ENVIRONMENT.lex(source):
+            position = max(source.find(text, position), position)
+            if kind not in _NO_WORDS:
+                words.append((position, text))
+            position += len(text)
+    except TemplateSyntaxError:
+        unread = source[position:]
+        return BadTemplate(_NAMED_CHAR.sub("", reason), len(source) - len(unread.lstrip()))
+    try:
+        _ENVIRONMENT.from_string("".join("\n" + text.replace("\n", " ") for _, text in words))
+    except TemplateSyntaxError as again:
+        if 2 <= again.lineno <= len(words) + 1 and "end of template" not in reason:
+            from_here = words[again.lineno - 2 :]
+            named = _UNNAMED.match(reason)  # of `x is nothing` Jinja gives the place of `is`
+            offset, text = next((word for word in from_here if named and word[1] == named[1]), from_here[0])
+            return BadTemplate(reason, offset, len(text))
+    return BadTemplate(reason, _unclosed(words) if "needs to be closed" in reason else len(source.rstrip()))
+
+
+def _unclosed(words: list[tuple[int, str]]) -> int:
+    """Where the innermost block begins that is never closed."""
+    opened: list[int] = []
+    for (_, before), (offset, word) in pairwise(words):
+        if before.startswith("{%"):
+            if word.startswith("end") and opened:
+                opened.pop()
+            elif word in _BLOCKS:
+                opened.append(offset)
+    return opened[-1] if opened else 0
+
+
 class Template:
     """A compiled template. Equal when the source is equal. Raises BadTemplate at construction."""
 
@@ -71,7 +117,7 @@ class Template:
         try:
             self._compiled = _ENVIRONMENT.from_string(source)
         except TemplateSyntaxError as error:
-            raise BadTemplate(error.message or "syntax error", error.lineno) from None
+            raise _located(source, error) from None
         except (TemplateError, RecursionError) as error:
             raise BadTemplate(str(error)) from None
         self.source = source

@@ -9,7 +9,8 @@ import pytest
 
 from imd.config import codes
 from imd.config.diagnostic import Diagnostic, Severity
-from imd.config.document import Document, Mapping, Scalar, point_in
+from imd.config.document import Document, Mapping, Scalar
+from imd.config.places import point_in
 from imd.config.yamlfile import read_document
 
 
@@ -77,7 +78,7 @@ def test_lines_are_those_of_editors(end: str) -> None:
         ('k: "a\\"bcd"', 2, (1, 8)),
         ('k: "\\u0041\\x42c"', 2, (1, 15)),
         ("k: |\n  abc\n  def", 5, (3, 4)),
-        ("k: 'ab\n  cd'", 3, (1, 4)),
+        ("k: 'ab\n  cd'", 3, (2, 3)),
         ("k: 'ab'", 9, (1, 7)),
     ],
 )
