@@ -153,18 +153,16 @@ class Alertmanager:
             to = receivers[alert.rule]
             if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
                 continue
-            listed.append(_gettable(alert, labels, ends_at, to, status))
+            listed.append(_gettable(alert, ends_at, to, status))
         listed.sort(key=lambda alert: alert.fingerprint)
         return listed
 
 
-def _gettable(
-    alert: Alert, labels: Mapping[str, str], ends_at: datetime, to: list[_Receiver], status: _Status
-) -> _Gettable:
+def _gettable(alert: Alert, ends_at: datetime, to: list[_Receiver], status: _Status) -> _Gettable:
     return _Gettable(
         annotations=msgspec.Raw(alert.annotations),
         endsAt=ends_at,
-        fingerprint=fingerprint(dict(labels)),
+        fingerprint=fingerprint(alert.identity.labels()),
         receivers=to,
         startsAt=alert.starts_at,
         status=status,

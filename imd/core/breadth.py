@@ -24,4 +24,4 @@ def distinct(state: State, incident: Incident, rule: Rule) -> dict[str, int]:
 
 
 def _value(alert: Alert, label: str) -> str:
-    return "" if alert.joined_because == "suppressed" else alert.full_labels().get(label, "")
+    return "" if alert.joined_because == "suppressed" else alert.placed_labels().get(label, "")

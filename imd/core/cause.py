@@ -70,7 +70,7 @@ def choose(incident: Incident, relator: Relator, relate: Relate, members: Sequen
     if found is None:
         return
     speaker = next((alert for alert in members if alert.id == found.ref), None)
-    shown = fingerprint(speaker.labels()) if speaker is not None else ""
+    shown = fingerprint(speaker.identity.labels()) if speaker is not None else ""
     incident.root_cause = RootCause(found.entity, shown, found.reason)
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import enum
 from datetime import datetime, timedelta
 
+import msgspec
+
 from imd.model.alert import Alert, AlertReport, AlertState, Span
 
 
@@ -35,7 +37,7 @@ def refresh(alert: Alert, report: AlertReport, now: datetime) -> bool:
     if report.resolved or alert.state is not AlertState.FIRING or len(alert.spans) != 1:
         return False
     span = alert.spans[0]
-    if span.starts_at != report.starts_at:
+    if span.starts_at != report.starts_at or alert.other_labels != report.labels:
         return False
     if span.until != report.ends_at:
         alert.spans = (Span(span.starts_at, report.ends_at, None),)
@@ -43,8 +45,22 @@ def refresh(alert: Alert, report: AlertReport, now: datetime) -> bool:
     alert.count += 1
     alert.annotations = report.annotations
     alert.generator_url = report.generator_url
-    alert.other_labels = report.labels
     return True
+
+
+def restates(alert: Alert, report: AlertReport) -> bool:
+    """Whether a sender with a key of its own says other labels of the alert than before. What comes with a resolve is
+    passed over: `severity: ok` says nothing of what it was."""
+    return not report.resolved and report.labels != alert.other_labels
+
+
+def anchored(alert: Alert, report: AlertReport) -> AlertReport:
+    """The report of a sender that tells the time of each event and not when it all began: what fires already, or was
+    only not heard of any more, keeps its start, unless the event came before that."""
+    if not report.event_time or report.resolved or report.starts_at is None or alert.state is AlertState.RESOLVED:
+        return report
+    began = min((span.starts_at for span in alert.spans if span.ended_at is None), default=alert.starts_at)
+    return msgspec.structs.replace(report, starts_at=None) if report.starts_at >= began else report
 
 
 def judge(alert: Alert | None, report: AlertReport, now: datetime, lateness: timedelta) -> Verdict:

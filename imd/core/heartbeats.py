@@ -97,7 +97,7 @@ class Heartbeats:
         if alert.rule not in self._rules or alert.source == OWN_SOURCE:
             return
         heartbeat = self._rules[alert.rule]
-        labels = alert.full_labels()
+        labels = alert.placed_labels()
         instance = (heartbeat.name, tuple((name, labels.get(name, "")) for name in heartbeat.by))
         record = self._state.beats.get(instance)
         if record is not None and self._state.feeders.get(instance, {}).pop(alert.id, None) is not None:
@@ -168,7 +168,7 @@ class Heartbeats:
         for alert in alerts:
             heartbeat = self._rules.get(alert.rule)
             if heartbeat is not None and alert.firing and alert.source != OWN_SOURCE:
-                labels = alert.full_labels()
+                labels = alert.placed_labels()
                 instance = (heartbeat.name, tuple((name, labels.get(name, "")) for name in heartbeat.by))
                 self._state.feeders.setdefault(instance, {})[alert.id] = alert
         lone = [(one.name, ()) for one in self._known.values() if not one.by]

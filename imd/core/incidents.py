@@ -83,6 +83,8 @@ class Incidents(Life):
         if self.hush.release(tx, incident, alert):
             self._take_in(tx, incident, labels)
             self._state.recount(incident)
+        else:  # its sender may have said more of it meanwhile
+            priority.take_in(incident, self.rule_of(incident), labels, self._ruleset.priority)
         self.mark_changed(incident, alert)
         return True
 
@@ -135,6 +137,24 @@ class Incidents(Life):
         self.mark_changed(incident, alert)
         tx.touch(incident).revived.append(alert)
         priority.take_in(incident, self.rule_of(incident), alert.full_labels(), self._ruleset.priority)
+
+    def restate(self, tx: Transaction, alert: Alert, before: Mapping[str, str]) -> None:
+        """A member's sender says other labels of it than `before`. It stays where it is; its new urgency counts."""
+        incident = self._state.incidents.get(alert.incident)
+        if incident is None or not incident.open:
+            return
+        labels, rule = alert.full_labels(), self.rule_of(incident)
+        kept = {n: v for n, v in incident.labels.items() if n in rule.labels or labels.get(n) == v}
+        words = [f"{name} is {labels.get(name) or 'not said'} now, was {before.get(name) or 'not said'}"
+                 for name in priority.LABELS if labels.get(name) != before.get(name)]  # fmt: skip
+        if not words and len(kept) == len(incident.labels):
+            return
+        incident.labels = kept
+        if words:
+            self.mark_changed(incident, alert)
+        if alert.firing and not alert.suppressed_by:
+            priority.take_in(incident, rule, labels, self._ruleset.priority)
+        tx.touch(incident).restated.append((alert, ", ".join(words)))
 
     def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
         """A member has ended, or one that waits to be one. One that flaps counts as firing all the same."""

@@ -131,6 +131,6 @@ class Inhibitors:
         key = number, source.id
         cause = self._causes.get(key)
         if cause is None:
-            shown = fingerprint(source.labels())
+            shown = fingerprint(source.identity.labels())
             cause = self._causes[key] = f"inhibition/{self._rules[number].name}/{shown}"
         return cause

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
+
 from imd.core import dedup, flapping, journal, priority
 from imd.core.correlate import RuleIndex, group_key
 from imd.core.dedup import Verdict
@@ -29,6 +31,8 @@ from imd.model.event import AlertsReported
 from imd.model.heartbeat import OWN_SOURCE
 from imd.model.policy import Ruleset
 from imd.model.rule import Mode, Rule
+
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class Intake:
@@ -64,9 +68,10 @@ class Intake:
                     unseen[alert.id] = alert
                     repeats += 1
                     continue
+                report = dedup.anchored(alert, report)
             resolved += report.resolved
             verdict = dedup.judge(alert, report, now, lateness)
-            if verdict is Verdict.REPEAT and alert is not None:
+            if verdict is Verdict.REPEAT and alert is not None and not dedup.restates(alert, report):
                 dedup.absorb(alert, report, verdict, now, lateness, spans_max)
                 unseen[alert.id] = alert
                 repeats += 1
@@ -109,7 +114,10 @@ class Intake:
             alert = self._new_alert(tx, event, alert, report)
         else:
             assert alert is not None
+            before = alert.full_labels() if dedup.restates(alert, report) else None
             dedup.absorb(alert, report, verdict, tx.now, self.ruleset.bounds.lateness, self.ruleset.bounds.spans_max)
+            if before is not None:
+                self._restated(tx, alert, before, fires_on=verdict is not Verdict.REVIVED)
         same = tx.reported  # of this request the first line is already written
         tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, event.by_api, report, same)))
         tx.reported = True
@@ -131,6 +139,16 @@ class Intake:
                 pass
         tx.save(alert)
         self.hearing.watch(alert, tx.now)
+
+    def _restated(self, tx: Transaction, alert: Alert, before: Mapping[str, str], fires_on: bool) -> None:
+        """Its sender says other labels of it. It stays where it was put by those of `before`."""
+        if alert.placed is None:
+            alert.placed = _encode_sorted(before)
+        if self.ruleset.enrich:
+            alert.enriched = self._enricher.enrich(alert.labels()).added
+        if fires_on:
+            self.quiet.restate(tx, alert)
+            self.incidents.restate(tx, alert, before)
 
     def _new_alert(self, tx: Transaction, event: AlertsReported, old: Alert | None, report: AlertReport) -> Alert:
         bounds = self.ruleset.bounds
@@ -186,7 +204,7 @@ class Intake:
     def _place(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule | None = None) -> None:
         """Into an incident, or among those that wait for one, by the rule that takes it."""
         rule = rule or self._rule(alert, labels, tx)
-        alert.rule, alert.seen_off = rule.name, ""
+        alert.rule, alert.seen_off, alert.placed = rule.name, "", None
         if rule.mode not in (Mode.PAGE, Mode.MONITOR):
             return
         if rule.relate is not None:

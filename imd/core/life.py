@@ -120,7 +120,7 @@ class Life:
         rule = self.rule_of(incident)
         self._telling.members(tx, touched)
         self.hush.settle(tx, touched, rule)
-        if touched.joined or touched.revived or touched.released:
+        if touched.joined or touched.revived or touched.released or touched.restated:
             self._weigh(tx, touched, rule)
             self._choose_cause(incident, rule, anew=False)
         self.name(tx, incident, rule)

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from imd.model.incident import Incident, Level, Priority
 from imd.model.rule import PriorityTable, Raise, Rule
 
+LABELS = ("severity", "priority", "tier")
+"""What an alert's priority is made of."""
+
 _RANK = {Level.HIGH: 0, Level.MEDIUM: 1, Level.LOW: 2}
 
 

@@ -68,6 +68,16 @@ class Quiet:
         self._look_at(tx, concerned)
         return causes
 
+    def restate(self, tx: Transaction, alert: Alert) -> None:
+        """An alert fires on under other labels: what it mutes, and what mutes it, goes by these."""
+        if _goes_nowhere(alert):
+            return
+        concerned = [alert]
+        inhibitors = self._suppression.inhibitors
+        if not inhibitors.idle:
+            concerned += inhibitors.leave(alert) + inhibitors.enter(alert, alert.full_labels())
+        self._look_at(tx, concerned)
+
     def leave(self, tx: Transaction, alert: Alert) -> None:
         """The alert fires no more. Its last verdict stays with it."""
         if alert.suppressed_by:

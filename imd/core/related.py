@@ -205,7 +205,7 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
         relate = (rules.get(alert.rule) or rule).relate or rule.relate
         if rule.relate is None or relate is None or alert.joined_because == "suppressed":
             continue
-        record = relator.record(alert.id, alert.full_labels(), _began(alert), relate)
+        record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
         relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)
         if incident.reopened or alert.joined_because == "returned":
             relator.reopen(incident.id)

@@ -45,6 +45,9 @@ class Telling:
         self._muted(tx, touched)
         if touched.released:
             tx.say(incident, "released", f"{named(touched.released)}: suppressed no more")
+        for change in dict.fromkeys(change for _, change in touched.restated if change):
+            alerts = [alert for alert, said in touched.restated if said == change]
+            tx.say(incident, "restated", f"{named(alerts)}: {change}")
         if touched.revived:
             tx.say(incident, "revived", f"{named(touched.revived)} fire again")
         for because, alerts in _by_reason(touched.cleared):

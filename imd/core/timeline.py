@@ -14,7 +14,7 @@ KINDS = frozenset(
         "opened", "joined", "cleared", "revived", "triggered", "cancelled", "resolved", "reopened", "window",
         "priority", "route", "paged", "not_notified", "delivery_failed", "passed_on", "exhausted", "reminded",
         "acknowledged", "unacknowledged", "ack_lapsed", "note", "updated", "notified", "restarted", "closed", "merged",
-        "suppressed", "released", "flapping", "settled",
+        "suppressed", "released", "flapping", "settled", "restated",
     }
 )  # fmt: skip
 

@@ -20,9 +20,10 @@ OPENERS = frozenset({"opened", "counted", "awaited"})
 
 class Touched:
     """What happened to one incident within this step. `woken`: it was hushed and goes on from its first step.
-    `muted` members were suppressed or came so, `slipped` ones ended while they held nothing open."""
+    `muted` members were suppressed or came so, `slipped` ones ended while they held nothing open. `restated`: with what
+    its sender says of it now, where that is worth a line."""
 
-    __slots__ = ("cleared", "incident", "joined", "muted", "released", "revived", "slipped", "woken")
+    __slots__ = ("cleared", "incident", "joined", "muted", "released", "restated", "revived", "slipped", "woken")
 
     def __init__(self, incident: Incident) -> None:
         self.incident = incident
@@ -32,12 +33,14 @@ class Touched:
         self.muted: list[Alert] = []
         self.released: list[Alert] = []
         self.slipped: list[tuple[Alert, str]] = []
+        self.restated: list[tuple[Alert, str]] = []
         self.woken = False
 
     @property
     def members(self) -> bool:
-        """Whether some member came, went, or changed its verdict."""
-        return bool(self.joined or self.revived or self.cleared or self.muted or self.released or self.slipped)
+        """Whether some member came, went, or changed its verdict or labels."""
+        changed = self.muted or self.released or self.slipped or self.restated
+        return bool(self.joined or self.revived or self.cleared or changed)
 
     @property
     def opened(self) -> bool:
@@ -47,7 +50,7 @@ class Touched:
     def forget(self) -> None:
         """The consequences are drawn; what follows in this step counts anew."""
         self.joined, self.cleared, self.revived = [], [], []
-        self.muted, self.released, self.slipped, self.woken = [], [], [], False
+        self.muted, self.released, self.slipped, self.restated, self.woken = [], [], [], [], False
 
 
 class Transaction:

@@ -151,7 +151,7 @@ class Openings:
         wait any more are handed back."""
         homeless: list[Alert] = []
         for alert in sorted(alerts, key=lambda one: one.id):
-            rule, labels = self._rules.get(alert.rule), alert.full_labels()
+            rule, labels = self._rules.get(alert.rule), alert.placed_labels()
             token = self._conditions[rule.name].stands_for(labels) if rule is not None else None
             if rule is None or token is None:
                 _leaves(alert, "")
@@ -173,7 +173,7 @@ class Openings:
         if not self._follow_ups:
             return
         for alert in alerts:
-            labels = alert.full_labels()
+            labels = alert.placed_labels()
             for rule in self._follow_ups.find(labels):
                 place = (rule.name, group_key(rule, labels))
                 self._note_follow_up(place, _begun(alert, self._lateness), alert.received_at)
@@ -206,7 +206,7 @@ class Openings:
 
     def _place(self, alert: Alert) -> Place:
         rule = self._rules.get(alert.rule)
-        return (alert.rule, group_key(rule, alert.full_labels()) if rule is not None else ())
+        return (alert.rule, group_key(rule, alert.placed_labels()) if rule is not None else ())
 
     def _awaiting(self) -> list[tuple[Place, Waiting]]:
         """Those that wait for something not to come."""

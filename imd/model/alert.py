@@ -75,6 +75,7 @@ class AlertReport(msgspec.Struct, frozen=True, gc=False):
     `annotations` is a JSON object of strings as canonical or raw bytes. `labels` is None where the identity holds all
     labels; senders with a key of their own (dedup_key, alias) put the newest full label set here, as JSON.
     `resolved` is the sender's claim: status for webhooks, an end in the past for the Alertmanager API.
+    `event_time`: starts_at is when the sender spoke, not when it began; what fires already began before.
     """
 
     identity: Identity
@@ -84,6 +85,7 @@ class AlertReport(msgspec.Struct, frozen=True, gc=False):
     annotations: bytes = NO_ANNOTATIONS
     generator_url: str = ""
     labels: bytes | None = None
+    event_time: bool = False
 
 
 class AlertState(enum.IntEnum):
@@ -120,6 +122,9 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     says what for, `seen_off` how that ended where it joined nothing. `changes` are the latest instants at which it
     began or ended, kept from its first end on and over episodes; `flapping_since` is set while it flaps, which it does
     not while it is suppressed.
+
+    `placed` are all labels by which it was put where it is (rule, key, entities), as JSON, once its sender has changed
+    those outside its identity; None while they are what they were.
     """
 
     id: int
@@ -151,6 +156,7 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     seen_off: str = ""
     changes: tuple[datetime, ...] = ()
     flapping_since: datetime | None = None
+    placed: bytes | None = None
 
     @property
     def firing(self) -> bool:
@@ -164,6 +170,10 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
         """The labels that every stage sees: the sender's, and over them what enrichment made of them."""
         labels = self.labels()
         return labels if self.enriched is None else overlay(labels, decode_enriched(self.enriched))
+
+    def placed_labels(self) -> dict[str, str]:
+        """The labels by which it was put where it is, whatever its sender says by now."""
+        return self.full_labels() if self.placed is None else _decode_labels(self.placed)
 
     def annotation_map(self) -> dict[str, str]:
         return _decode_labels(self.annotations)

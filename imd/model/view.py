@@ -128,7 +128,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
             rule=incident.rule, key=key_text(incident.group_key), related=alert.related, waited=alert.waiting
         )
     return AlertView(
-        fingerprint=fingerprint(alert.labels()),
+        fingerprint=fingerprint(alert.identity.labels()),
         labels=msgspec.Raw(alert.other_labels or alert.identity.canonical),
         annotations=msgspec.Raw(alert.annotations),
         enriched=decode_enriched(alert.enriched),

@@ -151,10 +151,10 @@ class Report:
 
     def _fingerprint(self, alert: Alert) -> str:
         """Ten microseconds a label set, so each is worked out once."""
-        labels = alert.other_labels or alert.identity.canonical
-        known = self._fingerprints.get(labels)
+        identity = alert.identity
+        known = self._fingerprints.get(identity.canonical)
         if known is None:
-            known = self._fingerprints[labels] = fingerprint(alert.labels())
+            known = self._fingerprints[identity.canonical] = fingerprint(identity.labels())
         return known
 
 

@@ -70,6 +70,20 @@ def report(
     )
 
 
+def keyed(key: str, at: float | None = None, *, resolved: bool = False, **labels: str) -> AlertReport:
+    """What a sender with a key of its own says of one alert, with all its labels or none; `at` is when it said so, in
+    seconds after T0."""
+    said = None if at is None else after(at)
+    return AlertReport(
+        identify({"key": key}),
+        resolved,
+        None if resolved else said,
+        said if resolved else None,
+        labels=msgspec.json.encode({"key": key, **labels}, order="sorted") if labels else None,
+        event_time=True,
+    )
+
+
 def webhook(*reports: AlertReport, source: str = "am") -> AlertsReported:
     return AlertsReported(source, False, reports)
 

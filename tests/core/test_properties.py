@@ -73,6 +73,7 @@ from tests.core.making import (
     Kept,
     equals,
     inhibition,
+    keyed,
     minutes,
     policy,
     report,
@@ -399,6 +400,20 @@ class History(RuleBasedStateMachine):
             reports.append(report(labels, start, ends=at + 240 if source == "prom" else None))
         self.take(AlertsReported(source, source == "prom", tuple(reports)))
 
+    @rule(
+        key=st.sampled_from("xyz"),
+        name=st.sampled_from(NAMES),
+        cluster=st.sampled_from("cd"),
+        n=st.sampled_from("01"),
+        severity=st.sampled_from(["critical", "warning"]),
+        timed=st.booleans(),
+    )
+    def say(self, key: str, name: str, cluster: str, n: str, severity: str, timed: bool) -> None:
+        """A sender with a key of its own, whose other labels are what they are this time."""
+        labels = {"alertname": name, "cluster": cluster, "n": n, "severity": severity, "src": "am"}
+        at = (self.now - T0).total_seconds() if timed else None
+        self.take(AlertsReported("am", False, (keyed(key, at, **labels),)))
+
     @rule(name=st.sampled_from(["Wide", "Counted", "Rated"]), turns=st.integers(1, 4), gap=st.sampled_from([1, 15, 70]))
     def comes_and_goes(self, name: str, turns: int, gap: int) -> None:
         """One alert, up and down again and again."""
@@ -418,7 +433,11 @@ class History(RuleBasedStateMachine):
         alert = firing[chosen]
         at = (self.now - T0).total_seconds()
         start = (alert.spans[-1].starts_at - T0).total_seconds() if named else None
-        self.take(AlertsReported(alert.source, alert.by_api, (report(alert.labels(), start, resolved=True, ends=at),)))
+        self.take(
+            AlertsReported(
+                alert.source, alert.by_api, (report(alert.identity.labels(), start, resolved=True, ends=at),)
+            )
+        )
 
     @rule(
         kind=st.sampled_from(ActionKind),
@@ -656,7 +675,9 @@ class History(RuleBasedStateMachine):
         self.tick_until(self.now + timedelta(hours=3))
         self._settle_all()
         for alert in [one for one in self.engine.state.alerts.values() if one.firing]:
-            self.take(AlertsReported(alert.source, alert.by_api, (report(alert.labels(), None, resolved=True),)))
+            self.take(
+                AlertsReported(alert.source, alert.by_api, (report(alert.identity.labels(), None, resolved=True),))
+            )
         self.tick_until(self.now + timedelta(minutes=3))
         self._settle_all()
         self.tick_until(self.now + KEPT + timedelta(days=1))  # the clock may have been set back often

@@ -36,7 +36,20 @@ from imd.model.rule import Matcher, Mode, Op, Raise, Resolve, ResolveWhen, Rule,
 from imd.replay.journal import EventsReader, glance
 from imd.replay.report import Report
 from imd.replay.run import Story, replay
-from tests.core.making import STORE_ID, T0, Kept, after, identify, minutes, policy, report, ruleset, seconds, step
+from tests.core.making import (
+    STORE_ID,
+    T0,
+    Kept,
+    after,
+    identify,
+    keyed,
+    minutes,
+    policy,
+    report,
+    ruleset,
+    seconds,
+    step,
+)
 
 
 def _named(name: str) -> tuple[tuple[Matcher, ...], ...]:
@@ -205,9 +218,14 @@ _fire = st.tuples(
     st.just("fire"), st.sampled_from(NAMES), st.sampled_from("cd"), st.integers(1, 3),
     st.sampled_from(["critical", "warning", "info"]), st.booleans(), st.booleans(),
 )  # fmt: skip
+_say = st.tuples(
+    st.just("say"), st.sampled_from(NAMES), st.sampled_from("cd"), st.sampled_from("xy"),
+    st.sampled_from(["critical", "warning", "info"]), st.booleans(), st.booleans(),
+)  # fmt: skip
 _ops = st.one_of(
     _fire,
     _fire,
+    _say,
     st.tuples(st.just("resolve"), st.integers(0, 5), st.booleans(), st.integers(0, 200)),
     st.tuples(st.just("repeat"), st.integers(0, 5)),
     st.tuples(st.just("act"), st.sampled_from(ActionKind), st.integers(0, 2), st.booleans()),
@@ -240,6 +258,9 @@ def _apply(life: Life, op: tuple[object, ...], number: int, starts: dict[object,
                 ends = at + 240 if by_api else None
                 reports.append(report(labels, starts[key], ends=ends, annotations={"summary": f"{name} {number}"}))
             life.take(AlertsReported("prom" if by_api else "am", by_api, tuple(reports)))
+        case ("say", str(name), str(cluster), str(key), str(severity), bool(timed), bool(resolved)):
+            said = {} if resolved else {"alertname": name, "cluster": cluster, "severity": severity, "n": cluster}
+            life.take(AlertsReported("am", False, (keyed(key, at if timed else None, resolved=resolved, **said),)))
         case ("resolve", int(which), bool(named), int(late)) if firing:
             alert = firing[which % len(firing)]
             start = alert.spans[-1].starts_at if named else None

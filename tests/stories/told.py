@@ -41,7 +41,7 @@ from imd.model.event import (
 from imd.model.incident import Incident
 from imd.model.policy import PageKind, PageReason, Policy, Receiver, Ruleset, Source
 from imd.model.rule import Rule
-from tests.core.making import STORE_ID, T0, Kept, minutes, report, ruleset, silence
+from tests.core.making import STORE_ID, T0, Kept, keyed, minutes, report, ruleset, silence
 
 SENT_AHEAD = minutes(4)  # how far ahead of now Prometheus sets the end of a firing alert
 
@@ -152,6 +152,11 @@ class Story:
             began = began if starts is None else self._seconds(starts)
             reports.append(report(labels, began, resolved=True, ends=self._seconds(None)))
         return self._step(AlertsReported(source, _by_api(source), tuple(reports)))
+
+    def says(self, key: str, *, at: str | None = None, resolved: bool = False, **labels: str) -> Self:
+        """A sender with a key of its own, source `pd`, speaks of it; `at` is its event's time, where it tells one."""
+        seconds = None if at is None else self._seconds(at)
+        return self._step(AlertsReported("pd", False, (keyed(key, seconds, resolved=resolved, **labels),)))
 
     def hears_from(self, source: str) -> Self:
         """The source speaks, of nothing that fires."""
