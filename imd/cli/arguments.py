@@ -248,6 +248,27 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
     journal.add_argument("--since", metavar="WHEN", help="an instant, or how long ago (30d); default: all there is")
     journal.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
 
+    store = _add(
+        commands,
+        "db",
+        "look after the database: migrate, back up, verify, recover",
+        "imd db backup /backup/imd.db --config /etc/imd/config.yaml",
+        "imd db verify --store sqlite:////var/lib/imd/imd.db",
+        "imd db recover --store sqlite:////var/lib/imd/imd.db",
+    )
+    store.add_argument(
+        "verb",
+        choices=["migrate", "backup", "verify", "recover"],
+        help="backup and verify work while imd runs; migrate and recover need it stopped",
+    )
+    store.add_argument("file", nargs="?", type=Path, metavar="FILE", help="for backup: the file to write")
+    store.add_argument("--store", metavar="URL", help="the database, as `store:` names it")
+    store.add_argument("--config", type=Path, metavar="FILE", help="config.yaml, whose `store:` is meant")
+    store.add_argument(
+        "--quarantine", action="store_true", help="for recover: read nothing, move the files aside and start empty"
+    )
+    store.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+
 
 def _duration_or_never(text: str) -> timedelta | str:
     """A duration, or the word."""

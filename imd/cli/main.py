@@ -93,6 +93,12 @@ def _journal(arguments: Namespace) -> int:
     return journal.export(arguments)
 
 
+def _database(arguments: Namespace) -> int:
+    from imd.cli import database
+
+    return database.run(arguments)
+
+
 _RUN: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
     "check": _check,
@@ -112,4 +118,5 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "status": _observe,
     "replay": _replay,
     "journal": _journal,
+    "db": _database,
 }

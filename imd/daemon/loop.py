@@ -27,6 +27,7 @@ from imd.api.context import Overloaded, StoreDown
 from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State, restore
+from imd.daemon.ownalert import state_lost
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
@@ -392,6 +393,8 @@ class Loop:
         if snapshot.alive_at is not None:
             self._clock_stepped = timedelta(0)
             self._step(Restarted(snapshot.alive_at))
+        if snapshot.lost_at is not None:
+            self._step(state_lost(snapshot.lost_at, now))
         self._open.batch.alive(now)
         self._plan_flush()
         self._arm_timer(self._engine.next_deadline(), now)

@@ -95,6 +95,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     by number: each that was saved and not forgotten; `beats`, by name and values: likewise. `deliveries`, in order of
     creation: the unsettled ones. `conversations`: those of all these incidents. `silences` are those not pruned, ended
     ones too. `alive_at` is None in a fresh store. The two `last_` are the highest ever given, deleted rows included.
+    `lost_at`: the database was recovered then, with or without losses, and imd has not been alive since.
     """
 
     store_id: str
@@ -107,6 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_number: int
     beats: list[Beat] = []
     conversations: list[StoredConversation] = []
+    lost_at: datetime | None = None
 
 
 class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):

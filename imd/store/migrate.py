@@ -66,6 +66,31 @@ def open_store(
         raise
 
 
+def upgrade(url: str, clock: Clock | None = None) -> list[str]:
+    """Bring the schema up to date as a start would; the names of the migrations applied. Raises StoreRefused."""
+    path = sqlite_path(url)
+    if not path.exists():
+        raise StoreRefused(f"{path}: no such file")
+    lock = Lock.take(path)
+    try:
+        before = _numbers(path)
+        _prepare(path, (clock or SystemClock()).now())
+        return [f"{one.number:04d}_{one.name}" for one in known_migrations() if one.number not in before]
+    finally:
+        lock.release()
+
+
+def _numbers(path: Path) -> set[int]:
+    try:
+        connection = sqlite_file.connect(path, read_only=True)
+        try:
+            return {number for (number,) in rows(connection, "SELECT number FROM schema_version")}
+        finally:
+            connection.close(True)
+    except apsw.Error:
+        return set()  # `_prepare` says what is wrong with it
+
+
 def sqlite_path(url: str) -> Path:
     """The file that a `store:` names. Raises StoreRefused."""
     name = url.removeprefix(_SCHEME)
@@ -92,8 +117,9 @@ def _prepare(path: Path, now: datetime) -> str:
     try:
         if not path.exists():
             sqlite_file.check_missing(path)
-            _create(path, now)
+            create(path, now)
         sqlite_file.check_before_opening(path)
+        sqlite_file.check_recovery(path)
         connection = sqlite_file.connect(path)
         try:
             sqlite_file.check_after_opening(connection, path)
@@ -111,7 +137,7 @@ def _prepare(path: Path, now: datetime) -> str:
         raise StoreRefused(f"{path}: cannot be opened: {error}") from None
 
 
-def _create(path: Path, now: datetime) -> None:
+def create(path: Path, now: datetime) -> None:
     """Build the database under another name and move it into place: an empty file at `path` is then always a fault."""
     new = sqlite_file.beside(path, ".new")
     for suffix in ("", "-wal", "-shm", "-journal"):

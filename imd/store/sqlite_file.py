@@ -26,9 +26,8 @@ _WAL_HEADER = struct.Struct(">8I")  # the same page, section 4.1: magic, version
 _WAL_FRAME = struct.Struct(">6I")  # page, size of the database in pages or 0 (not a commit), 2 salts, 2 sums
 _WAL_MAGICS = {0x377F0682: "<", 0x377F0683: ">"}
 
-RESTORE = (
-    "restore a backup, or move the database and its -wal and -shm files away to start empty (open alerts are lost)"
-)
+RESTORE = "restore a backup, or let `imd db recover` save what can be read (--quarantine: nothing, open alerts go)"
+RECOVERED = ".recovered"  # a database that a recovery builds, beside the damaged one
 
 
 def connect(path: Path, *, read_only: bool = False, vfs: str | None = None) -> apsw.Connection:
@@ -75,6 +74,12 @@ def check_before_opening(path: Path) -> None:
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise StoreRefused(f"{path}: is a database of another program; let `store:` name a file of its own")
     _check_wal_header(beside(path, "-wal"))
+
+
+def check_recovery(path: Path) -> None:
+    """A recovery that was killed may have moved the log aside already. Raises StoreRefused."""
+    if beside(path, RECOVERED).exists():
+        raise StoreRefused(f"{path}: a recovery of it was interrupted; run `imd db recover` again to end it")
 
 
 def check_missing(path: Path) -> None:
