@@ -12,7 +12,8 @@ import unicodedata
 import msgspec
 
 _SOURCE_CHARS_MAX = 160
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# Whatever a terminal would obey, and marks of direction, under which a line looks other than it is.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _BOLD, _RED, _YELLOW, _CYAN, _RESET = "\033[1m", "\033[31m", "\033[33m", "\033[36m", "\033[0m"
 
 
@@ -38,14 +39,15 @@ class Span(msgspec.Struct, frozen=True):
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finding. `source` is the line it speaks of (a window of it where it is very long), of which the carets cover
-    `width` characters from `caret`, counted from 0.
+    `width` characters from `caret`, counted from 0. `end_column` is behind the last character, on the same line.
 
-    Ordered by path, line, column, code. Encodes to JSON as it stands, for `check --json`.
+    Ordered by path, line, column, code.
     """
 
     path: str
     line: int
     column: int
+    end_column: int
     severity: Severity
     code: str
     message: str
@@ -75,7 +77,8 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "\n".join(lines)
 
     def _excerpt(self, color: bool) -> list[str]:
-        before, marked = self.source[: self.caret], self.source[self.caret : self.caret + self.width]
+        source = _clean(self.source)
+        before, marked = source[: self.caret], source[self.caret : self.caret + self.width]
         # Tabs are repeated under tabs, so the carets stand right whatever the terminal makes of them.
         padding = "".join("\t" if char == "\t" else " " * _columns(char) for char in before)
         carets = "^" * max(1, sum(_columns(char) for char in marked))
@@ -83,7 +86,7 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             carets = f"{self._tint}{carets}{_RESET}"
         gutter = str(self.line)
         under = f"  {' ' * len(gutter)} | {padding}{carets} {_clean(self.expected)}".rstrip()
-        return [f"  {gutter} | {_clean(self.source)}", under]
+        return [f"  {gutter} | {source}", under]
 
     @property
     def _tint(self) -> str:
@@ -106,12 +109,13 @@ def excerpt(source: str, at: int) -> tuple[str, int]:
 
 
 def _clean(text: str) -> str:
-    """Control characters of a file must not reach a terminal."""
+    """Control characters of a file must not reach a terminal. As long as before."""
     return _CONTROL.sub("\ufffd", text).replace("\n", " ")
 
 
 def _columns(char: str) -> int:
-    """How many columns a terminal gives the character: CJK and most emoji take two."""
-    if unicodedata.combining(char):
+    """How many columns a terminal gives the character: CJK and most emoji take two; accents, joiners and selectors that
+    change the character before them none."""
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

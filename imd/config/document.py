@@ -110,6 +110,7 @@ class Document(msgspec.Struct):
                 path=self.path,
                 line=span.line,
                 column=span.column,
+                end_column=max(span.column + 1, end),
                 severity=severity,
                 code=code,
                 message=message,

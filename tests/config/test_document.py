@@ -124,6 +124,7 @@ WIDOW = Diagnostic(
     path="rules/db.yaml",
     line=3,
     column=5,
+    end_column=10,
     severity=Severity.ERROR,
     code="R003",
     message='unknown key "widow" in rule "db-down"',
