@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from imd import __version__
+from imd.api.alertmanager_groups import Gettable, Listed, Named, Status, grouped
 from imd.api.answers import BusinessRefusal, Refusal, SchemaRefusal, json
 from imd.api.context import Context
 from imd.api.ingest import Ingest, Senders, Taken
@@ -31,31 +32,6 @@ _SLICE = 200  # alerts listed before the loop turns: about 5 ms
 _BOOLS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
 
-class _Receiver(msgspec.Struct):
-    name: str
-
-
-class _Status(msgspec.Struct):
-    state: str = "active"
-    silencedBy: list[str] = []  # noqa: N815
-    inhibitedBy: list[str] = []  # noqa: N815
-    mutedBy: list[str] = []  # noqa: N815
-
-
-class _Gettable(msgspec.Struct):
-    """Alertmanager's gettableAlert."""
-
-    annotations: msgspec.Raw
-    endsAt: datetime  # noqa: N815
-    fingerprint: str
-    receivers: list[_Receiver]
-    startsAt: datetime  # noqa: N815
-    status: _Status
-    updatedAt: datetime  # noqa: N815
-    generatorURL: str  # noqa: N815
-    labels: msgspec.Raw
-
-
 class _Shown(msgspec.Struct, frozen=True):
     """Which alerts are asked for."""
 
@@ -64,7 +40,7 @@ class _Shown(msgspec.Struct, frozen=True):
     inhibited: bool
     muted: bool
 
-    def takes(self, status: _Status) -> bool:
+    def takes(self, status: Status) -> bool:
         return (
             (self.active or status.state != "active")
             and (self.silenced or not status.silencedBy)
@@ -98,12 +74,14 @@ class Alertmanager:
 
     async def get_alerts(self, request: web.Request) -> web.Response:
         """All alerts that fire and whose end is ahead, by fingerprint, unpaged as there."""
-        query = request.query
-        flag(query, "unprocessed")  # checked, though nothing is in this state
-        shown = _Shown(*(flag(query, name) for name in ("active", "silenced", "inhibited", "muted")))
-        tests = [_filter(text) for text in query.getall("filter", [])]
-        wanted = _receiver_test(query)
-        return json(await self._listed(tests, wanted, shown))
+        flag(request.query, "unprocessed")  # checked, though nothing is in this state
+        return json([one.shown for one in await self._listed(request)])
+
+    async def get_groups(self, request: web.Request) -> web.Response:
+        """The same alerts, by incident: what imd groups by is what people work on."""
+        listed = await self._listed(request)
+        wanted = _receiver_test(request.query)
+        return json(grouped(listed, self._context.view.incident, self._context.ruleset(), wanted))
 
     async def get_status(self, _request: web.Request) -> web.Response:
         """What amtool asks for first. There is no cluster, and the configuration has another shape."""
@@ -125,16 +103,21 @@ class Alertmanager:
         )
 
     async def get_receivers(self, _request: web.Request) -> web.Response:
-        return json([_Receiver(name) for name in self._context.ruleset().receivers])
+        return json([Named(name) for name in self._context.ruleset().receivers])
 
     async def gone(self, _request: web.Request) -> web.StreamResponse:
         """API v1 was removed in Alertmanager 0.27."""
         raise SchemaRefusal(410, "API v1 is gone; use API v2")
 
-    async def _listed(self, tests: list[Test], wanted: Test, shown: _Shown) -> list[_Gettable]:
+    async def _listed(self, request: web.Request) -> list[Listed]:
+        """What the query asks for, by fingerprint."""
+        query = request.query
+        shown = _Shown(*(flag(query, name) for name in ("active", "silenced", "inhibited", "muted")))
+        tests = [_filter(text) for text in query.getall("filter", [])]
+        wanted = _receiver_test(query)
         now, ruleset = self._context.clock.now(), self._context.ruleset()
-        receivers: dict[str, list[_Receiver]] = {}
-        listed: list[_Gettable] = []
+        receivers: dict[str, list[Named]] = {}
+        listed: list[Listed] = []
         for number, alert in enumerate(list(self._context.view.open_alerts())):
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
@@ -149,17 +132,17 @@ class Alertmanager:
             if not all(test(labels) for test in tests):
                 continue
             if alert.rule not in receivers:
-                receivers[alert.rule] = [_Receiver(name) for name in _receivers_of(alert.rule, ruleset)]
+                receivers[alert.rule] = [Named(name) for name in _receivers_of(alert.rule, ruleset)]
             to = receivers[alert.rule]
             if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
                 continue
-            listed.append(_gettable(alert, ends_at, to, status))
-        listed.sort(key=lambda alert: alert.fingerprint)
+            listed.append(Listed(alert, _gettable(alert, ends_at, to, status)))
+        listed.sort(key=lambda one: one.shown.fingerprint)
         return listed
 
 
-def _gettable(alert: Alert, ends_at: datetime, to: list[_Receiver], status: _Status) -> _Gettable:
-    return _Gettable(
+def _gettable(alert: Alert, ends_at: datetime, to: list[Named], status: Status) -> Gettable:
+    return Gettable(
         annotations=msgspec.Raw(alert.annotations),
         endsAt=ends_at,
         fingerprint=fingerprint(alert.identity.labels()),
@@ -172,11 +155,11 @@ def _gettable(alert: Alert, ends_at: datetime, to: list[_Receiver], status: _Sta
     )
 
 
-def _status(causes: tuple[str, ...]) -> _Status:
+def _status(causes: tuple[str, ...]) -> Status:
     """What suppresses it: ids of silences, fingerprints of inhibitors, names of everything else."""
     if not causes:
-        return _Status()
-    status = _Status("suppressed", [], [], [])
+        return Status()
+    status = Status("suppressed", [], [], [])
     for cause in causes:
         kind, _, name = cause.partition("/")
         if kind == "silence":

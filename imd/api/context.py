@@ -18,6 +18,7 @@ from imd.model.alert import Alert
 from imd.model.effect import Refused
 from imd.model.event import Event
 from imd.model.heartbeat import Beat
+from imd.model.incident import Incident
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.sources.contract import Rejection
@@ -88,6 +89,10 @@ class LiveView(Protocol):
 
     def open_alerts(self) -> Iterable[Alert]:
         """Every alert that fires, in order of id."""
+        ...
+
+    def incident(self, id: str) -> Incident | None:  # noqa: A002 - its name in the record
+        """One that the engine holds, open or not long over."""
         ...
 
     def silences(self) -> Iterable[Silence]:

@@ -75,6 +75,7 @@ def routes(context: Context) -> list[Route]:
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
         Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager),
         Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
+        Route("GET", "/api/v2/alerts/groups", neighbour.get_groups, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/status", neighbour.get_status, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/receivers", neighbour.get_receivers, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/silences", their_silences.list, Scope.READ, as_alertmanager),

@@ -42,6 +42,7 @@ from imd.daemon.testpage import test_delivery
 from imd.model.alert import Alert
 from imd.model.event import RulesChanged
 from imd.model.heartbeat import Beat
+from imd.model.incident import Incident
 from imd.model.quiet import Silence
 from imd.store.contract import Retention, Store, StoreFailed, StoreRefused
 from imd.store.migrate import open_store
@@ -165,6 +166,9 @@ class _Daemon:
 
     def open_alerts(self) -> list[Alert]:
         return list(self._loop.open_alerts())
+
+    def incident(self, id: str) -> Incident | None:  # noqa: A002 - its name in the record
+        return self._loop.state.incidents.get(id) if self._loop.state else None
 
     def silences(self) -> Iterable[Silence]:
         return self._loop.silences()

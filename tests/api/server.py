@@ -21,6 +21,7 @@ from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Delivery
 from imd.model.event import DeliveryFinished, Outcome
 from imd.model.heartbeat import Beat
+from imd.model.incident import Incident
 from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
 from imd.model.quiet import Silence
 from imd.store.contract import PendingDelivery, Store, StoredConversation
@@ -97,6 +98,9 @@ class Server:
 
     def open_alerts(self) -> Iterable[Alert]:
         return self.loop.open_alerts()
+
+    def incident(self, id: str) -> Incident | None:  # noqa: A002
+        return self.loop.state.incidents.get(id)
 
     def silences(self) -> Iterable[Silence]:
         return self.loop.silences()
