@@ -22,7 +22,7 @@ from imd.api.context import Context
 from imd.api.ingest import Ingest, Senders, Taken
 from imd.config.syntax import BadMatcher, parse_matcher
 from imd.model.alert import Alert, fingerprint
-from imd.model.policy import BUILT_IN_POLICY, Ruleset, TargetKind
+from imd.model.policy import BUILT_IN_POLICY, Ruleset, Target, TargetKind
 from imd.model.rule import BadPattern, Matcher, Op, Test, full_match
 from imd.sources.alertmanager_api import RESOLVE_TIMEOUT
 from imd.sources.contract import BadBody, Reason
@@ -192,9 +192,21 @@ def _receivers_of(rule_name: str, ruleset: Ruleset) -> list[str]:
     policy = ruleset.policies.get(name) or ruleset.policies.get(BUILT_IN_POLICY)
     found: dict[str, None] = {}
     for target in (target for step in (policy.steps if policy else ()) for target in step.notify):
-        person = ruleset.people.get(target.name) if target.kind is TargetKind.PERSON else None
-        found.update(dict.fromkeys(person.reach if person is not None else (target.name,)))
+        for name in _people_of(target, ruleset):
+            found.update(dict.fromkeys(ruleset.people[name].reach if name in ruleset.people else ()))
+        if target.kind is TargetKind.RECEIVER:
+            found[target.name] = None
     return list(found)
+
+
+def _people_of(target: Target, ruleset: Ruleset) -> tuple[str, ...]:
+    """Everyone that it can mean."""
+    schedule, team = ruleset.schedules.get(target.name), ruleset.teams.get(target.name)
+    if target.kind is TargetKind.SCHEDULE and schedule is not None:
+        return schedule.people
+    if target.kind is TargetKind.TEAM and team is not None:
+        return team.people
+    return (target.name,) if target.kind is TargetKind.PERSON else ()
 
 
 _SCHEMA_CODES = {Reason.REQUIRED: 602, Reason.URL: 601}

@@ -11,6 +11,7 @@ from imd.cli.screen import Screen
 from imd.clock import SystemClock
 from imd.config import load
 from imd.config.diagnostic import Severity
+from imd.core import oncall
 
 
 def check(arguments: Namespace) -> int:
@@ -22,6 +23,6 @@ def check(arguments: Namespace) -> int:
     for path in [*([config] if config else []), *paths]:
         if not path.exists():
             raise Misused(f"no such file or folder: {path}")
-    found = Found(load.check(config, paths, now=SystemClock().now()))
+    found = Found(load.check(config, paths, now=SystemClock().now(), find_gap=oncall.gap_ahead))
     FORMATS[arguments.format](found, Screen.of_process())
     return 1 if found.count(Severity.ERROR) or (arguments.strict and found.diagnostics) else 0

@@ -58,10 +58,13 @@ SECOND_MATCHLESS_ROUTE = "R403"
 ONE_WAY_TO_REACH = "R404"
 ALL_LABELS_AND_MORE = "R405"
 BAD_PROMETHEUS_RULES = "R406"
+BAD_ROTATION = "R407"
 
 UNKNOWN_RECEIVER = "R501"
 UNKNOWN_POLICY = "R502"
 UNKNOWN_PERSON = "R503"
+UNKNOWN_SCHEDULE = "R504"
+UNKNOWN_TEAM = "R505"
 UNKNOWN_TIMES = "R510"
 
 BAD_TABLE = "R601"
@@ -86,6 +89,9 @@ TABLE_KEY_TWICE = "W020"
 NEVER_OCCURS = "W030"
 UNUSED_TIMES = "W031"
 MUTES_NOTHING = "W032"
+UNUSED_SCHEDULE = "W040"
+UNUSED_TEAM = "W041"
+SCHEDULE_GAP = "W042"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -135,6 +141,7 @@ TITLES = {
     ONE_WAY_TO_REACH: "a person has not exactly one way to be reached",
     ALL_LABELS_AND_MORE: "'...' stands beside other labels",
     BAD_PROMETHEUS_RULES: "a Prometheus rule file says nothing of alerts",
+    BAD_ROTATION: "a rotation's keys make no turns",
     UNKNOWN_RECEIVER: "unknown receiver",
     UNKNOWN_POLICY: "unknown policy",
     UNKNOWN_PERSON: "unknown person",
@@ -142,6 +149,8 @@ TITLES = {
     UNKNOWN_COLUMN: "unknown column of a table",
     NOTHING_NAMED: "an extraction names no group",
     BAD_RELABEL: "relabelling keys that do not go together",
+    UNKNOWN_SCHEDULE: "unknown schedule",
+    UNKNOWN_TEAM: "unknown team",
     UNKNOWN_TIMES: "unknown times",
     BUILT_IN_POLICY_PAGES: "some incidents go to the built-in policy",
     UNUSED_RECEIVER: "a receiver is never used",
@@ -160,4 +169,7 @@ TITLES = {
     NEVER_OCCURS: "a window never occurs",
     UNUSED_TIMES: "times are never used",
     MUTES_NOTHING: "an inhibition mutes nothing",
+    UNUSED_SCHEDULE: "a schedule is never used",
+    UNUSED_TEAM: "a team is never used",
+    SCHEDULE_GAP: "a schedule has nobody on call",
 }

@@ -14,6 +14,7 @@ import msgspec
 from imd.config import codes
 from imd.config.configfile import Found, is_loopback
 from imd.config.document import Document
+from imd.config.oncalllint import UNUSED, FindGap, lint_schedules, lint_unused
 from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
 from imd.config.wording import quote, suggest
 from imd.model.policy import PageKind, TargetKind
@@ -24,6 +25,8 @@ _CODES = {
     "receiver": codes.UNKNOWN_RECEIVER,
     "policy": codes.UNKNOWN_POLICY,
     "person": codes.UNKNOWN_PERSON,
+    "schedule": codes.UNKNOWN_SCHEDULE,
+    "team": codes.UNKNOWN_TEAM,
     "times": codes.UNKNOWN_TIMES,
 }
 _SHOWN_MAX = 10
@@ -33,12 +36,13 @@ _SUBSETS_OF_MAX = 6
 
 class WholeSet(msgspec.Struct):
     """Everything that was read. `config` and its document are None where rules are checked alone; without `now` no
-    window counts as past."""
+    window counts as past, without `find_gap` none is looked for."""
 
     files: RuleFiles
     config: Found | None = None
     document: Document | None = None
     now: datetime | None = None
+    find_gap: FindGap | None = None
 
 
 def check_names(whole: WholeSet) -> None:
@@ -49,6 +53,10 @@ def check_names(whole: WholeSet) -> None:
         known["policy"] = [*files.policies, *([DEFAULT] if DEFAULT not in files.policies else [])]
     if "person" not in files.lost:
         known["person"] = list(files.people)
+    if "schedule" not in files.lost:
+        known["schedule"] = list(files.schedules)
+    if "team" not in files.lost:
+        known["team"] = list(files.teams)
     if "times" not in files.lost:
         known["times"] = list(files.times)
     if whole.config is not None and not whole.config.receiver_lost:
@@ -80,6 +88,7 @@ def lint(whole: WholeSet) -> None:
     """Warnings. Call it only for a set without errors: a lint after a fault would as often be its echo."""
     _unreachable(whole.files.rules.values())
     _lint_quiet(whole.files, whole.now)
+    lint_schedules(whole.files, whole.now, whole.find_gap)
     for named in whole.files.rules.values():
         if named.value is not None and named.value.open_when is not None:
             _lint_opening(named, named.value, named.value.open_when)
@@ -129,20 +138,21 @@ def _lint_unused(files: RuleFiles, document: Document, config: Found, built_in: 
     fallback = config.fallback.text if config.fallback else ""
     for word, span in config.receivers.items():
         if not built_in and ("receiver", word) not in used and word != fallback:
-            document.lint(codes.UNUSED_RECEIVER, span, f"receiver {quote(word)} is never used", help=_UNUSED)
+            document.lint(codes.UNUSED_RECEIVER, span, f"receiver {quote(word)} is never used", help=UNUSED)
     for policy in files.policies.values():
         if ("policy", policy.name) not in used and policy.name != DEFAULT:
             policy.document.lint(
-                codes.UNUSED_POLICY, policy.span, f"policy {quote(policy.name)} is never used", help=_UNUSED
+                codes.UNUSED_POLICY, policy.span, f"policy {quote(policy.name)} is never used", help=UNUSED
             )
     for person in files.people.values():
         if ("person", person.name) not in used:
             person.document.lint(
-                codes.UNUSED_PERSON, person.span, f"person {quote(person.name)} is in no policy", help=_UNUSED
+                codes.UNUSED_PERSON,
+                person.span,
+                f"person {quote(person.name)} is in no policy, schedule or team",
+                help=UNUSED,
             )
-
-
-_UNUSED = "remove it, or name it where it is meant"
+    lint_unused(files, used)
 
 
 def _lint_targets(files: RuleFiles, config: Found) -> None:
@@ -188,7 +198,7 @@ def _lint_quiet(files: RuleFiles, now: datetime | None) -> None:
     for times in files.times.values():
         if times.name not in used:
             times.document.lint(
-                codes.UNUSED_TIMES, times.span, f"times {quote(times.name)} are never used", help=_UNUSED
+                codes.UNUSED_TIMES, times.span, f"times {quote(times.name)} are never used", help=UNUSED
             )
     for inhibition in files.inhibitions.values():
         if inhibition.value is not None and inhibition.value.source == inhibition.value.target:

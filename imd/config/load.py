@@ -25,6 +25,7 @@ from imd.config.configfile import Found, read_config
 from imd.config.diagnostic import Diagnostic, Severity, Span
 from imd.config.document import Document
 from imd.config.lint import WholeSet, check_names, lint
+from imd.config.oncalllint import FindGap
 from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
 from imd.config.settings import Settings
 from imd.config.shape import Refused, Scope
@@ -107,10 +108,11 @@ def check(
     paths: Sequence[Path] = (),
     environ: Mapping[str, str] = os.environ,
     now: datetime | None = None,
+    find_gap: FindGap | None = None,
 ) -> list[Diagnostic]:
-    """Every fault and every lint, in order of file, line and column. With `now`, windows that are over are linted too.
-    Never raises."""
-    loading = _Loading(environ, now)
+    """Every fault and every lint, in order of file, line and column. With `now`, windows that are over are linted too;
+    with `find_gap`, times at which nobody is on call. Never raises."""
+    loading = _Loading(environ, now, find_gap)
     loading.read(config, paths)
     return list(loading.diagnostics())
 
@@ -118,9 +120,12 @@ def check(
 class _Loading:
     """One run over all files."""
 
-    def __init__(self, environ: Mapping[str, str], now: datetime | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], now: datetime | None = None, find_gap: FindGap | None = None
+    ) -> None:
         self._environ = environ
         self._now = now
+        self._find_gap = find_gap
         self.documents: list[Document] = []
         self.opened: list[Path] = []
         self.files = RuleFiles()
@@ -137,7 +142,7 @@ class _Loading:
                 places = [(path, document, span) for path, span in self.found.rules]
         self._read_rules(places)
         self._read_maps(maps)
-        whole = WholeSet(self.files, self.found, document, self._now)
+        whole = WholeSet(self.files, self.found, document, self._now, self._find_gap)
         check_names(whole)
         if not any(document.failed for document in self.documents):
             lint(whole)
@@ -299,6 +304,8 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         policies=_with_default(policies, receivers),
         receivers=receivers,
         people={named.name: named.value for named in files.people.values() if named.value is not None},
+        teams={named.name: named.value for named in files.teams.values() if named.value is not None},
+        schedules={named.name: named.value for named in files.schedules.values() if named.value is not None},
         sources={word: one.source for word, one in settings.sources.items()} if settings else {},
         priority=files.priority or PriorityTable(),
         inhibitions=tuple(named.value for named in files.inhibitions.values() if named.value is not None),

@@ -39,7 +39,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?")
-_YEARS = (1970, 2200)
+YEARS = (1970, 2200)
 
 
 _TIME = form.text('"HH:MM"', "^([01][0-9]|2[0-4]):[0-5][0-9]$", "09:00")
@@ -64,7 +64,7 @@ def _time_of_day(node: Node, scope: Scope) -> timedelta:
 
 
 @takes(_TIME)
-def _beginning(node: Node, scope: Scope) -> timedelta:
+def beginning(node: Node, scope: Scope) -> timedelta:
     at = _time_of_day(node, scope)
     if at == DAY:
         raise scope.fault(codes.BAD_TIME, node, f"{scope.subject} is 24:00, at which no day begins", help="write 00:00")
@@ -72,7 +72,7 @@ def _beginning(node: Node, scope: Scope) -> timedelta:
 
 
 @takes(form.text("mon to sun, or mon:fri", "^[A-Za-z]+(:[A-Za-z]+)?$", "mon", "mon:fri"))
-def _weekday(node: Node, scope: Scope) -> tuple[int, ...]:
+def weekday(node: Node, scope: Scope) -> tuple[int, ...]:
     """`mon`, `monday`, or `mon:fri`, which may go over the week's end."""
     first, colon, last = text(node, scope).partition(":")
     words = [(first, 0), (last, len(first) + 1)] if colon else [(first, 0)]
@@ -167,12 +167,12 @@ def _weekly(keys: Keys) -> Callable[[Node, Scope], tuple[Weekly, ...]]:
 
 
 _COMMON: dict[str, Key] = {
-    "from": Key(_beginning, "When it begins, a time of day in quotes.", "00:00"),
+    "from": Key(beginning, "When it begins, a time of day in quotes.", "00:00"),
     "to": Key(_time_of_day, "When it ends, a time of day in quotes; earlier than `from` is on the next day.", "24:00"),
     "months": Key(listed(_range(1, 12, _MONTHS), least=1), "Only in these months."),
-    "years": Key(listed(_range(*_YEARS), least=1), "Only in these years."),
+    "years": Key(listed(_range(*YEARS), least=1), "Only in these years."),
 }
-_WEEKDAYS = Key(listed(_weekday, least=1), "Only on these days of the week.", examples=(["mon:fri"],))
+_WEEKDAYS = Key(listed(weekday, least=1), "Only on these days of the week.", examples=(["mon:fri"],))
 WEEKLY: Keys = {"weekdays": _WEEKDAYS, **_COMMON}
 MONTHLY: Keys = {
     "days_of_month": Key(
@@ -192,15 +192,16 @@ ONCE: Keys = {
 WINDOWS = ("weekly", "monthly", "once")
 
 
-def _one_or_more(keys: Keys) -> Either:
+def one_or_more(keys: Keys) -> Either:
     return Either((Table(keys), Several(Table(keys), 1)), said="map, or list of maps")
 
 
+weekly = _weekly(WEEKLY)
 INTERVAL: Keys = {
-    "weekly": Key(_weekly(WEEKLY), "Windows on days of the week.", form=_one_or_more(WEEKLY)),
-    "monthly": Key(_weekly(MONTHLY), "Windows on days of the month.", form=_one_or_more(MONTHLY)),
+    "weekly": Key(weekly, "Windows on days of the week.", form=one_or_more(WEEKLY)),
+    "monthly": Key(_weekly(MONTHLY), "Windows on days of the month.", form=one_or_more(MONTHLY)),
     # read by `interval`, once the time zone is known
-    "once": Key(any_text, "Single windows.", form=_one_or_more(ONCE)),
+    "once": Key(any_text, "Single windows.", form=one_or_more(ONCE)),
     "timezone": Key(timezone, "In which the times are read.", "UTC"),
 }
 _SOME = [{"required": [word]} for word in WINDOWS]
@@ -236,6 +237,11 @@ def _single(node: Node, scope: Scope, zone: str) -> Once:
     values = read_keys(ONCE, node, scope)
     if len(values) < len(ONCE):
         raise Refused
+    return span_of(values, node, scope, zone)
+
+
+def span_of(values: dict[str, Any], node: Node, scope: Scope, zone: str) -> Once:
+    """From the texts of `from` and `to` of a map. Raises Refused."""
     assert isinstance(node, MappingNode)
     begins, ends = (_instant(values[word], node.entries[word].value, scope, zone) for word in ("from", "to"))
     if begins >= ends:
@@ -249,7 +255,7 @@ def _instant(value: str, node: Node, scope: Scope, zone: str) -> datetime:
         at = datetime.fromisoformat(value)
         if at.tzinfo is None and _LOCAL.fullmatch(value):
             at = at.replace(tzinfo=ZoneInfo(zone))
-        if at.tzinfo is not None and _YEARS[0] <= at.year < _YEARS[1]:
+        if at.tzinfo is not None and YEARS[0] <= at.year < YEARS[1]:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass

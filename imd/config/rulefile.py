@@ -21,19 +21,23 @@ from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.enrichfile import EnrichReader, NoTables, Tables
+from imd.config.oncallkeys import OnCallReader
 from imd.config.openingkeys import heartbeat
-from imd.config.rulekeys import DEFAULT_RULE, PERSON, POLICY, PRIORITY, REACH, ROUTE, RULE, STEP, TOP, priority_table
+from imd.config.rulekeys import DEFAULT_RULE, POLICY, PRIORITY, ROUTE, RULE, STEP, TOP, priority_table
 from imd.config.shape import Key, Keys, Refused, Scope, listed, peek, read_keys, text, wrong_type
 from imd.config.topologyfile import Mapped, read_onset, read_topology
 from imd.config.wording import quote
 from imd.model.enrich import Enrichment
 from imd.model.heartbeat import Heartbeat
-from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind
+from imd.model.policy import EscalationStep, Person, Policy, Route, Target, TargetKind, Team
 from imd.model.quiet import Inhibition, Maintenance, TimeInterval
 from imd.model.rule import Match, PriorityTable, Rule
+from imd.model.schedule import Schedule
 
 T = TypeVar("T")
 DEFAULT = "default"
+_POINTED_AT = {"policy", "person", "schedule", "team", "times"}
+"""Kinds whose names other parts use."""
 _ZERO = timedelta(0)
 
 
@@ -47,7 +51,7 @@ class Named(msgspec.Struct, Generic[T]):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Somewhere a name is used. `kind` is receiver, policy, person or times; `owner` says who uses it."""
+    """Somewhere a name is used. `kind` is receiver, policy, person, schedule, team or times; `owner` is who uses it."""
 
     kind: str
     name: str
@@ -85,6 +89,8 @@ class RuleFiles(msgspec.Struct):
     enrich: dict[str, Named[Enrichment]] = {}
     heartbeats: dict[str, Named[Heartbeat]] = {}
     people: dict[str, Named[Person]] = {}
+    teams: dict[str, Named[Team]] = {}
+    schedules: dict[str, Named[Schedule]] = {}
     policies: dict[str, Named[Policy]] = {}
     routes: list[PlacedRoute] = []
     matchless_route: PlacedRoute | None = None
@@ -101,13 +107,13 @@ class RuleFiles(msgspec.Struct):
 def read_rules(document: Document, files: RuleFiles, tables: Tables | None = None) -> None:
     """Adds one file. Every fault goes to the document, those of a table to the table's own."""
     if not document.whole:
-        files.lost |= {"policy", "person", "times"}
+        files.lost |= _POINTED_AT
     if document.root is None:
         return
     scope = Scope(document, "", "this file")
     keys = _Parts(files, tables or NoTables()).keys()
     if not isinstance(document.root, MappingNode) or not document.root.entries.keys() <= keys.keys():
-        files.lost |= {"policy", "person", "times"}  # `polices:` may have been meant to hold them
+        files.lost |= _POINTED_AT  # `polices:` may have been meant to hold them
     with suppress(Refused):
         read_keys(keys, document.root, scope)
 
@@ -118,6 +124,7 @@ class _Parts:
     def __init__(self, files: RuleFiles, tables: Tables) -> None:
         self._files = files
         self._enrichments = EnrichReader(tables)
+        self._on_call = OnCallReader(self._used)
 
     def keys(self) -> Keys:
         return {
@@ -127,6 +134,8 @@ class _Parts:
             "heartbeats": Key(self._heartbeats),
             "priority": Key(self._priority),
             "people": Key(self._people),
+            "teams": Key(self._teams),
+            "schedules": Key(self._schedules),
             "policies": Key(self._policies),
             "routes": Key(self._routes),
             "inhibit": Key(self._inhibit),
@@ -151,7 +160,13 @@ class _Parts:
         return heartbeat(node, scope, f"{scope.document.path}:{line}")
 
     def _people(self, node: Node, scope: Scope) -> None:
-        self._entries(node, scope, "person", self._files.people, self._person)
+        self._entries(node, scope, "person", self._files.people, self._on_call.person)
+
+    def _teams(self, node: Node, scope: Scope) -> None:
+        self._entries(node, scope, "team", self._files.teams, self._on_call.team)
+
+    def _schedules(self, node: Node, scope: Scope) -> None:
+        self._entries(node, scope, "schedule", self._files.schedules, self._on_call.schedule)
 
     def _policies(self, node: Node, scope: Scope) -> None:
         self._entries(node, scope, "policy", self._files.policies, self._policy)
@@ -231,34 +246,10 @@ class _Parts:
     def _refer(self, kind: str, node: Node, key: str, scope: Scope) -> None:
         at = peek(node, key)
         if at is not None:
-            self._files.references.append(Reference(kind, at.text, scope.document, at.span, scope.owner))
+            self._used(kind, at.text, at, scope)
 
-    def _person(self, node: Node, scope: Scope) -> Person:
-        values = read_keys({**PERSON, "reach": Key(self._reach, required=True)}, node, scope)
-        if "name" not in values or "reach" not in values:
-            raise Refused
-        return Person(**values)
-
-    def _reach(self, node: Node, scope: Scope) -> tuple[str, ...]:
-        if not isinstance(node, Sequence):
-            raise wrong_type(node, scope, "a list such as [{receiver: NAME}]")
-        if len(node.items) != 1:
-            count = len(node.items)
-            raise scope.fault(
-                codes.ONE_WAY_TO_REACH,
-                node.items[1] if count else node,
-                f"{scope.subject} names {count} ways",
-                expected="expected exactly one",
-                help="a second way, and waiting for it, is not built in this version: page it by an escalation step"
-                if count
-                else "",
-            )
-        at = scope.inside("", f"{quote('reach')} of {scope.owner}")
-        values = read_keys(REACH, node.items[0], at)
-        if "receiver" not in values:
-            raise Refused
-        self._refer("receiver", node.items[0], "receiver", scope)
-        return (values["receiver"],)
+    def _used(self, kind: str, word: str, at: Node, scope: Scope) -> None:
+        self._files.references.append(Reference(kind, word, scope.document, at.span, scope.owner))
 
     def _policy(self, node: Node, scope: Scope) -> Policy:
         values = read_keys({**POLICY, "steps": Key(listed(self._step, least=1), required=True)}, node, scope)
@@ -279,23 +270,16 @@ class _Parts:
     def _target(self, node: Node, scope: Scope) -> Target:
         value = text(node, scope)
         kind, colon, word = value.partition(":")
-        if kind == "schedule" and colon:
-            raise scope.fault(
-                codes.NOT_BUILT,
-                node,
-                f"{quote(value)}: schedules are not built in this version",
-                help="name a person: or a receiver:",
-            )
         if not colon or not word or kind not in tuple(TargetKind):
             hint = f"did you mean {quote('receiver:' + value)} or {quote('person:' + value)}?" if not colon else ""
             raise scope.fault(
                 codes.BAD_TARGET,
                 node,
                 f"{quote(value)} is no target",
-                expected="expected person:NAME or receiver:NAME",
+                expected="expected schedule:NAME, person:NAME, team:NAME or receiver:NAME",
                 help=hint,
             )
-        self._files.references.append(Reference(kind, word, scope.document, node.span, scope.owner))
+        self._used(kind, word, node, scope)
         return Target(TargetKind(kind), word)
 
     def _routes(self, node: Node, scope: Scope) -> None:

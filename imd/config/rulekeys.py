@@ -17,9 +17,10 @@ from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar
 from imd.config.enrichfile import ENRICHMENT
 from imd.config.form import ByName, Either, Schema, Several, Table
+from imd.config.oncallkeys import PERSON, SCHEDULE, TEAM
 from imd.config.openingkeys import FLAPPING, HEARTBEAT, open_when
 from imd.config.quietkeys import INHIBIT, INTERVAL_FORM, MAINTENANCE_FORM
-from imd.config.reading import condition, label_name, labels, match, template, timezone, web_url
+from imd.config.reading import condition, label_name, labels, match, template, web_url
 from imd.config.shape import (
     Key,
     Keys,
@@ -218,15 +219,16 @@ DEFAULT_RULE: Keys = {**RULE, "match": msgspec.structs.replace(RULE["match"], re
 _RULE_FORM = Table(
     RULE, {"anyOf": [{"required": ["match"]}, {"properties": {"name": {"const": "default"}}, "required": ["name"]}]}
 )
-REACH: Keys = {"receiver": Key(name, "A receiver's name.", required=True), **_later("after")}
-PERSON: Keys = {
-    "name": Key(name, "How policies name the person: `person:NAME`.", required=True),
-    "timezone": Key(timezone, "In which the person lives.", "UTC"),
-    "reach": Key(any_text, "How to reach the person, exactly one way.", required=True, form=Several(Table(REACH), 1)),
-}
-_TARGET = form.text("target", "^(person|receiver):.", "person:ana", "receiver:ops-chat")
+_TARGET = form.text(
+    "target", "^(person|receiver|schedule|team):.", "schedule:primary", "person:ana", "team:platform", "receiver:ops"
+)
 STEP: Keys = {
-    "notify": Key(any_text, "Who is paged: `person:NAME`, `receiver:NAME`.", required=True, form=Several(_TARGET, 1)),
+    "notify": Key(
+        any_text,
+        "Who is paged: `schedule:NAME`, `person:NAME`, `team:NAME`, `receiver:NAME`.",
+        required=True,
+        form=Several(_TARGET, 1),
+    ),
     "for": Key(duration(_SECOND, 30 * _DAY), "How long to wait for an acknowledgement before the next step.", "5m"),
 }
 POLICY: Keys = {
@@ -289,10 +291,11 @@ TOP: Keys = {
     "heartbeats": _entries(HEARTBEAT, "Senders that must not fall silent."),
     "priority": Key(any_text, "How impact and urgency make a priority; stands once.", form=Table(PRIORITY)),
     "people": _entries(PERSON, "Who there is, and how to reach them."),
+    "teams": _entries(TEAM, "People who are paged together."),
+    "schedules": _entries(SCHEDULE, "Who is on call when."),
     "policies": _entries(POLICY, "Who hears of an incident, and who next."),
     "routes": _entries(ROUTE, "Which incident takes which policy; the first that matches decides."),
     "topology": Key(any_text, "What depends on what and what contains what, for `relate`.", form=Table(TOPOLOGY)),
     "onset": Key(any_text, "How long each alert waits before it fires, for `relate`.", form=Table(ONSET)),
-    **_later("schedules"),
 }
 """Keys that refer to other parts or add to other files are read by rulefile._Parts, which knows each of these."""

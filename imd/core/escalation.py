@@ -9,7 +9,9 @@ nobody hears.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
+from imd.core import oncall
 from imd.core.notify import Notifier, arm
 from imd.core.state import State
 from imd.core.transaction import Transaction
@@ -59,7 +61,7 @@ class Escalation:
             incident.step += 1
             tx.say(incident, "passed_on", f"went on to step {incident.step + 1} of policy {policy.name}: {why}")
             self._enter(tx, incident, rule, PageReason.ESCALATED if incident.round == 0 else PageReason.REPEATED)
-        elif incident.round < policy.repeat and self._reaches_anybody(incident, policy):
+        elif incident.round < policy.repeat and self._reaches_anybody(incident, policy, tx.now):
             incident.round += 1
             incident.step = 0
             tx.say(
@@ -251,16 +253,35 @@ class Escalation:
         self, tx: Transaction, incident: Incident, targets: tuple[Target, ...]
     ) -> Iterator[tuple[Target, Receiver]]:
         """The receivers behind a step's targets; a line for each that is not notified, with the reason."""
-        for target in targets:
-            receiver = self._receiver(target)
-            because = _left_out(incident, receiver)
-            if receiver is None or because:
-                tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
-            else:
-                yield target, receiver
+        for named in targets:
+            for target in self._people_behind(tx, incident, named):
+                receiver = self._receiver(target)
+                because = _left_out(incident, receiver)
+                if receiver is None or because:
+                    tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
+                else:
+                    yield target, receiver
 
-    def _reaches_anybody(self, incident: Incident, policy: Policy) -> bool:
-        return any(not _left_out(incident, self._receiver(one)) for step in policy.steps for one in step.notify)
+    def _people_behind(self, tx: Transaction, incident: Incident, target: Target) -> list[Target]:
+        """Whoever is on call, everyone of a team; else the target itself. A line where there is nobody."""
+        people, because = self._meant(target, tx.now)
+        if not people:
+            tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
+        return people
+
+    def _meant(self, target: Target, now: datetime) -> tuple[list[Target], str]:
+        """The people, or why there are none."""
+        if target.kind is TargetKind.TEAM and target.name in self._ruleset.teams:
+            return [Target(TargetKind.PERSON, name) for name in self._ruleset.teams[target.name].people], ""
+        if target.kind is TargetKind.SCHEDULE and target.name in self._ruleset.schedules:
+            found = oncall.on_call(self._ruleset.schedules[target.name], now, self._ruleset.people)
+            person = [Target(TargetKind.PERSON, found.person)] if found.person else []
+            return person, f"nobody is on call: {found.because}"
+        return [target], ""
+
+    def _reaches_anybody(self, incident: Incident, policy: Policy, now: datetime) -> bool:
+        targets = (one for step in policy.steps for named in step.notify for one in self._meant(named, now)[0])
+        return any(not _left_out(incident, self._receiver(one)) for one in targets)
 
     def _receiver(self, target: Target) -> Receiver | None:
         if target.kind is TargetKind.RECEIVER:

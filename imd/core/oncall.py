@@ -22,6 +22,7 @@ from imd.core import times
 from imd.model.schedule import Override, Rotation, Schedule
 
 FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
+SOME_DAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 class OnCall(msgspec.Struct, frozen=True):
@@ -44,6 +45,14 @@ class Shift(msgspec.Struct, frozen=True):
     @property
     def lasts(self) -> timedelta:
         return self.ends_at - self.begins_at
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Nobody is on call. `open_ended`: nor is anybody as far as it was looked ahead."""
+
+    begins_at: datetime
+    ends_at: datetime
+    open_ended: bool
 
 
 def on_call(schedule: Schedule, at: datetime, people: Container[str], overrides: Iterable[Override] = ()) -> OnCall:
@@ -78,9 +87,14 @@ def shifts(
         yield shift
 
 
-def first_gap(schedule: Schedule, begins_at: datetime, ends_at: datetime, people: Container[str]) -> Shift | None:
-    """The first stretch in which nobody is on call by the files."""
-    return next((one for one in shifts(schedule, begins_at, ends_at, people) if not one.person), None)
+def gap_ahead(schedule: Schedule, now: datetime | None, people: Container[str]) -> Gap | None:
+    """The first stretch of the next HORIZON in which nobody is on call by the files; of the HORIZON from its beginning
+    without `now`. Two nights on which clocks are set lie in it."""
+    begins_at = now or begins(schedule) or SOME_DAY
+    ends_at = begins_at + times.HORIZON
+    found = shifts(schedule, begins_at, ends_at, people)
+    gap = next((one for one in found if not one.person), None)
+    return Gap(gap.begins_at, gap.ends_at, gap.ends_at == ends_at) if gap is not None else None
 
 
 def begins(schedule: Schedule) -> datetime | None:

@@ -12,6 +12,7 @@ from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Priority
 from imd.model.quiet import Inhibition, Maintenance, TimeInterval
 from imd.model.rule import MATCH_ALL, Match, PriorityTable, Rule
+from imd.model.schedule import Schedule
 from imd.model.topology import Topology
 
 
@@ -64,13 +65,22 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     reach: tuple[str, ...]
 
 
+class Team(msgspec.Struct, frozen=True, kw_only=True):
+    """People who are paged together."""
+
+    name: str
+    people: tuple[str, ...]
+
+
 class TargetKind(enum.StrEnum):
     PERSON = "person"
     RECEIVER = "receiver"
+    SCHEDULE = "schedule"
+    TEAM = "team"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What a step names: `person:ana`, `receiver:ops-chat`."""
+    """What a step names: `person:ana`, `receiver:ops-chat`, `schedule:primary`, `team:platform`."""
 
     kind: TargetKind
     name: str
@@ -142,6 +152,8 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     policies: dict[str, Policy]
     receivers: dict[str, Receiver] = {}
     people: dict[str, Person] = {}
+    teams: dict[str, Team] = {}
+    schedules: dict[str, Schedule] = {}
     sources: dict[str, Source] = {}
     priority: PriorityTable = PriorityTable()
     topology: Topology = Topology()

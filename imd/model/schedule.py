@@ -27,7 +27,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     people: tuple[str, ...]
-    timezone: str = "UTC"
+    timezone: str
     every: timedelta | None = None
     start: date | None = None
     at: timedelta = _NO_TIME
@@ -97,6 +97,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     rotations: tuple[Rotation, ...] = ()
     overrides: tuple[Override, ...] = ()
     gaps: bool = False
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everyone in it, by the files."""
+        turns = (name for layer in self.rotations for name in layer.people)
+        return tuple(dict.fromkeys((*turns, *(one.person for one in self.overrides))))
 
 
 def _wall(day: date, at: timedelta) -> datetime:

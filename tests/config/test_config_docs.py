@@ -14,6 +14,7 @@ from imd.config import (
     callerfile,
     configfile,
     enrichfile,
+    oncallkeys,
     openingkeys,
     quietkeys,
     receiverfile,
@@ -57,8 +58,13 @@ _RULE_TABLES: list[Keys] = [
     rulekeys.RAISE_ALERTS,
     rulekeys.RAISE_DISTINCT,
     rulekeys.PRIORITY,
-    rulekeys.PERSON,
-    rulekeys.REACH,
+    oncallkeys.PERSON,
+    oncallkeys.REACH,
+    oncallkeys.TEAM,
+    oncallkeys.SCHEDULE,
+    oncallkeys.ROTATION,
+    oncallkeys.HANDOFF,
+    oncallkeys.OVERRIDE,
     rulekeys.POLICY,
     rulekeys.STEP,
     rulekeys.ROUTE,
@@ -125,11 +131,14 @@ def test_examples_of_the_config_load(number: int, tmp_path: Path) -> None:
         pytest.fail("\n".join(one.render() for one in error.diagnostics))
 
 
-@pytest.mark.parametrize("number", range(len(list(_examples(RULES)))))
-def test_examples_of_the_rules_load(number: int, tmp_path: Path) -> None:
+ON_CALL = (ROOT / "docs/oncall.md").read_text()
+
+
+@pytest.mark.parametrize("example", [*_examples(RULES), *_examples(ON_CALL)])
+def test_examples_of_the_rules_load(example: str, tmp_path: Path) -> None:
     """Each is a whole rule file."""
     file = tmp_path / "rules.yaml"
-    file.write_text(list(_examples(RULES))[number])
+    file.write_text(example)
     assert [one.render() for one in check(None, [file], {})] == []
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from imd.config import codes
 from imd.config.load import check
+from imd.core.oncall import gap_ahead
 
 GOLDEN = Path(__file__).parent / "golden"
 ERRORS = Path(__file__).parent.parent.parent / "docs/errors.md"
@@ -35,7 +36,8 @@ def test_a_broken_file_says_what_its_head_says(file: Path, monkeypatch: pytest.M
     elif file.stem == "rules-when" and sys.platform != "linux":
         pytest.importorskip("cel_expr_python")
     name = Path(file.name)
-    found = check(name, (), {}) if name.stem.startswith("config-") else check(None, [name], {})
+    config, rules = (name, ()) if name.stem.startswith("config-") else (None, [name])
+    found = check(config, rules, {}, find_gap=gap_ahead)
     printed = "\n".join(one.render() for one in found).split("\n")
     assert [line.rstrip() for line in printed] == _head(file)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from imd.config import callerfile, configfile, openingkeys, receiverfile, rulekeys
+from imd.config import callerfile, configfile, oncallkeys, openingkeys, receiverfile, rulekeys
 from imd.config.form import ANYTHING, ByName, Either, Form, Several, Table
 from imd.config.settings import Limits, Log, Storm
 from imd.config.shape import Key, Keys
@@ -16,6 +16,7 @@ from imd.config.syntax import parse_duration
 from imd.model.heartbeat import Heartbeat
 from imd.model.policy import EscalationStep, Person, Policy, Receiver, Source
 from imd.model.rule import Flapping, Relate, Resolve, Rule, Window
+from imd.model.schedule import Rotation, Schedule
 
 json = msgspec.json.encode
 _MATRIX_CELLS = {"high", "medium", "low"}  # a cell says all by its place
@@ -57,7 +58,9 @@ _STRUCTS: list[tuple[Keys, type[msgspec.Struct], dict[str, str]]] = [
     (rulekeys.RULE, Rule, {"raise": "raises"}),
     (rulekeys.STEP, EscalationStep, {"for": "wait"}),
     (rulekeys.POLICY, Policy, {}),
-    (rulekeys.PERSON, Person, {}),
+    (oncallkeys.PERSON, Person, {}),
+    (oncallkeys.ROTATION, Rotation, {}),
+    (oncallkeys.SCHEDULE, Schedule, {}),
     (openingkeys.FLAPPING, Flapping, {}),
     (openingkeys.HEARTBEAT, Heartbeat, {}),
     (configfile.STORM, Storm, {}),

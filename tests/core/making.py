@@ -101,14 +101,16 @@ def minutes(number: float) -> timedelta:
 
 
 def step(*targets: str, wait: timedelta = timedelta(minutes=5)) -> EscalationStep:
-    """`step("ana", "#chat")`: persons by name, receivers with # before theirs."""
+    """`step("ana", "#chat", "@primary", "+platform")`: persons by name; receivers, schedules and teams by a sign."""
     return EscalationStep(notify=tuple(_target(name) for name in targets), wait=wait)
 
 
+_SIGNS = {"#": TargetKind.RECEIVER, "@": TargetKind.SCHEDULE, "+": TargetKind.TEAM}
+
+
 def _target(name: str) -> Target:
-    if name.startswith("#"):
-        return Target(TargetKind.RECEIVER, name[1:])
-    return Target(TargetKind.PERSON, name)
+    kind = _SIGNS.get(name[0])
+    return Target(kind, name[1:]) if kind is not None else Target(TargetKind.PERSON, name)
 
 
 def policy(*steps: EscalationStep, name: str = "default", **other: object) -> Policy:

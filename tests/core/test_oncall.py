@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imd.core.oncall import FOR_EVER, Shift, begins, first_gap, on_call, shifts, turn
+from imd.core.oncall import FOR_EVER, Gap, Shift, begins, gap_ahead, on_call, shifts, turn
+from imd.core.times import HORIZON
 from imd.model.quiet import TimeInterval, Weekly
 from imd.model.schedule import Override, Rotation, Schedule
 
@@ -217,12 +218,14 @@ def test_every_minute_of_two_years(name: str) -> None:
     assert len(found) == MINUTES
     wrong = next((number for number in range(MINUTES) if found[number] != expected[number]), None)
     assert wrong is None, f"{FROM + timedelta(minutes=wrong or 0)}: {found[wrong or 0]}, not {expected[wrong or 0]}"
-    gap = first_gap(whole, FROM, TO, PEOPLE)
+    gap = gap_ahead(whole, FROM, PEOPLE)
     assert (gap is None) == ("" not in expected) == (name not in GAPPED)
     if gap is not None:
-        first = (gap.begins_at - FROM) // timedelta(minutes=1)
+        first, last = ((at - FROM) // timedelta(minutes=1) for at in (gap.begins_at, gap.ends_at))
         assert expected.index("") == first
-        assert set(expected[first : first + gap.lasts // timedelta(minutes=1)]) == {""}
+        assert set(expected[first:last]) == {""}
+        assert gap.open_ended == (last == HORIZON // timedelta(minutes=1))
+        assert gap.open_ended or expected[last]
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -328,7 +331,7 @@ def test_an_empty_schedule_is_one_gap() -> None:
     found = on_call(schedule(), FROM, PEOPLE)
     assert found.person == ""
     assert found.because == "it has no layers"
-    assert first_gap(schedule(), FROM, TO, PEOPLE) == Shift(FROM, TO, "", "it has no layers")
+    assert gap_ahead(schedule(), FROM, PEOPLE) == Gap(FROM, FROM + HORIZON, True)
 
 
 def _utc(text: str) -> datetime:

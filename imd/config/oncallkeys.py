@@ -1,0 +1,282 @@
+"""The keys of rule files that say who there is and who is on call: people, teams, schedules.
+
+Owns what each may hold and what of it does not go together. Names that point to other parts are handed to `refer`, for
+`load` to check. How several files add up is `rulefile`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from imd.config import codes, form
+from imd.config.document import Mapping as MappingNode
+from imd.config.document import Node, Scalar, Sequence
+from imd.config.form import Several, Table
+from imd.config.quietkeys import ONCE, WEEKLY, YEARS, beginning, one_or_more, span_of, weekday, weekly
+from imd.config.reading import timezone
+from imd.config.shape import (
+    Key,
+    Keys,
+    Refused,
+    Scope,
+    any_text,
+    boolean,
+    duration,
+    listed,
+    name,
+    nested,
+    peek,
+    read_keys,
+    sound,
+    takes,
+    text,
+    wrong_type,
+)
+from imd.config.wording import quote
+from imd.model.policy import Person, Team
+from imd.model.quiet import TimeInterval
+from imd.model.schedule import Override, Rotation, Schedule
+
+T = TypeVar("T")
+Refer = Callable[[str, str, Node, Scope], None]
+"""Notes that a name of a kind is used there."""
+
+_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@takes(form.text("date", r"^\d{4}-\d{2}-\d{2}$", "2026-01-05"))
+def _date(node: Node, scope: Scope) -> date:
+    value = text(node, scope)
+    try:
+        if _DATE.fullmatch(value) and YEARS[0] <= (day := date.fromisoformat(value)).year < YEARS[1]:
+            return day
+    except ValueError:
+        pass
+    raise scope.fault(
+        codes.BAD_TIME,
+        node,
+        f"{scope.subject} is {quote(value)}, which is no date",
+        expected='expected one such as "2026-01-05"',
+        help="the time of day is at in handoff" if len(value) > len("2026-01-05") else "",
+    )
+
+
+@takes(form.text("day of the week", "", "mon"))
+def _handoff_day(node: Node, scope: Scope) -> int:
+    days = weekday(node, scope)
+    if len(days) != 1:
+        raise scope.fault(codes.OUT_OF_BOUNDS, node, f"{scope.subject} is {len(days)} days", expected="expected one")
+    return days[0]
+
+
+REACH: Keys = {"receiver": Key(name, "A receiver's name.", required=True)}
+PERSON: Keys = {
+    "name": Key(name, "How policies name the person: `person:NAME`.", required=True),
+    "timezone": Key(timezone, "In which the person lives.", "UTC"),
+    "reach": Key(any_text, "How to reach the person, exactly one way.", required=True, form=Several(Table(REACH), 1)),
+}
+TEAM: Keys = {
+    "name": Key(name, "How policies name the team: `team:NAME`.", required=True),
+    "people": Key(listed(name, least=1), "Everyone in it; a step that names the team pages them all.", required=True),
+}
+HANDOFF: Keys = {
+    "weekday": Key(_handoff_day, "The day on which turns change; `every` is whole weeks then."),
+    "at": Key(beginning, "The time of day at which turns change, in quotes.", "00:00"),
+}
+ROTATION: Keys = {
+    "name": Key(name, "How it is named where it decides; without one by its place, such as `rotation 1`."),
+    "people": Key(listed(name, least=1), "Who takes turns, in order.", required=True),
+    "every": Key(
+        duration(_HOUR, 366 * _DAY), "How long a turn lasts; needed for more than one person.", examples=("1w", "12h")
+    ),
+    "handoff": Key(nested(HANDOFF, lambda **given: given), "When turns change, by a clock on the wall there."),
+    "start": Key(
+        _date, "The day on which the first person's turn begins; nobody is on call by it before. Needed with `every`."
+    ),
+    "end": Key(_date, "The day on which it is over."),
+    "timezone": Key(timezone, "In which its times are read; without one that of the schedule."),
+    "restrictions": Key(
+        weekly,
+        "Only in these windows is anybody on call by it; turns change outside them all the same.",
+        form=one_or_more(WEEKLY),
+    ),
+}
+OVERRIDE: Keys = {
+    "person": Key(name, "Who is on call then, whoever's turn it is.", required=True),
+    **ONCE,
+}
+SCHEDULE: Keys = {
+    "name": Key(name, "How policies name the schedule: `schedule:NAME`.", required=True),
+    "timezone": Key(timezone, "In which its times are read.", "UTC"),
+    "rotations": Key(
+        any_text, "Its layers; the last one that has somebody counts.", required=True, form=Several(Table(ROTATION), 1)
+    ),
+    "overrides": Key(any_text, "Exceptions; the last one counts.", [], form=Several(Table(OVERRIDE))),
+    "gaps": Key(boolean, "It is meant that at times nobody is on call: no warning.", False),
+}
+
+
+class OnCallReader:
+    """Reads entries. Every method raises Refused where the entry is unsound."""
+
+    def __init__(self, refer: Refer) -> None:
+        self._refer = refer
+
+    def person(self, node: Node, scope: Scope) -> Person:
+        values = read_keys(_with(PERSON, reach=self._reach), node, scope)
+        _all_needed(PERSON, values)
+        return Person(**values)
+
+    def _reach(self, node: Node, scope: Scope) -> tuple[str, ...]:
+        if not isinstance(node, Sequence):
+            raise wrong_type(node, scope, "a list such as [{receiver: NAME}]")
+        if len(node.items) != 1:
+            count = len(node.items)
+            raise scope.fault(
+                codes.ONE_WAY_TO_REACH,
+                node.items[1] if count else node,
+                f"{scope.subject} names {count} ways",
+                expected="expected exactly one",
+                help="a second way, and waiting for it, is not built in this version: page it by an escalation step"
+                if count
+                else "",
+            )
+        at = scope.inside("", f"{quote('reach')} of {scope.owner}")
+        values = read_keys(REACH, node.items[0], at)
+        if "receiver" not in values:
+            raise Refused
+        word = peek(node.items[0], "receiver")
+        assert word is not None
+        self._refer("receiver", word.text, word, scope)
+        return (values["receiver"],)
+
+    def team(self, node: Node, scope: Scope) -> Team:
+        values = read_keys(_with(TEAM, people=self._people), node, scope)
+        _all_needed(TEAM, values)
+        return Team(**values)
+
+    def _people(self, node: Node, scope: Scope) -> tuple[str, ...]:
+        """Names of people, each noted as used."""
+        found = listed(name, least=1)(node, scope)
+        assert isinstance(node, Sequence)
+        if len(found) < len(node.items):
+            raise Refused
+        for word in node.items:
+            assert isinstance(word, Scalar)
+            self._refer("person", word.text, word, scope.inside("", scope.owner))
+        return found
+
+    # -- schedules ------------------------------------------------------------------------------------------------
+
+    def schedule(self, node: Node, scope: Scope) -> Schedule:
+        values = read_keys(_with(SCHEDULE, rotations=_put_off, overrides=_put_off), node, scope)
+        zone = values.get("timezone", "UTC")
+        rotations = self._several("rotation", self._rotation, values.get("rotations"), scope, zone)
+        overrides = self._several("override", self._override, values.get("overrides"), scope, zone)
+        _all_needed(SCHEDULE, values)
+        assert isinstance(node, MappingNode)
+        if rotations is None or overrides is None or len(values) < len(node.entries):
+            raise Refused
+        named = [msgspec.structs.replace(one, schedule=values["name"]) for one in overrides]
+        gaps = values.get("gaps", False)
+        return Schedule(
+            name=values["name"], timezone=zone, rotations=tuple(rotations), overrides=tuple(named), gaps=gaps
+        )
+
+    def _several(
+        self,
+        kind: str,
+        read: Callable[[Node, Scope, str], T],
+        node: Node | None,
+        scope: Scope,
+        zone: str,
+    ) -> list[T] | None:
+        """The entries of a list, once the time zone is known; None where one is unsound."""
+        if node is None:
+            return []
+        at = scope.inside(f"{kind}s", scope.owner)
+        if not isinstance(node, Sequence):
+            wrong_type(node, at, "a list")
+            return None
+        if not node.items and kind == "rotation":
+            scope.fault(codes.EMPTY, node, f"{at.subject} is an empty list")
+            return None
+        owners = (f"{kind} {number} of {scope.owner}" for number in range(1, len(node.items) + 1))
+        found = list(sound(lambda item, at: read(item, at.inside("", next(owners)), zone), node.items, at))
+        return found if len(found) == len(node.items) else None
+
+    def _rotation(self, node: Node, scope: Scope, zone: str) -> Rotation:
+        values = read_keys(_with(ROTATION, people=self._people), node, scope)
+        _all_needed(ROTATION, values)
+        assert isinstance(node, MappingNode)
+        if len(values) < len(node.entries):
+            raise Refused
+        handoff: dict[str, Any] = values.pop("handoff", {})
+        windows = values.pop("restrictions", None)
+        values.setdefault("name", scope.owner.partition(" of ")[0])
+        zone = values.setdefault("timezone", zone)
+        within = TimeInterval(weekly=windows, timezone=zone) if windows is not None else None
+        rotation = Rotation(**values, **handoff, within=within)
+        _check_turns(rotation, node, scope)
+        return rotation
+
+    def _override(self, node: Node, scope: Scope, zone: str) -> Override:
+        values = read_keys(OVERRIDE, node, scope)
+        word = peek(node, "person")
+        if "person" in values and word is not None:
+            self._refer("person", word.text, word, scope)
+        _all_needed(OVERRIDE, values)
+        once = span_of(values, node, scope, zone)
+        return Override(schedule="", person=values["person"], begins_at=once.begins_at, ends_at=once.ends_at)
+
+
+def _check_turns(rotation: Rotation, node: MappingNode, scope: Scope) -> None:
+    """Refuses keys that make no turns together."""
+    count, every = len(rotation.people), rotation.every
+    if every is None and count > 1:
+        raise scope.fault(
+            codes.BAD_ROTATION,
+            node.entries["people"].value,
+            f"{scope.subject} has {count} people and no {quote('every')}",
+            expected=f"expected {quote('every')} beside it",
+            help="say how long a turn lasts, such as 1w",
+        )
+    if every is not None and rotation.start is None:
+        raise scope.fault(
+            codes.BAD_ROTATION,
+            node.entries["every"].key,
+            f"{scope.subject} has {quote('every')} and no {quote('start')}",
+            expected=f"expected {quote('start')} beside it",
+            help="the day on which the first person's turn begins",
+        )
+    if rotation.weekday is not None and (every is None or every % _WEEK):
+        raise scope.fault(
+            codes.BAD_ROTATION,
+            node.entries["every"].value if every is not None else node.entries["handoff"].key,
+            f"{scope.subject} hands off on a day of the week, and its turns are no whole weeks",
+            help="write every: 1w, or leave weekday out",
+        )
+    if rotation.end is not None and rotation.start is not None and rotation.end <= rotation.start:
+        raise scope.fault(codes.BAD_TIME, node.entries["end"].value, f"{scope.subject} ends before it begins")
+
+
+def _put_off(node: Node, _scope: Scope) -> Node:
+    """Read later, once the time zone is known."""
+    return node
+
+
+def _with(keys: Keys, **readers: Callable[[Node, Scope], Any]) -> Keys:
+    """The same keys, some of them read by these."""
+    return {**keys, **{word: msgspec.structs.replace(keys[word], read=read) for word, read in readers.items()}}
+
+
+def _all_needed(keys: Keys, values: dict[str, Any]) -> None:
+    """A needed key that is missing or unsound refuses the whole entry; it was said already."""
+    if any(key.required and word not in values for word, key in keys.items()):
+        raise Refused
