@@ -12,7 +12,7 @@ from imd import __version__
 from imd.api import parameters
 from imd.api.answers import json
 from imd.api.context import Context, ReceiverStatus, ReloadStatus
-from imd.api.views import Items, delivery_view, rejected_view, rule_view
+from imd.api.views import AuditView, Items, delivery_view, rejected_view, rule_view
 from imd.model.rule import match_test
 from imd.model.view import AlertView, alert_view
 from imd.store.contract import DeliveryState
@@ -97,6 +97,16 @@ class Lists:
         rows = await self._context.store.journal(since, limit, parameters.cursor(query) or 0)
         cursor = str(rows[-1].seq) if len(rows) == limit else None
         return json(Items([msgspec.Raw(row.line) for row in rows], cursor))
+
+    async def audit(self, request: web.Request) -> web.Response:
+        """What people did and which configuration was put in force, newest first."""
+        query = request.query
+        parameters.allow_only(query, "limit", "cursor")
+        limit = parameters.limit(query)
+        rows = await self._context.store.audit(limit, parameters.cursor(query))
+        cursor = str(rows[-1].seq) if len(rows) == limit else None
+        views = [AuditView(seq=row.seq, event=msgspec.Raw(row.line), seal=row.seal) for row in rows]
+        return json(Items(list(views), cursor))
 
     async def rules(self, _request: web.Request) -> web.Response:
         """All rules in the order in which they are tried."""

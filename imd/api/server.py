@@ -105,6 +105,7 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),
         Route("GET", "/v1/journal", lists.journal, Scope.READ),
+        Route("GET", "/v1/audit", lists.audit, Scope.ADMIN),
         Route("GET", "/v1/rules", lists.rules, Scope.READ),
         Route("GET", "/v1/status", lists.status, Scope.READ),
         Route("POST", "/v1/receivers/{name}/test", receivers.test, Scope.ADMIN),

@@ -57,6 +57,14 @@ class RejectedView(msgspec.Struct, frozen=True, kw_only=True):
     excerpt: str
 
 
+class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit log: the event as the journal has it, and the seal over it and all lines before."""
+
+    seq: int
+    event: msgspec.Raw
+    seal: str
+
+
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str

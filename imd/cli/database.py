@@ -89,6 +89,8 @@ def _verify(arguments: Namespace, url: str) -> int:
     if found.faults:
         print(f"{found.path}: damaged, see above; restore a backup, or stop imd and run `imd db recover`")
         return 1
+    if found.seal:
+        print(f"the audit log's newest seal: {found.seal}")
     print(f"{found.path}: {_size(found.bytes)}, schema {found.schema}: every page and record can be read")
     return 0
 

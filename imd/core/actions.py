@@ -43,7 +43,7 @@ def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents)
         return
     _do(tx, event, incident, state, incidents)
     members = state.members[incident.id]
-    tx.effects.append(Journal(tx.now, journal.acted(tx.now, event, members[0] if members else None)))
+    tx.effects.append(Journal(tx.now, journal.acted(tx.now, event, members[0] if members else None), True))
 
 
 def _do(tx: Transaction, event: ActionTaken, incident: Incident, state: State, incidents: Incidents) -> None:

@@ -186,7 +186,7 @@ class Engine:
         self._timers = Timers(self.state, self._intake.incidents)
         self._intake.quiet.arm(tx.now)
         self._intake.take_in(self._intake.incidents.openings.take_over(waited))
-        tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash)))
+        tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash), True))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
         tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))

@@ -167,7 +167,7 @@ class Quiet:
         if silence.id not in self._state.silences and not self._make_room(tx.now):
             tx.effects.append(Refused(0, f"there are {SILENCES_MAX} silences already (silences_max); expire some"))
             return
-        tx.effects.append(Journal(tx.now, journal.silence_set(tx.now, silence, event.replaces)))
+        tx.effects.append(Journal(tx.now, journal.silence_set(tx.now, silence, event.replaces), True))
         self._keep(tx, _begun(silence, tx.now))
         old = self._state.silences.get(event.replaces)
         concerned: dict[int, Alert] = {}
@@ -187,7 +187,7 @@ class Quiet:
             return
         if silence.state(tx.now) is SilenceState.EXPIRED:
             return
-        tx.effects.append(Journal(tx.now, journal.silence_ended(tx.now, event)))
+        tx.effects.append(Journal(tx.now, journal.silence_ended(tx.now, event), True))
         self._keep(tx, silence.ended(tx.now))
         self._cause_ended(tx, silence.cause)
 

@@ -128,10 +128,12 @@ class SaveConversation(msgspec.Struct, frozen=True):
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """One line of EVENTS.jsonl (design section 2), already encoded, for the journal."""
+    """One line of EVENTS.jsonl (design section 2), already encoded, for the journal. `audit`: a person did it, or it
+    changed what imd decides by, so it goes on the audit log too."""
 
     at: datetime
     line: bytes
+    audit: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -74,7 +74,7 @@ class Batch:
       settled    (state, attempts, error, settled_at, id)
       conversations  (incident, receiver) -> (incident, receiver, conversation)
       beats      (name, by) -> (name, by, record); None where the row goes
-      journal    (at, line); rejections: (at, source, index, error, excerpt)
+      journal, audit  (at, line); rejections: (at, source, index, error, excerpt)
     `after` lists deliveries, cancellations and incidents that the engine let go of, in its order, for the outbox once
     the commit is durable.
     """
@@ -83,6 +83,7 @@ class Batch:
         "after",
         "alerts",
         "alive_at",
+        "audit",
         "beats",
         "cancelled",
         "conversations",
@@ -118,6 +119,7 @@ class Batch:
         self.conversations: dict[tuple[str, str], ConversationTuple] = {}
         self.beats: dict[tuple[str, str], BeatTuple | None] = {}
         self.journal: list[JournalTuple] = []
+        self.audit: list[JournalTuple] = []
         self.rejections: list[RejectTuple] = []
         self.alive_at: int | None = None
         self.after: list[Delivery | CancelPages | ForgetIncident] = []
@@ -169,6 +171,7 @@ class Batch:
             + len(self.conversations)
             + len(self.beats)
             + len(self.journal)
+            + len(self.audit)
             + len(self.rejections)
             + (self.alive_at is not None)
         )
@@ -268,7 +271,10 @@ class Batch:
         self.conversations[key] = (*key, effect.conversation)
 
     def _journal(self, effect: Journal, _now: datetime) -> None:
-        self.journal.append((micros(effect.at), effect.line))
+        row = (micros(effect.at), effect.line)
+        self.journal.append(row)
+        if effect.audit:
+            self.audit.append(row)
 
     def _nothing(self, effect: Refused | Counted, _now: datetime) -> None:
         pass

@@ -26,6 +26,7 @@ from imd.model.rule import MATCH_ALL, Match
 from imd.store.batch import Batch
 
 __all__ = [
+    "AuditRow",
     "Batch",
     "DeliveryRow",
     "DeliveryState",
@@ -156,6 +157,15 @@ class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
     excerpt: str
 
 
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit log, an event as EVENTS.jsonl has it, and its seal in hex (`store.audit`)."""
+
+    seq: int
+    at: datetime
+    line: bytes
+    seal: str
+
+
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of EVENTS.jsonl. `seq` orders lines as they happened."""
 
@@ -165,7 +175,8 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things are kept. Incidents and silences count from their end; rejected parts are bounded by number."""
+    """How long things are kept. Incidents and silences count from their end; rejected parts are bounded by number. The
+    audit log is kept as long as incidents are."""
 
     journal: timedelta = timedelta(days=30)
     closed: timedelta = timedelta(days=400)
@@ -235,6 +246,10 @@ class Store(Protocol):
 
     async def journal(self, since: datetime, limit: int = 1000, after: int = 0) -> list[JournalRow]:
         """Lines of `since` and later, in order, beginning behind seq `after`."""
+        ...
+
+    async def audit(self, limit: int = 100, before: int | None = None) -> list[AuditRow]:
+        """Newest first, beginning before seq `before`."""
         ...
 
     async def prune(self, now: datetime) -> int:

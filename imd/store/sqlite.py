@@ -20,6 +20,7 @@ from imd.model.incident import Incident, TimelineEntry
 from imd.store import sqlite_file, sqlite_reader, sqlite_retention
 from imd.store.batch import Batch
 from imd.store.contract import (
+    AuditRow,
     DeliveryRow,
     DeliveryState,
     IncidentQuery,
@@ -150,6 +151,9 @@ class SqliteStore:
     async def journal(self, since: datetime, limit: int = 1000, after: int = 0) -> list[JournalRow]:
         return await self._reader.read(lambda connection: sqlite_reader.journal(connection, since, limit, after))
 
+    async def audit(self, limit: int = 100, before: int | None = None) -> list[AuditRow]:
+        return await self._reader.read(lambda connection: sqlite_reader.audit(connection, limit, before))
+
     async def prune(self, now: datetime) -> int:
         total = 0
         for work in sqlite_retention.slices(self._retention, now):
@@ -170,7 +174,7 @@ class SqliteStore:
 
 
 def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapshot:
-    meta: dict[str, int] = dict(rows(connection, "SELECT key, value FROM meta WHERE key <> 'store_id'"))
+    meta: dict[str, int] = dict(rows(connection, "SELECT key, value FROM meta WHERE typeof(value) = 'integer'"))
     highest = rows(
         connection,
         "SELECT (SELECT coalesce(max(id), 0) FROM alert), (SELECT coalesce(max(number), 0) FROM incident)",

@@ -19,6 +19,7 @@ from imd.model.alert import Alert
 from imd.model.incident import Incident, TimelineEntry
 from imd.model.rule import match_test
 from imd.store.contract import (
+    AuditRow,
     DeliveryRow,
     DeliveryState,
     IncidentQuery,
@@ -215,3 +216,9 @@ def journal(connection: apsw.Connection, since: datetime, limit: int, after: int
     sql = "SELECT seq, at, line FROM journal WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?"
     found = rows(connection, sql, (after, micros(since), limit))
     return [JournalRow(seq=seq, at=instant(at), line=line) for seq, at, line in found]
+
+
+def audit(connection: apsw.Connection, limit: int, before: int | None) -> list[AuditRow]:
+    sql = "SELECT seq, at, line, seal FROM audit WHERE seq < coalesce(?, seq + 1) ORDER BY seq DESC LIMIT ?"
+    found = rows(connection, sql, (before, limit))
+    return [AuditRow(seq=seq, at=instant(at), line=line, seal=seal.hex()) for seq, at, line, seal in found]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import takewhile
 
 import apsw
 
+from imd.store.audit import ANCHOR
 from imd.store.contract import Retention
 from imd.store.record import micros
 from imd.store.sqlite_file import rows
@@ -42,6 +44,7 @@ def slices(retention: Retention, now: datetime) -> list[Callable[[apsw.Connectio
     return [
         lambda connection: _prune_incident(connection, closed_before),
         lambda connection: _delete(connection, _DELETE_JOURNAL, (SLICE, journal_before)),
+        lambda connection: _prune_audit(connection, closed_before),
         lambda connection: _delete(connection, _DELETE_SILENCES, (ended_before, SLICE)),
         lambda connection: _delete(
             connection,
@@ -66,6 +69,16 @@ def _prune_incident(connection: apsw.Connection, over_before: int) -> int:
         connection.execute(KEEP_LAST_NUMBER)
         count = _delete(connection, "DELETE FROM incident WHERE number = ?", (number,))
     return count
+
+
+def _prune_audit(connection: apsw.Connection, before: int) -> int:
+    """The oldest lines; the seal of the last of them goes on to vouch for the rest."""
+    oldest = rows(connection, "SELECT seq, at, seal FROM audit ORDER BY seq LIMIT ?", (SLICE,))
+    gone = list(takewhile(lambda row: row[1] < before, oldest))
+    if gone:
+        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (ANCHOR, gone[-1][2]))
+        connection.execute("DELETE FROM audit WHERE seq <= ?", (gone[-1][0],))
+    return len(gone)
 
 
 def _delete_members(connection: apsw.Connection, incident: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from imd.store.audit import ANCHOR, sealed
 from imd.store.batch import Batch
 
 _SAVE_ALERT = """
@@ -50,6 +51,8 @@ ON CONFLICT (incident, receiver) DO UPDATE SET conversation = excluded.conversat
 _SAVE_BEAT = """
 INSERT INTO heartbeat (name, by, record) VALUES (?, ?, ?)
 ON CONFLICT (name, by) DO UPDATE SET record = excluded.record"""
+_LAST_SEAL = """
+SELECT coalesce((SELECT seal FROM audit ORDER BY seq DESC LIMIT 1), (SELECT value FROM meta WHERE key = ?))"""
 _REJECT = "INSERT INTO rejected (at, source, part, error, excerpt) VALUES (?, ?, ?, ?, ?)"
 _TRIM_REJECTED = "DELETE FROM rejected WHERE seq <= (SELECT max(seq) FROM rejected) - ?"
 _ALIVE = "INSERT INTO meta (key, value) VALUES ('alive_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -74,11 +77,20 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
         many("DELETE FROM heartbeat WHERE name = ? AND by = ?", gone)
     if batch.journal:
         many("INSERT INTO journal (at, line) VALUES (?, ?)", batch.journal)
+    if batch.audit:
+        _write_audit(connection, batch)
     if batch.rejections:
         many(_REJECT, batch.rejections)
         connection.execute(_TRIM_REJECTED, (rejected_max,))  # seq has no gaps but at the old end
     if batch.alive_at is not None:
         connection.execute(_ALIVE, (batch.alive_at,))
+
+
+def _write_audit(connection: apsw.Connection, batch: Batch) -> None:
+    before = connection.execute(_LAST_SEAL, (ANCHOR,)).fetchone()
+    assert before is not None
+    rows = sealed(before[0] or b"", batch.audit)
+    connection.executemany("INSERT INTO audit (at, line, seal) VALUES (?, ?, ?)", rows)
 
 
 def _write_alerts(connection: apsw.Connection, batch: Batch) -> None:

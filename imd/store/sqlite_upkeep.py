@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from imd.store import sqlite_file
+from imd.store import audit, sqlite_file
 from imd.store.contract import StoreRefused
 from imd.store.record import (
     BadRecord,
@@ -54,13 +54,15 @@ _ORPHANS = {
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at every page and record found. `rows` by table; `faults` in words, at most FAULTS_MAX."""
+    """What a look at every page and record found. `rows` by table; `faults` in words, at most FAULTS_MAX. `seal` is the
+    audit log's newest, in hex: one noted down earlier must still be the seal of its line."""
 
     path: str
     bytes: int
     schema: int
     rows: dict[str, int]
     faults: list[str]
+    seal: str
 
 
 def back_up(path: Path, to: Path, progress: Callable[[], None] | None = None) -> int:
@@ -106,13 +108,15 @@ def verify(path: Path, progress: Callable[[], None] | None = None) -> Verified:
             found = [str(row[0]) for row in rows(connection, f"PRAGMA integrity_check({FAULTS_MAX})")]
             faults = [] if found == ["ok"] else found
             schema = rows(connection, "SELECT coalesce(max(number), 0) FROM schema_version")[0][0]
+            newest = rows(connection, "SELECT seal FROM audit ORDER BY seq DESC LIMIT 1")
             counts: dict[str, int] = {}
             for fault in _look(connection, counts):
                 if len(faults) < FAULTS_MAX:
                     faults.append(fault)
     except apsw.Error as error:
         raise StoreRefused(f"{path}: is damaged: {error}; `imd db recover` saves what can be read") from None
-    return Verified(path=str(path), bytes=path.stat().st_size, schema=schema, rows=counts, faults=faults)
+    seal = newest[0][0].hex() if newest else ""
+    return Verified(path=str(path), bytes=path.stat().st_size, schema=schema, rows=counts, faults=faults, seal=seal)
 
 
 def _look(connection: apsw.Connection, counts: dict[str, int]) -> Iterator[str]:
@@ -131,6 +135,12 @@ def _look(connection: apsw.Connection, counts: dict[str, int]) -> Iterator[str]:
             msgspec.json.decode(line, type=dict)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             yield f"journal {seq}: {error}"
+    counts["audit"] = rows(connection, "SELECT count(*) FROM audit")[0][0]
+    anchor = rows(connection, "SELECT value FROM meta WHERE key = ?", (audit.ANCHOR,))
+    lines = connection.execute("SELECT seq, at, line, seal FROM audit ORDER BY seq")
+    wrong = audit.broken(anchor[0][0] if anchor else b"", lines)
+    if wrong is not None:
+        yield f"audit {wrong}: does not follow from the lines before it: one was changed, taken out or put in"
     counts["rejected"] = rows(connection, "SELECT count(*) FROM rejected")[0][0]
     for what, query in _ORPHANS.items():
         found = rows(connection, query)
