@@ -1,6 +1,6 @@
-"""`auth:` and `sources:` of config.yaml: who may call, who sends, and the tokens they show.
+"""`auth:` of config.yaml: who may call, and the tokens they show.
 
-Owns their keys, and lists of entries with a name. A token is kept as its SHA-256 alone. Checking what a caller shows
+Owns its keys, and lists of entries with a name. A token is kept as its SHA-256 alone. Checking what a caller shows
 is the API's.
 """
 
@@ -9,17 +9,15 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
 
 from imd.config import codes, form
 from imd.config.diagnostic import Span
-from imd.config.document import Entry, Node, Scalar, Sequence
+from imd.config.document import Entry, Node, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.form import Several, Table
-from imd.config.reading import labels
-from imd.config.settings import Auth, SourceSettings, Token
+from imd.config.settings import Auth, Token
 from imd.config.settings import Scope as TokenScope
 from imd.config.shape import (
     Key,
@@ -28,14 +26,11 @@ from imd.config.shape import (
     Scope,
     boolean,
     choice,
-    duration,
     form_of,
     listed,
     name,
-    not_one_of,
     peek,
     read_keys,
-    secret,
     secret_key,
     sound,
     takes,
@@ -43,18 +38,10 @@ from imd.config.shape import (
     wrong_type,
 )
 from imd.config.wording import quote
-from imd.model.policy import Source
 from imd.model.secret import Secret
 
 T = TypeVar("T")
-SOURCES_BUILT = ("alertmanager",)
-SOURCES_LATER = (
-    "prometheus", "grafana", "pagerduty", "opsgenie", "checkmk", "datadog", "zabbix", "icinga2", "newrelic", "sentry",
-    "splunk", "uptime_kuma", "uptimerobot", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "mapped",
-)  # fmt: skip
 _SHA256 = re.compile("[0-9a-f]{64}")
-_URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
-_YEAR = timedelta(days=365)
 
 
 def entries(root: Node) -> dict[str, Entry]:
@@ -115,19 +102,19 @@ def _digest(node: Node, scope: Scope) -> str:
     return value
 
 
-_TOKEN_SECRET: Keys = {
+TOKEN_SECRET: Keys = {
     "sha256": Key(_digest, "SHA-256 of the token: printf %s TOKEN | sha256sum."),
     "token": secret_key(about="The token itself; only its SHA-256 is kept."),
 }
-_ONE_TOKEN = {"oneOf": [{"required": [word]} for word in ("sha256", "token", "token_file")]}
+ONE_TOKEN = {"oneOf": [{"required": [word]} for word in ("sha256", "token", "token_file")]}
 TOKEN: Keys = {
     "name": Key(name, "What the records call its bearer.", required=True),
     "scopes": Key(listed(choice(TokenScope), least=1), "What its bearer may do.", required=True),
-    **_TOKEN_SECRET,
+    **TOKEN_SECRET,
 }
 
 
-def _one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
+def one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
     """The digest of the one way in which a token is given."""
     given = [word for word in ("sha256", "token", "token_file") if word in entries(node)]
     if {"token", "token_file"} <= set(given):
@@ -148,19 +135,13 @@ def _one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
     return sha256(token.reveal().encode()).hexdigest()
 
 
-@takes(Table(TOKEN, _ONE_TOKEN))
+@takes(Table(TOKEN, ONE_TOKEN))
 def _token(node: Node, scope: Scope) -> Token:
     values = read_keys(TOKEN, node, scope)
-    digest = _one_digest(values, node, scope)
+    digest = one_digest(values, node, scope)
     if "name" not in values or "scopes" not in values:
         raise Refused
     return Token(name=values["name"], scopes=frozenset(values["scopes"]), sha256=digest)
-
-
-@takes(Table(_TOKEN_SECRET, _ONE_TOKEN))
-def _source_token(node: Node, scope: Scope) -> str:
-    at = scope.inside("", f"a token of {scope.owner}")
-    return _one_digest(read_keys(_TOKEN_SECRET, node, at), node, at)
 
 
 AUTH: Keys = {
@@ -175,61 +156,3 @@ def auth(node: Node, scope: Scope) -> Auth:
     values = read_keys(AUTH, node, scope)
     tokens, _, _ = values.get("tokens", ([], {}, False))
     return Auth(tokens=tuple(tokens), open=values.get("open", False), metrics_open="metrics" in values)
-
-
-# sources.
-
-
-@takes(form.text("letters, digits, _ . -", "^[A-Za-z0-9_.-]{1,64}$"))
-def _source_name(node: Node, scope: Scope) -> str:
-    value = text(node, scope)
-    if not _URL_NAME.fullmatch(value):
-        raise scope.fault(
-            codes.BAD_NAME,
-            node,
-            f"{quote(value)} cannot name a source, whose name stands in a URL",
-            expected="expected up to 64 of: letters, digits, _ . -",
-        )
-    return value
-
-
-@takes(form.words(*SOURCES_BUILT))
-def _source_type(node: Node, scope: Scope) -> str:
-    value = text(node, scope)
-    if value in SOURCES_LATER:
-        raise scope.fault(
-            codes.SOURCE_NOT_BUILT,
-            node,
-            f"source type {value} is not built in this version",
-            expected=f"expected one of: {', '.join(SOURCES_BUILT)}",
-        )
-    if value not in SOURCES_BUILT and isinstance(node, Scalar):
-        raise not_one_of(node, scope, SOURCES_BUILT)
-    return value
-
-
-SOURCE: Keys = {
-    "name": Key(_source_name, "The last part of /v1/ingest/{source}.", required=True),
-    "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
-    "tokens": Key(listed(_source_token), "The sender shows one of these.", []),
-    "keys": Key(listed(secret), "Routing keys of senders that put one into the body.", []),
-    "labels": Key(labels, "Are added to each alert and join its identity.", {}),
-    "expire_after": Key(
-        duration(timedelta(minutes=1), _YEAR), "A webhook's alert that nobody speaks of any more expires then.", "5d"
-    ),
-    "silent_after": Key(
-        duration(timedelta(minutes=1), _YEAR),
-        "How long a silent source's alerts are kept firing past their deadline.",
-        "1h",
-    ),
-}
-
-
-@takes(Table(SOURCE))
-def source(node: Node, scope: Scope) -> SourceSettings:
-    values = read_keys(SOURCE, node, scope)
-    tokens, keys = values.pop("tokens", ()), values.pop("keys", ())
-    if "name" not in values or "type" not in values:
-        raise Refused
-    values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
-    return SourceSettings(source=Source(**values), token_sha256=tokens, keys=keys)

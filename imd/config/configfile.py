@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from imd.config import codes, form
-from imd.config.callerfile import auth, entries, named, source
+from imd.config.callerfile import auth, entries, named
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Scalar, Sequence
 from imd.config.form import Several, Table
@@ -54,6 +54,7 @@ from imd.config.shape import (
     whole,
     wrong_type,
 )
+from imd.config.sourcefile import source
 from imd.config.wording import quote
 
 T = TypeVar("T")

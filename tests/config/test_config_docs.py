@@ -19,6 +19,7 @@ from imd.config import (
     quietkeys,
     receiverfile,
     rulekeys,
+    sourcefile,
     topologyfile,
 )
 from imd.config.load import Faulty, check, load
@@ -33,7 +34,7 @@ _CONFIG_TABLES: list[Keys] = [
     configfile.CONFIG,
     callerfile.AUTH,
     callerfile.TOKEN,
-    callerfile.SOURCE,
+    sourcefile.SOURCE,
     configfile.STORM,
     configfile.LOG,
     configfile.LIMITS,
@@ -113,7 +114,7 @@ def test_the_limits_defaults_are_those_of_the_code() -> None:
 def test_words_are_in_the_reference() -> None:
     """Types and kinds of messages."""
     rows = _rows(CONFIG)
-    assert all(f"`{kind}`" in CONFIG for kind in [*receiverfile.BUILT, *callerfile.SOURCES_BUILT])
+    assert all(f"`{kind}`" in CONFIG for kind in [*receiverfile.BUILT, *sourcefile.SOURCES_BUILT])
     assert all(f"`{kind.value}`" in rows["send"][2] for kind in PageKind)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from imd.config import callerfile, configfile, oncallkeys, openingkeys, receiverfile, rulekeys
+from imd.config import configfile, oncallkeys, openingkeys, receiverfile, rulekeys, sourcefile
 from imd.config.form import ANYTHING, ByName, Either, Form, Several, Table
 from imd.config.settings import Limits, Log, Storm
 from imd.config.shape import Key, Keys
@@ -66,7 +66,7 @@ _STRUCTS: list[tuple[Keys, type[msgspec.Struct], dict[str, str]]] = [
     (configfile.STORM, Storm, {}),
     (configfile.LOG, Log, {}),
     (configfile.LIMITS, Limits, {}),
-    (callerfile.SOURCE, Source, {}),
+    (sourcefile.SOURCE, Source, {}),
     (receiverfile.RECEIVER, Receiver, {}),
 ]
 

@@ -1,0 +1,88 @@
+"""`sources:` of config.yaml: who sends alerts, and what they show.
+
+Owns the keys of a source and the table of its types. A token is kept as its SHA-256 alone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from imd.config import codes, form
+from imd.config.callerfile import ONE_TOKEN, TOKEN_SECRET, one_digest
+from imd.config.document import Node, Scalar
+from imd.config.form import Table
+from imd.config.reading import labels
+from imd.config.settings import SourceSettings
+from imd.config.shape import Key, Keys, Refused, Scope, duration, listed, not_one_of, read_keys, secret, takes, text
+from imd.config.wording import quote
+from imd.model.policy import Source
+
+SOURCES_BUILT = ("alertmanager",)
+SOURCES_LATER = (
+    "prometheus", "grafana", "pagerduty", "opsgenie", "checkmk", "datadog", "zabbix", "icinga2", "newrelic", "sentry",
+    "splunk", "uptime_kuma", "uptimerobot", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "mapped",
+)  # fmt: skip
+_URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
+_YEAR = timedelta(days=365)
+
+
+@takes(Table(TOKEN_SECRET, ONE_TOKEN))
+def _token(node: Node, scope: Scope) -> str:
+    at = scope.inside("", f"a token of {scope.owner}")
+    return one_digest(read_keys(TOKEN_SECRET, node, at), node, at)
+
+
+@takes(form.text("letters, digits, _ . -", "^[A-Za-z0-9_.-]{1,64}$"))
+def _source_name(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if not _URL_NAME.fullmatch(value):
+        raise scope.fault(
+            codes.BAD_NAME,
+            node,
+            f"{quote(value)} cannot name a source, whose name stands in a URL",
+            expected="expected up to 64 of: letters, digits, _ . -",
+        )
+    return value
+
+
+@takes(form.words(*SOURCES_BUILT))
+def _source_type(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if value in SOURCES_LATER:
+        raise scope.fault(
+            codes.SOURCE_NOT_BUILT,
+            node,
+            f"source type {value} is not built in this version",
+            expected=f"expected one of: {', '.join(SOURCES_BUILT)}",
+        )
+    if value not in SOURCES_BUILT and isinstance(node, Scalar):
+        raise not_one_of(node, scope, SOURCES_BUILT)
+    return value
+
+
+SOURCE: Keys = {
+    "name": Key(_source_name, "The last part of /v1/ingest/{source}.", required=True),
+    "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
+    "tokens": Key(listed(_token), "The sender shows one of these.", []),
+    "keys": Key(listed(secret), "Routing keys of senders that put one into the body.", []),
+    "labels": Key(labels, "Are added to each alert and join its identity.", {}),
+    "expire_after": Key(
+        duration(timedelta(minutes=1), _YEAR), "A webhook's alert that nobody speaks of any more expires then.", "5d"
+    ),
+    "silent_after": Key(
+        duration(timedelta(minutes=1), _YEAR),
+        "How long a silent source's alerts are kept firing past their deadline.",
+        "1h",
+    ),
+}
+
+
+@takes(Table(SOURCE))
+def source(node: Node, scope: Scope) -> SourceSettings:
+    values = read_keys(SOURCE, node, scope)
+    tokens, keys = values.pop("tokens", ()), values.pop("keys", ())
+    if "name" not in values or "type" not in values:
+        raise Refused
+    values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
+    return SourceSettings(source=Source(**values), token_sha256=tokens, keys=keys)
