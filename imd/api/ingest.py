@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -23,9 +23,9 @@ from imd.model.effect import Refused
 from imd.model.event import AlertsReported, SourceHeard, Tick
 from imd.model.heartbeat import OWN_SOURCE
 from imd.model.policy import Ruleset, Source
-from imd.sources import DECODERS
+from imd.sources import BUILT_IN, DECODERS, Factory
 from imd.sources.alertmanager_api import AlertmanagerApi
-from imd.sources.contract import BadBody, Decoded, Decoder, Limits, Reason, Rejection, excerpt
+from imd.sources.contract import NO_HEADERS, BadBody, Decoded, Decoder, Headers, Limits, Reason, Rejection, excerpt
 from imd.sources.labels import KnownLabels
 from imd.telemetry import Log
 
@@ -45,16 +45,20 @@ class _RejectedItem(msgspec.Struct):
     error: str
 
 
-class _Answer(msgspec.Struct):
+class _Answer(msgspec.Struct, omit_defaults=True):
+    """`ignored`: what said nothing of an alert, where there was such."""
+
     accepted: int
     rejected: list[_RejectedItem]
+    ignored: list[_RejectedItem] = []
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What became of one body: how many alerts were committed, and which were refused and why."""
+    """What became of one body: how many alerts were committed, which were refused and which ignored, and why."""
 
     accepted: int
     rejected: list[Rejection]
+    ignored: list[Rejection] = []
 
 
 class Senders:
@@ -78,7 +82,7 @@ class Senders:
         """The API array's decoder for a source of type alertmanager."""
         source = self._source(name)
         assert source is not None
-        return self._made(source, AlertmanagerApi)
+        return self._made(source, _alertmanager_api)
 
     def speaker(self, request: web.Request, name: str) -> str:
         """The source that the request speaks for, by its token if it has to show one. Raises Refusal 401."""
@@ -95,14 +99,14 @@ class Senders:
             self._ruleset = ruleset
             self._decoders.clear()
         source = ruleset.sources.get(name)
-        if source is None and name in DECODERS:
+        if source is None and name in BUILT_IN:
             source = Source(name=name, type=name)
         return source if source is not None and source.type in DECODERS else None
 
-    def _made(self, source: Source, factory: Callable[[KnownLabels], Decoder]) -> Decoder:
+    def _made(self, source: Source, factory: Factory) -> Decoder:
         decoder = self._decoders.get((source.name, factory))
         if decoder is None:
-            decoder = self._decoders[source.name, factory] = factory(self._labels_of(source))
+            decoder = self._decoders[source.name, factory] = factory(self._labels_of(source), source)
         return decoder
 
     def _labels_of(self, source: Source) -> KnownLabels:
@@ -124,6 +128,10 @@ class Senders:
         )
 
 
+def _alertmanager_api(known: KnownLabels, _source: Source) -> Decoder:
+    return AlertmanagerApi(known)
+
+
 class Ingest:
     """Bodies in, committed events out."""
 
@@ -139,14 +147,13 @@ class Ingest:
             raise Refusal(404, f"no source {name[:100]!a}: it is neither configured nor a built-in type")
         body = await self.body(request, name)
         try:
-            taken = await self.take(name, decoder, body)
+            taken = await self.take(name, decoder, body, request.headers)
         except BadBody as error:
             raise Refusal(400, str(error), "the body is not understood") from None
-        if taken.accepted == 1 and not taken.rejected:
+        if taken.accepted == 1 and not taken.rejected and not taken.ignored:
             return web.Response(body=_ACCEPTED_ONE, content_type=JSON)
-        items = [_RejectedItem(item.index, item.error) for item in taken.rejected[:REJECTED_LISTED_MAX]]
         status = 400 if taken.rejected and not taken.accepted else 200
-        return json(_Answer(taken.accepted, items), status)
+        return json(_Answer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
 
     async def body(self, request: web.Request, source: str) -> bytes:
         """The request's body within its bounds; one that is too large is counted, kept and logged by its sender."""
@@ -160,16 +167,16 @@ class Ingest:
             await self._keep_refusal(source, refusal.detail, reason, f"from {request.remote}")
             raise
 
-    async def take(self, source: str, decoder: Decoder, body: bytes) -> Taken:
+    async def take(self, source: str, decoder: Decoder, body: bytes, headers: Headers = NO_HEADERS) -> Taken:
         """Raises BadBody, Overloaded and StoreDown. A body that is taken partly before one of the latter two may be
         sent again as a whole: what is known already is a repeat."""
         now = self._context.clock.now()
         try:
-            decoded = decoder.decode(body, now)
+            decoded = decoder.decode(body, now, headers)
         except BadBody as error:
             await self._keep_refusal(source, str(error), Reason.BODY, excerpt(body))
             raise
-        if len(decoded.alerts) <= SLICE_ALERTS and not decoded.rejected and decoded.alerts:
+        if len(decoded.alerts) <= SLICE_ALERTS and not decoded.rejected and not decoded.ignored and decoded.alerts:
             event = AlertsReported(source, decoder.by_api, tuple(decoded.alerts))
             refused = await self._context.submit(event, len(body))
             self._context.heard[source] = now
@@ -180,11 +187,13 @@ class Ingest:
 
     async def _take_slices(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
         """Every slice is stepped before the first is waited for, so that they share commits; the loop turns between."""
-        submit, rejected = self._context.submit, decoded.rejected[:REJECTED_LISTED_MAX]
+        submit, rejected = self._context.submit, (decoded.rejected + decoded.ignored)[:REJECTED_LISTED_MAX]
         if not decoded.alerts:
             # Refused bodies do not count as hearing from the source: its alerts must not expire on their account.
-            await submit(Tick() if rejected else SourceHeard(source), size_bytes, rejected)
-            if not rejected:
+            if decoded.rejected:
+                await submit(Tick(), size_bytes, [msgspec.structs.replace(one, source=source) for one in rejected])
+            else:
+                await submit(SourceHeard(source), size_bytes, rejected)
                 self._context.heard[source] = now
             return self._sum_up(source, decoded, ())
         waiting: list[asyncio.Task[tuple[Refused, ...]]] = []
@@ -206,15 +215,14 @@ class Ingest:
     def _sum_up(self, source: str, decoded: Decoded, refused: Sequence[Refused]) -> Taken:
         by_engine = [Rejection(decoded.position(part.index), part.error, Reason.ENGINE) for part in refused]
         rejected = sorted(decoded.rejected + by_engine, key=lambda rejection: rejection.index)
-        self._count(source, rejected)
-        return Taken(len(decoded.alerts) - len(by_engine), rejected)
+        self._count(source, rejected, decoded.ignored)
+        return Taken(len(decoded.alerts) - len(by_engine), rejected, decoded.ignored)
 
-    def _count(self, source: str, rejected: Sequence[Rejection]) -> None:
-        if not rejected:
-            return
-        for rejection in rejected:
+    def _count(self, source: str, rejected: Sequence[Rejection], ignored: Sequence[Rejection]) -> None:
+        for rejection in (*rejected, *ignored):
             self._context.metrics.count("alerts_rejected_total", (source, rejection.reason.value))
-        _log.warning(Log.ALERTS_REJECTED, source=source, count=len(rejected), first=rejected[0].error)
+        if rejected:
+            _log.warning(Log.ALERTS_REJECTED, source=source, count=len(rejected), first=rejected[0].error)
 
     async def _keep_refusal(self, source: str, error: str, reason: Reason, shown: str) -> None:
         """A whole body was refused: counted, logged and kept for `/v1/rejected`, if the store takes it."""
@@ -236,3 +244,7 @@ class Ingest:
         )
         with contextlib.suppress(Unavailable):
             await self._context.submit(AlertsReported(OWN_SOURCE, True, (report,)), 0)
+
+
+def _listed(rejections: Sequence[Rejection]) -> list[_RejectedItem]:
+    return [_RejectedItem(item.index, item.error) for item in rejections[:REJECTED_LISTED_MAX]]

@@ -43,6 +43,7 @@ BAD_ENTITY = "R210"
 BAD_CONDITION = "R220"
 CONDITION_EXTRA = "R221"
 BAD_TIME = "R230"
+BAD_PATH = "R241"
 
 OPEN_TO_ALL = "R301"
 SECRET_UNREADABLE = "R302"  # noqa: S105
@@ -51,6 +52,8 @@ BAD_SECRET = "R304"  # noqa: S105
 RECEIVER_NOT_BUILT = "R305"
 SOURCE_NOT_BUILT = "R306"
 BAD_STORE = "R307"
+NOT_OF_THIS_TYPE = "R321"
+READS_NOTHING = "R322"
 
 NAME_TAKEN = "R401"
 SECOND_PRIORITY = "R402"
@@ -92,6 +95,7 @@ MUTES_NOTHING = "W032"
 UNUSED_SCHEDULE = "W040"
 UNUSED_TEAM = "W041"
 SCHEDULE_GAP = "W042"
+NEVER_RESOLVES = "W060"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -128,6 +132,7 @@ TITLES = {
     BAD_CONDITION: "a condition does not compile",
     CONDITION_EXTRA: "a condition needs an extra that is not installed",
     BAD_TIME: "not a time",
+    BAD_PATH: "not a path in a body",
     OPEN_TO_ALL: "listening beyond loopback without auth",
     SECRET_UNREADABLE: "a secret's file cannot be read",
     SECRET_UNSET: "a secret names a variable that is not set",
@@ -135,6 +140,8 @@ TITLES = {
     RECEIVER_NOT_BUILT: "a receiver type is not built in this version",
     SOURCE_NOT_BUILT: "a source type is not built in this version",
     BAD_STORE: "not a store",
+    NOT_OF_THIS_TYPE: "a key that does not go with the source's type",
+    READS_NOTHING: "a value that is the same for every body",
     NAME_TAKEN: "a name is used twice",
     SECOND_PRIORITY: "priority stands in two files",
     SECOND_MATCHLESS_ROUTE: "a second route without a match",
@@ -172,4 +179,5 @@ TITLES = {
     UNUSED_SCHEDULE: "a schedule is never used",
     UNUSED_TEAM: "a team is never used",
     SCHEDULE_GAP: "a schedule has nobody on call",
+    NEVER_RESOLVES: "nothing resolves the alerts of a source",
 }

@@ -10,19 +10,23 @@ from datetime import timedelta
 
 from imd.config import codes, form
 from imd.config.callerfile import ONE_TOKEN, TOKEN_SECRET, one_digest
-from imd.config.document import Node, Scalar
+from imd.config.document import Mapping, Node, Scalar
 from imd.config.form import Table
+from imd.config.mapfile import bodymaps
 from imd.config.reading import labels
 from imd.config.settings import SourceSettings
 from imd.config.shape import Key, Keys, Refused, Scope, duration, listed, not_one_of, read_keys, secret, takes, text
 from imd.config.wording import quote
 from imd.model.policy import Source
 
-SOURCES_BUILT = ("alertmanager",)
+SOURCES_BUILT = ("alertmanager", "mapped")
 SOURCES_LATER = (
     "prometheus", "grafana", "pagerduty", "opsgenie", "checkmk", "datadog", "zabbix", "icinga2", "newrelic", "sentry",
-    "splunk", "uptime_kuma", "uptimerobot", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "mapped",
+    "splunk", "uptime_kuma", "uptimerobot", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring",
 )  # fmt: skip
+TAKEN_BY = {"map": ("mapped",), "keys": ("pagerduty", "opsgenie")}
+"""Keys that only sources of these types take."""
+
 _URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
 _YEAR = timedelta(days=365)
 
@@ -66,6 +70,7 @@ SOURCE: Keys = {
     "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
     "tokens": Key(listed(_token), "The sender shows one of these.", []),
     "keys": Key(listed(secret), "Routing keys of senders that put one into the body.", []),
+    "map": Key(bodymaps, "How a body becomes alerts, for type mapped."),
     "labels": Key(labels, "Are added to each alert and join its identity.", {}),
     "expire_after": Key(
         duration(timedelta(minutes=1), _YEAR), "A webhook's alert that nobody speaks of any more expires then.", "5d"
@@ -81,8 +86,36 @@ SOURCE: Keys = {
 @takes(Table(SOURCE))
 def source(node: Node, scope: Scope) -> SourceSettings:
     values = read_keys(SOURCE, node, scope)
-    tokens, keys = values.pop("tokens", ()), values.pop("keys", ())
+    tokens, keys, maps = values.pop("tokens", ()), values.pop("keys", ()), values.pop("map", ())
     if "name" not in values or "type" not in values:
         raise Refused
+    assert isinstance(node, Mapping)
+    _fits_type(node, scope, values["type"])
+    if maps and not any(one.resolved for one in maps) and "expire_after" not in values:
+        scope.document.lint(
+            codes.NEVER_RESOLVES,
+            node.entries["map"].key.span,
+            f"nothing resolves the alerts of {scope.owner}; they expire 5d after they were last heard of",
+            help="add resolved to its map, or expire_after beside it",
+        )
     values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
-    return SourceSettings(source=Source(**values), token_sha256=tokens, keys=keys)
+    return SourceSettings(source=Source(**values, maps=maps), token_sha256=tokens, keys=keys)
+
+
+def _fits_type(node: Mapping, scope: Scope, kind: str) -> None:
+    """Whether the keys go with the type; a map that was refused is there, too."""
+    for word, kinds in TAKEN_BY.items():
+        if word in node.entries and kind not in kinds:
+            raise scope.fault(
+                codes.NOT_OF_THIS_TYPE,
+                node.entries[word].key,
+                f"{quote(word)} in {scope.owner} does not go with type {kind}",
+                expected=f"it goes with: {', '.join(kinds)}",
+            )
+    if kind == "mapped" and "map" not in node.entries:
+        raise scope.fault(
+            codes.MISSING_KEY,
+            node.entries["type"].key,
+            f"{scope.owner} has no {quote('map')}",
+            expected=f"expected {quote('map')} beside it",
+        )

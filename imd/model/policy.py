@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
+from imd.model.bodymap import BodyMap
 from imd.model.enrich import Enrichment
 from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Priority
@@ -116,11 +117,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured sender, as the engine sees it. `labels` join the identity of each of its alerts."""
+    """A configured sender, as the engine sees it. `labels` join the identity of each of its alerts. `maps` say how its
+    bodies become alerts, where its type leaves that to them."""
 
     name: str
     type: str
     labels: dict[str, str] = {}
+    maps: tuple[BodyMap, ...] = ()
     expire_after: timedelta = timedelta(days=5)
     silent_after: timedelta = timedelta(hours=1)
 

@@ -13,10 +13,12 @@ import msgspec
 
 from imd.model.alert import AlertReport
 from imd.sources.contract import (
+    NO_HEADERS,
     NOT_JSON,
     AlertRefused,
     BadBody,
     Decoded,
+    Headers,
     Instant,
     Reason,
     check_depth,
@@ -63,7 +65,7 @@ class AlertmanagerWebhook:
     def __init__(self, known: KnownLabels) -> None:
         self.known = known
 
-    def decode(self, body: bytes, now: datetime) -> Decoded:
+    def decode(self, body: bytes, now: datetime, headers: Headers = NO_HEADERS) -> Decoded:
         check_text(body)
         try:
             message = _decode_message(body)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Protocol, TypeVar
 
@@ -21,6 +21,9 @@ Item = TypeVar("Item")
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 """Everything that msgspec raises on somebody else's bytes (ValidationError is a DecodeError). The fourth is for
 instants whose zone moves them beyond the years that there are."""
+
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -58,6 +61,7 @@ class Reason(enum.StrEnum):
     TIMES = "times"
     STATUS = "status"
     URL = "url"
+    IGNORED = "ignored"
     ENGINE = "engine"
 
 
@@ -73,11 +77,13 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 class Decoded(msgspec.Struct, frozen=True):
-    """Every alert of the body is in one of the two. `positions[i]` is where in the body `alerts[i]` stood."""
+    """Every alert of the body is in one of the three. `positions[i]` is where in the body `alerts[i]` stood. What is
+    `ignored` is understood and says nothing of any alert (a test, an acknowledgement); it is kept for people to see."""
 
     alerts: list[AlertReport]
     rejected: list[Rejection]
     positions: list[int] | None = None
+    ignored: list[Rejection] = []
 
     def position(self, index: int) -> int:
         return index if self.positions is None else self.positions[index]
@@ -88,7 +94,7 @@ class BadBody(ValueError):
 
 
 class AlertRefused(ValueError):
-    """One alert is refused; the others of its body are not concerned."""
+    """One alert is refused, or with Reason.IGNORED passed over; the others of its body are not concerned."""
 
     def __init__(self, reason: Reason, error: str) -> None:
         super().__init__(error)
@@ -100,8 +106,9 @@ class Decoder(Protocol):
 
     by_api: bool
 
-    def decode(self, body: bytes, now: datetime) -> Decoded:
-        """Raises BadBody, and nothing else whatever the bytes are."""
+    def decode(self, body: bytes, now: datetime, headers: Headers = NO_HEADERS) -> Decoded:
+        """Raises BadBody, and nothing else whatever the bytes are. `headers` are those of the request; its names are
+        found whatever their case."""
         ...
 
 
@@ -156,6 +163,13 @@ def check_depth(body: bytes, decoded: Decoded, others: int, depth_max: int) -> N
     spare = body.count(b"{") + body.count(b"[") - known
     if spare <= depth_max - 4 or spare - max(0, body.count(b"{}") - 1) <= depth_max - 4:
         return
+    check_nesting(body, depth_max)
+
+
+def check_nesting(body: bytes, depth_max: int) -> None:
+    """Raises BadBody if well-formed JSON is nested deeper than `depth_max`."""
+    if body.count(b"{") + body.count(b"[") <= depth_max:
+        return
     brackets = _STRING.sub(b"", body).translate(_BRACKETS_ALIKE, _NO_BRACKETS)
     for _ in range(depth_max):
         shallower = brackets.replace(b"{}", b"")  # each pass takes the innermost level away
@@ -166,18 +180,20 @@ def check_depth(body: bytes, decoded: Decoded, others: int, depth_max: int) -> N
 
 
 def collect(
-    items: Iterable[Item], report: Callable[[Item], AlertReport], raw: Callable[[Item], msgspec.Raw]
+    items: Iterable[Item], report: Callable[[Item], AlertReport], raw: Callable[[Item], bytes | msgspec.Raw]
 ) -> Decoded:
     """Each item's report, or its refusal with an excerpt of what `raw` gives of it."""
     alerts: list[AlertReport] = []
     rejected: list[Rejection] = []
+    ignored: list[Rejection] = []
     positions: list[int] = []
     for index, item in enumerate(items):
         try:
             alerts.append(report(item))
             positions.append(index)
         except AlertRefused as refusal:
-            rejected.append(Rejection(index, str(refusal), refusal.reason, excerpt(raw(item))))
+            passed_over = ignored if refusal.reason is Reason.IGNORED else rejected
+            passed_over.append(Rejection(index, str(refusal), refusal.reason, excerpt(raw(item))))
         except NOT_JSON as error:
             rejected.append(Rejection(index, str(error), Reason.SCHEMA, excerpt(raw(item))))
-    return Decoded(alerts, rejected, positions if rejected else None)
+    return Decoded(alerts, rejected, positions if rejected or ignored else None, ignored)

@@ -69,6 +69,17 @@ class KnownLabels:
             known.annotations_sent = annotations
         return known
 
+    def whole(self, labels: bytes) -> bytes:
+        """All labels of an alert whose identity is another, with the source's own, checked, as canonical JSON. Raises
+        AlertRefused."""
+        known = self._young.get(labels)
+        if known is None:
+            known = self._old.get(labels)
+            if known is None:
+                known = Known(self._identity(labels), b"", NO_ANNOTATIONS)
+            self._add(labels, known)
+        return known.identity.canonical
+
     def _add(self, labels: bytes, known: Known) -> None:
         if len(self._young) >= self._generation_max:
             self._young, self._old, self._leaving = {}, self._young, self._old
