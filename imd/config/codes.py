@@ -92,6 +92,18 @@ TABLE_KEY_TWICE = "W020"
 NEVER_OCCURS = "W030"
 UNUSED_TIMES = "W031"
 MUTES_NOTHING = "W032"
+NEVER_MATCHES = "W050"
+LOOKS_LIKE_REGEX = "W051"
+EMPTY_GROUP_LABEL = "W052"
+HOLD_OUTLASTS_GAP = "W053"
+NEVER_RAISES = "W054"
+RELATED_APART = "W055"
+TAKES_NEARLY_ALL = "W056"
+P1_QUIET = "W057"
+NO_RUNBOOK = "W058"
+NOT_MONOTONE = "W059"
+UNREACHABLE_ROUTE = "W060"
+QUIET_WITHOUT_END = "W061"
 UNUSED_SCHEDULE = "W040"
 UNUSED_TEAM = "W041"
 SCHEDULE_GAP = "W042"
@@ -176,6 +188,18 @@ TITLES = {
     NEVER_OCCURS: "a window never occurs",
     UNUSED_TIMES: "times are never used",
     MUTES_NOTHING: "an inhibition mutes nothing",
+    NEVER_MATCHES: "matchers that can never hold together",
+    LOOKS_LIKE_REGEX: "a value looks like a regular expression",
+    EMPTY_GROUP_LABEL: "a label of group_by is always empty",
+    HOLD_OUTLASTS_GAP: "hold is longer than an incident takes alerts in",
+    NEVER_RAISES: "raise can never raise",
+    RELATED_APART: "rules with relate share no incidents",
+    TAKES_NEARLY_ALL: "what keeps quiet takes nearly everything",
+    P1_QUIET: "P1 incidents of which nobody hears",
+    NO_RUNBOOK: "P1 incidents without a runbook",
+    NOT_MONOTONE: "a priority falls where impact or urgency rises",
+    UNREACHABLE_ROUTE: "a route can never be taken",
+    QUIET_WITHOUT_END: "a maintenance never ends",
     UNUSED_SCHEDULE: "a schedule is never used",
     UNUSED_TEAM: "a team is never used",
     SCHEDULE_GAP: "a schedule has nobody on call",

@@ -6,8 +6,7 @@ Owns every finding that no single file can give. Runs on what `configfile` and `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
-from itertools import combinations
+from datetime import datetime
 
 import msgspec
 
@@ -15,11 +14,13 @@ from imd.config import codes
 from imd.config.configfile import Found, is_loopback
 from imd.config.document import Document
 from imd.config.oncalllint import UNUSED, FindGap, lint_schedules, lint_unused
-from imd.config.rulefile import DEFAULT, Named, Reference, RuleFiles
+from imd.config.quietlint import lint_quiet
+from imd.config.routelint import lint_routes
+from imd.config.rulefile import DEFAULT, Reference, RuleFiles
+from imd.config.rulelint import lint_rules
 from imd.config.wording import quote, suggest
 from imd.model.policy import PageKind, TargetKind
-from imd.model.quiet import TimeInterval, Weekly
-from imd.model.rule import MATCH_ALL, Absent, AllOf, Matcher, Mode, Op, OpenWhen, Rate, Rule
+from imd.model.rule import MATCH_ALL, Mode
 
 _CODES = {
     "receiver": codes.UNKNOWN_RECEIVER,
@@ -30,8 +31,6 @@ _CODES = {
     "times": codes.UNKNOWN_TIMES,
 }
 _SHOWN_MAX = 10
-_ZERO = timedelta(0)
-_SUBSETS_OF_MAX = 6
 
 
 class WholeSet(msgspec.Struct):
@@ -86,12 +85,10 @@ def _unknown(reference: Reference, names: list[str]) -> None:
 
 def lint(whole: WholeSet) -> None:
     """Warnings. Call it only for a set without errors: a lint after a fault would as often be its echo."""
-    _unreachable(whole.files.rules.values())
-    _lint_quiet(whole.files, whole.now)
+    lint_rules(whole.files)
+    lint_quiet(whole.files, whole.now)
     lint_schedules(whole.files, whole.now, whole.find_gap)
-    for named in whole.files.rules.values():
-        if named.value is not None and named.value.open_when is not None:
-            _lint_opening(named, named.value, named.value.open_when)
+    lint_routes(whole.files)
     if whole.config is None or whole.document is None:
         return
     built_in = _built_in_policy_pages(whole.files)
@@ -179,102 +176,3 @@ def _lint_open(document: Document, config: Found) -> None:
             f"listens on {settings.listen} and lets everybody in",
             help="add auth: {tokens: […]} unless the network keeps others out",
         )
-
-
-def _lint_quiet(files: RuleFiles, now: datetime | None) -> None:
-    """Windows that never come and inhibitions that mute nothing look like quiet that is planned."""
-    for planned in files.maintenance.values():
-        named = files.times.get(planned.value.during) if planned.value is not None else None
-        windows = planned.value.windows if planned.value is not None else None
-        windows = windows or (named.value if named is not None else None)
-        if planned.value is not None and windows is not None and not _occurs(windows, now):
-            planned.document.lint(
-                codes.NEVER_OCCURS,
-                planned.value.span,
-                f"maintenance {quote(planned.name)} never occurs",
-                help="no day fits, or its last window is over",
-            )
-    used = {reference.name for reference in files.references if reference.kind == "times"}
-    for times in files.times.values():
-        if times.name not in used:
-            times.document.lint(
-                codes.UNUSED_TIMES, times.span, f"times {quote(times.name)} are never used", help=UNUSED
-            )
-    for inhibition in files.inhibitions.values():
-        if inhibition.value is not None and inhibition.value.source == inhibition.value.target:
-            inhibition.document.lint(
-                codes.MUTES_NOTHING,
-                inhibition.span,
-                f"inhibition {quote(inhibition.name)} mutes nothing: its source and target are the same",
-                help="an alert that both sides take is not muted by another that both sides take",
-            )
-
-
-def _occurs(windows: TimeInterval, now: datetime | None) -> bool:
-    """Whether one lies ahead. Years that are given are looked at alone, else the 28 in which the calendar repeats."""
-    if any(now is None or once.ends_at > now for once in windows.once):
-        return True
-    return any(_has_a_day(weekly, now) for weekly in windows.weekly)
-
-
-def _has_a_day(weekly: Weekly, now: datetime | None) -> bool:
-    first = now.date() - timedelta(days=1) if now is not None else date(_CALENDAR_FROM, 1, 1)
-    last = date(max((last for _, last in weekly.years), default=first.year + _CALENDAR_YEARS), 12, 31)
-    if now is None and weekly.years:
-        first = date(min(first for first, _ in weekly.years), 1, 1)
-    return any(weekly.begins_on(first + timedelta(days=days)) for days in range((last - first).days + 1))
-
-
-_CALENDAR_FROM, _CALENDAR_YEARS = 2020, 28
-
-
-def _lint_opening(named: Named[Rule], rule: Rule, when: OpenWhen) -> None:
-    """Conditions that load and cannot be meant."""
-    at_least = len(when.parts) if isinstance(when, AllOf) else 0 if isinstance(when, Absent) else when.at_least
-    window = _ZERO if isinstance(when, Absent) else when.per if isinstance(when, Rate) else when.within
-    who = f"rule {quote(rule.name)}"
-    if at_least == 1:
-        text = f"open_when of {who} is met by the first alert"
-        named.document.lint(codes.OPENS_AT_ONCE, named.span, text, help="raise at_least, or leave open_when out")
-    if at_least > rule.window.max_alerts:
-        text = f"open_when of {who} asks for {at_least} alerts, and at most {rule.window.max_alerts} wait"
-        named.document.lint(codes.NEVER_OPENS, named.span, text, help="raise max_alerts of its window")
-    if window and rule.hold > window:
-        text = f"hold of {who} is longer than the window of its open_when: it pages long after what it counted"
-        named.document.lint(codes.HOLD_OUTLASTS_WINDOW, named.span, text, help="hold starts once open_when is met")
-
-
-def _unreachable(rules: Iterable[Named[Rule]]) -> None:
-    """A rule of which every list of matchers holds all matchers of an earlier rule's can take nothing."""
-    taken: dict[frozenset[Matcher], str] = {}
-    for named in rules:
-        rule = named.value
-        if rule is None or rule.name == DEFAULT:
-            continue
-        lists = [_telling(matchers) for matchers in rule.match]
-        takers = [_taker(matchers, taken) for matchers in lists]
-        if all(takers):
-            named.document.lint(
-                codes.UNREACHABLE_RULE,
-                named.span,
-                f"rule {quote(rule.name)} can never take an alert: rule {quote(takers[0])} takes all of them before",
-                help="move it up, or remove it",
-            )
-        for matchers in lists if rule.when is None else ():
-            taken.setdefault(matchers, rule.name)
-
-
-def _telling(matchers: tuple[Matcher, ...]) -> frozenset[Matcher]:
-    """Without those that everything passes."""
-    return frozenset(one for one in matchers if not (one.op is Op.REGEX and one.value == ".*"))
-
-
-def _taker(matchers: frozenset[Matcher], taken: dict[frozenset[Matcher], str]) -> str:
-    """The earlier rule whose matchers are all among these; "" for none."""
-    if len(matchers) > _SUBSETS_OF_MAX:
-        return taken.get(matchers) or taken.get(frozenset()) or ""
-    for size in range(len(matchers) + 1):
-        for some in combinations(matchers, size):
-            if frozenset(some) in taken:
-                return taken[frozenset(some)]
-    return ""

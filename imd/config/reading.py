@@ -5,6 +5,7 @@ Owns what such a value may be and how its fault points into the text. Knows noth
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -13,15 +14,18 @@ from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Node, Scalar, Sequence
 from imd.config.form import Either, Plain, Several
+from imd.config.logic import never, taken
 from imd.config.places import point_in
 from imd.config.shape import Refused, Scope, any_text, mapped, sound, takes, text, wrong_type
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote, suggest
 from imd.model.condition import EXTRA, BadCondition, Condition, NoCel, compile_condition
-from imd.model.rule import BadPattern, Match, Matcher, whole_pattern
+from imd.model.rule import BadPattern, Match, Matcher, Op, whole_pattern
 from imd.model.template import BadTemplate, Template
 
 _EXAMPLE = "'severity=\"critical\"'"
+_LITERAL = {Op.EQUAL: "=~", Op.NOT_EQUAL: "!~"}
+_LIKE_REGEX = re.compile(r"\.[*+]|\w\|\w")
 MATCHERS = form.text("matcher", "(=|!=|=~|!~)", 'severity="critical"', 'alertname=~"Kube.*"')
 MATCH = Either((MATCHERS, Several(MATCHERS, 1), Several(Several(MATCHERS, 1), 1)), said="matchers", name="match")
 """A matcher; a list of which all must hold; or a list of lists, one of which must hold."""
@@ -40,7 +44,20 @@ def matchers(node: Node, scope: Scope) -> tuple[Matcher, ...]:
         raise scope.fault(
             codes.EMPTY, node, f"{scope.subject} holds no matcher", expected=f"expected one such as {_EXAMPLE}"
         )
+    for matcher in found:
+        if matcher.op in _LITERAL and _LIKE_REGEX.search(matcher.value):
+            _lint_literal(node, scope, matcher)
     return found
+
+
+def _lint_literal(node: Scalar, scope: Scope, matcher: Matcher) -> None:
+    at = max(node.text.find(matcher.value), 0)
+    scope.document.lint(
+        codes.LOOKS_LIKE_REGEX,
+        point_in(scope.document, node, at, len(matcher.value)),
+        f"{scope.subject}: {quote(matcher.value)} is compared as it stands, for the operator is {matcher.op.value}",
+        help=f'for a regular expression write {matcher.name}{_LITERAL[matcher.op]}"{matcher.value}"',
+    )
 
 
 def _bad_matcher(node: Scalar, scope: Scope, error: BadMatcher) -> Refused:
@@ -54,7 +71,10 @@ def _bad_matcher(node: Scalar, scope: Scope, error: BadMatcher) -> Refused:
 def match(node: Node, scope: Scope) -> Match:
     """A matcher; a list of which all must hold; or a list of lists, one of which must hold."""
     if not isinstance(node, Sequence):
-        return (matchers(node, scope),)
+        alone = matchers(node, scope)
+        if never(taken(alone)):
+            _lint_never([node], [alone], scope)
+        return (alone,)
     if not node.items:
         raise scope.fault(
             codes.EMPTY, node, f"{scope.subject} is an empty list", expected=f"expected a matcher such as {_EXAMPLE}"
@@ -67,6 +87,26 @@ def match(node: Node, scope: Scope) -> Match:
     return (_all_of(node, scope),)
 
 
+def _lint_never(nodes: list[Node], found: list[tuple[Matcher, ...]], scope: Scope) -> None:
+    """Matchers that contradict each other, at the one with which they do."""
+    for number in range(len(found)):
+        so_far = [matcher for part in found[: number + 1] for matcher in part]
+        labels = [name for name, label in taken(so_far).items() if label.never]
+        if labels:
+            scope.document.lint(
+                codes.NEVER_MATCHES,
+                nodes[number].span,
+                f"{scope.subject}: {_together([one for one in so_far if one.name == labels[0]])}",
+                help="all matchers of a list must hold; for one or the other write a list of lists",
+            )
+            return
+
+
+def _together(matchers: list[Matcher]) -> str:
+    said = " and ".join(str(matcher) for matcher in matchers)
+    return f"{said} never hold together" if len(matchers) > 1 else f"{said} never holds"
+
+
 def _all_of(node: Node, scope: Scope) -> tuple[Matcher, ...]:
     assert isinstance(node, Sequence)
     if not node.items:
@@ -74,7 +114,10 @@ def _all_of(node: Node, scope: Scope) -> tuple[Matcher, ...]:
     found = list(sound(matchers, node.items, scope))
     if len(found) < len(node.items):
         raise Refused
-    return tuple(matcher for part in found for matcher in part)
+    together = tuple(matcher for part in found for matcher in part)
+    if never(taken(together)):
+        _lint_never(node.items, found, scope)
+    return together
 
 
 @takes(form.text("template", "", "{{ labels.cluster }}: {{ firing }} alerts"))

@@ -42,12 +42,32 @@ _ZERO = timedelta(0)
 
 
 class Named(msgspec.Struct, Generic[T]):
-    """One entry with a name, and where the name stands. `value` is None where the entry is unsound."""
+    """One entry with a name, and where the name stands. `value` is None where the entry is unsound; `node` is
+    all of it, for the places of lints."""
 
     name: str
     document: Document
     span: Span
     value: T | None
+    node: Node
+
+    def has(self, key: str) -> bool:
+        """Whether the entry itself gives the key."""
+        return isinstance(self.node, MappingNode) and key in self.node.entries
+
+    def place(self, *keys: str | int) -> Span:
+        """Where the value under these keys stands, its first character if it has several lines; the entry's name where
+        it has none."""
+        node: Node | None = self.node
+        for key in keys:
+            if isinstance(node, MappingNode) and isinstance(key, str):
+                entry = node.entries.get(key)
+                node = entry.value if entry is not None else None
+            elif isinstance(node, Sequence) and isinstance(key, int):
+                node = node.items[key] if key < len(node.items) else None
+        if node is None:
+            return self.span
+        return node.span if node.span.end_line == node.span.line else node.span.first()
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -96,6 +116,7 @@ class RuleFiles(msgspec.Struct):
     matchless_route: PlacedRoute | None = None
     priority: PriorityTable | None = None
     priority_at: tuple[Document, Span] | None = None
+    priority_node: Node | None = None
     inhibitions: dict[str, Named[Inhibition]] = {}
     times: dict[str, Named[TimeInterval]] = {}
     maintenance: dict[str, Named[Planned]] = {}
@@ -199,7 +220,7 @@ class _Parts:
             value = _or_none(quietkeys.named_interval, entry.value, at)
             first = self._files.times.get(word)
             if first is None:
-                self._files.times[word] = Named(word, scope.document, entry.key.span, value)
+                self._files.times[word] = Named(word, scope.document, entry.key.span, value, entry.value)
             else:
                 self._taken(at, entry.key, at.owner, first.document, first.span)
 
@@ -226,7 +247,7 @@ class _Parts:
             if first is not None:
                 self._taken(scope, word, owner, first.document, first.span)
             else:
-                into[word.text] = Named(word.text, scope.document, word.span, value)
+                into[word.text] = Named(word.text, scope.document, word.span, value, item)
 
     def _rule(self, node: Node, scope: Scope) -> Rule:
         word = peek(node, "name")
@@ -324,6 +345,7 @@ class _Parts:
                 help="keep one of the two",
             )
         self._files.priority_at = (scope.document, node.span)
+        self._files.priority_node = node
         self._files.priority = priority_table(table)
 
 
