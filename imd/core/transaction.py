@@ -6,7 +6,6 @@ alerts that join one incident are one row and one line of it.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime
 
 from imd.core import timeline
@@ -63,7 +62,7 @@ class Transaction:
         self.touched: dict[str, Touched] = {}
         self.reported = self.expired = False
         self.own_reports: list[AlertReport] = []
-        self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._counts: dict[tuple[str, tuple[str, ...]], int] = {}
 
     def touch(self, incident: Incident) -> Touched:
         touched = self.touched.get(incident.id)
@@ -90,13 +89,15 @@ class Transaction:
 
     def count(self, name: str, *values: str, amount: int = 1) -> None:
         if amount:
-            self._counts[name, values] += amount
+            key = name, values
+            self._counts[key] = self._counts.get(key, 0) + amount
 
     def observe(self, name: str, amount: float, *values: str) -> None:
         self.effects.append(Counted(name, values, amount))
 
     def close(self) -> list[Effect]:
         """All effects, with each touched incident saved once, at the end."""
-        self.effects.extend(SaveIncident(touched.incident) for touched in self.touched.values())
-        self.effects.extend(Counted(name, values, amount) for (name, values), amount in self._counts.items())
-        return self.effects
+        effects = self.effects
+        effects += [SaveIncident(touched.incident) for touched in self.touched.values()]
+        effects += [Counted(name, values, amount) for (name, values), amount in self._counts.items()]
+        return effects

@@ -113,7 +113,8 @@ class Replay:
             return
         if isinstance(event, ActionTaken):
             event = msgspec.structs.replace(event, incident=self._meant(event.incident, recorded.first))
-        story.unmet.update(self._step(event, at))
+        if refused := self._step(event, at):
+            story.unmet.update(refused)
         if isinstance(event, AlertsReported):
             self._keep(recorded.lines, event, at)
         elif isinstance(event, AlertsExpired):
