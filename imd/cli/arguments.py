@@ -239,6 +239,7 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
     replay.add_argument("--out", type=Path, metavar="FILE", help="write what became of each event, as JSONL")
     replay.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
+    _backtest(commands)
     journal = _remote(
         commands,
         "journal",
@@ -269,6 +270,42 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--quarantine", action="store_true", help="for recover: read nothing, move the files aside and start empty"
     )
     store.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+
+
+def _backtest(commands: _Commands[argparse.ArgumentParser]) -> None:
+    backtest = _add(
+        commands,
+        "backtest",
+        "run the same history through two rule sets and say what differs",
+        "imd backtest --rules new/ --against rules/ --events events.jsonl",
+        "imd backtest --rules new/ --config config.yaml --since 30d",
+        "imd backtest --rules new/ --config config.yaml --fail-on lost-p1,more-pages --markdown report.md",
+    )
+    backtest.add_argument("--rules", type=Path, required=True, metavar="NEW", help="the rules to try: a file or folder")
+    backtest.add_argument("--against", type=Path, metavar="OLD", help="(default: the rules that --config names)")
+    backtest.add_argument("--events", type=Path, metavar="FILE", help="EVENTS.jsonl; `-` is standard input")
+    backtest.add_argument(
+        "--store", metavar="URL", help="a store's journal, also of a running daemon (default: that of --config)"
+    )
+    backtest.add_argument("--since", metavar="WHEN", help="only from then on: an instant, or how long ago (30d)")
+    backtest.add_argument("--config", type=Path, metavar="FILE", help="config.yaml: receivers, sources, rules, store")
+    backtest.add_argument("--topology", type=Path, metavar="FILE", help="a map of entities, beside the rules' own")
+    backtest.add_argument("--ack-after", type=_duration_or_never, metavar="DURATION|never", help="as for `imd replay`")
+    backtest.add_argument(
+        "--fail-on",
+        type=_words,
+        action="extend",
+        default=[],
+        metavar="CONDITION",
+        help="exit 1 where it holds: lost-p1, unpaged, more-pages, priority, any …; may be repeated",
+    )
+    backtest.add_argument("--markdown", type=Path, metavar="FILE", help="also write a report for a merge request")
+    backtest.add_argument("--all", action="store_true", help="every difference, not the first ten of a kind")
+    backtest.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _duration_or_never(text: str) -> timedelta | str:

@@ -87,6 +87,12 @@ def _replay(arguments: Namespace) -> int:
     return replaying.run(arguments)
 
 
+def _backtest(arguments: Namespace) -> int:
+    from imd.cli import backtesting
+
+    return backtesting.run(arguments)
+
+
 def _journal(arguments: Namespace) -> int:
     from imd.cli import journal
 
@@ -117,6 +123,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "deliveries": _observe,
     "status": _observe,
     "replay": _replay,
+    "backtest": _backtest,
     "journal": _journal,
     "db": _database,
 }

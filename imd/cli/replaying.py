@@ -1,14 +1,12 @@
 """Commands over recorded history: replay. Needs no daemon, sends nothing.
 
-Owns the files, the progress bar and what a person reads of the outcome; the run itself is imd.replay.
+Owns what a person reads of the outcome; the run itself is imd.replay.
 """
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,20 +14,17 @@ import msgspec
 
 from imd.cli.arguments import NEVER
 from imd.cli.failure import Failed, Misused
+from imd.cli.history import STDIN, EventLines, loaded
 from imd.cli.instants import ago, stamp
 from imd.cli.rows import priority_cell, state_cell
 from imd.cli.screen import Cell, Column, Screen
-from imd.config.load import Faulty, load
 from imd.model.incident import Incident
-from imd.model.policy import PageKind, Ruleset
+from imd.model.policy import PageKind
 from imd.replay.journal import BadEvents, EventsReader, Glance, glance
 from imd.replay.report import IncidentLine, PageLine, Report
 from imd.replay.run import Story, replay
 
-STDIN = "-"
 _UNMET_MAX = 10  # sentences
-_BAR_EVERY = 2000  # lines
-_BAR_FROM_BYTES = 4_000_000  # a shorter file is done before one would have read the bar
 
 
 class _Summary(msgspec.Struct):
@@ -53,8 +48,8 @@ class _Replayed(msgspec.Struct):
 def run(arguments: Namespace) -> int:
     """0: done. Raises Misused, Failed."""
     _refuse_missing(arguments)
-    ruleset = _ruleset(arguments)
-    lines = _Lines(arguments.events)
+    ruleset = loaded(arguments.config, [arguments.rules] if arguments.rules else [], arguments.topology).ruleset
+    lines = EventLines(arguments.events)
     seen = glance(lines)
     reader = EventsReader(lines.name, ruleset.sources)
     try:
@@ -89,58 +84,11 @@ def _refuse_missing(arguments: Namespace) -> None:
         raise Misused(f"no such folder: {arguments.out.parent}")
 
 
-def _ruleset(arguments: Namespace) -> Ruleset:
-    try:
-        rules = [] if arguments.rules is None else [arguments.rules]
-        maps = [] if arguments.topology is None else [arguments.topology]
-        return load(arguments.config, rules, maps=maps).ruleset
-    except Faulty as faulty:
-        color = Screen.of_process(sys.stderr).colour
-        print("\n".join(found.render(color=color) for found in faulty.diagnostics), file=sys.stderr)
-        raise Failed(str(faulty)) from None
-
-
 def _ack_after(given: timedelta | str | None, seen: Glance) -> timedelta | None:
     """A file in which nobody could act is given a person who acknowledges at once; a recorded run is left as it was."""
     if isinstance(given, timedelta):
         return given
     return None if given == NEVER or seen.actions or seen.deliveries else timedelta(0)
-
-
-class _Lines:
-    """The lines of a file, or of standard input, as often as they are asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        piped = str(path) == STDIN
-        self.name = "<stdin>" if piped else str(path)
-        self._kept = sys.stdin.buffer.readlines() if piped else None
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self._kept is not None:
-            yield from self._kept
-            return
-        try:
-            with self._path.open("rb") as file:
-                yield from file
-        except OSError as error:
-            raise Failed(f"cannot read {self._path}: {error.strerror}") from None
-
-    def watched(self) -> Iterable[bytes]:
-        """The same, with a bar on a terminal where it takes long."""
-        size = sum(map(len, self._kept)) if self._kept is not None else self._path.stat().st_size
-        return _with_bar(self, size) if sys.stderr.isatty() and size >= _BAR_FROM_BYTES else self
-
-
-def _with_bar(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
-    done = 0
-    for number, line in enumerate(lines):
-        if number % _BAR_EVERY == 0:
-            part = done / size
-            print(f"\r[{'#' * int(part * 40):<40}] {part:4.0%}", end="", file=sys.stderr, flush=True)
-        done += len(line)
-        yield line
-    print("\r" + " " * 50 + "\r", end="", file=sys.stderr, flush=True)
 
 
 def _write(path: Path, report: Report) -> None:

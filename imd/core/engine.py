@@ -49,11 +49,15 @@ class Engine:
     """Decides. Hand it every event together with the time; commit what it answers before acting on it.
 
     Without `expires` no alert ends for want of repeats, only by a resolve or AlertsExpired: for recorded history.
+    `transaction` collects a step's effects.
     """
 
-    def __init__(self, ruleset: Ruleset, state: State, *, expires: bool = True) -> None:
+    def __init__(
+        self, ruleset: Ruleset, state: State, *, expires: bool = True, transaction: type[Transaction] = Transaction
+    ) -> None:
         self.ruleset = ruleset
         self._expires = expires
+        self._transaction = transaction
         self.state = state
         self._relator = Relator(ruleset.topology)
         self._intake = Intake(ruleset, state, self._relator, expires)
@@ -62,7 +66,7 @@ class Engine:
 
     def step(self, event: Event, now: datetime) -> list[Effect]:
         """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
-        tx = Transaction(now)
+        tx = self._transaction(now)
         self._catch_up(tx, event)
         self._take(tx, event)
         if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it

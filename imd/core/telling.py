@@ -37,6 +37,8 @@ class Telling:
 
     def members(self, tx: Transaction, touched: Touched) -> None:
         """Everything that happened to members of one incident within this step."""
+        if not tx.tells:
+            return
         incident = touched.incident
         joined = touched.joined[1:] if touched.opened else touched.joined
         for because in dict.fromkeys(alert.joined_because for alert in joined):

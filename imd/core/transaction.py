@@ -54,7 +54,10 @@ class Touched:
 
 class Transaction:
     """Collects a step's effects. `now` is the step's instant. `reported`, `expired`: a line of the journal says so, and
-    more of them would be settled together with it. `own_reports` are what imd itself has to report because of it."""
+    more of them would be settled together with it. `own_reports` are what imd itself has to report because of it.
+    `tells` is False where nobody reads the timeline: what is said is then hardly worked out."""
+
+    tells = True
 
     def __init__(self, now: datetime) -> None:
         self.now = now

@@ -398,6 +398,16 @@ def glance(lines: Iterable[bytes]) -> Glance:
     return Glance(actions, deliveries)
 
 
+def happened(lines: Iterable[bytes]) -> bool:
+    """Whether the file tells of people or of deliveries: then it is a recorded run. Reads no further than it must."""
+    for line in lines:
+        if b'"action"' in line or b'"delivery"' in line:
+            seen = glance([line])
+            if seen.actions or seen.deliveries:
+                return True
+    return False
+
+
 def delivery_of(delivery: str, incident: str) -> str:
     """A delivery's id without the name of the store that it was made in."""
     return delivery[max(0, delivery.rfind(f"{incident}-")) :]

@@ -19,7 +19,8 @@ import msgspec
 
 from imd.core.engine import Engine
 from imd.core.state import State
-from imd.model.alert import Alert
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert, AlertReport
 from imd.model.effect import CancelPages, Counted, Deliver, Delivery, Effect, Refused, SaveAlert, SaveIncident
 from imd.model.event import (
     ActionKind,
@@ -80,6 +81,7 @@ class Replay:
 
     `ack_after`: how long after its first page an incident is acknowledged by that page's target; None: never.
     `expire`: alerts also end for want of repeats, as for a running daemon. `deliveries`: see `journal.Glance`.
+    `transaction` is the engine's.
     """
 
     def __init__(
@@ -89,8 +91,9 @@ class Replay:
         ack_after: timedelta | None = None,
         expire: bool = False,
         deliveries: Mapping[str, str] | None = None,
+        transaction: type[Transaction] = Transaction,
     ) -> None:
-        self.engine = Engine(unread(ruleset), State(STORE_ID), expires=expire)
+        self.engine = Engine(unread(ruleset), State(STORE_ID), expires=expire, transaction=transaction)
         self.story = Story()
         self._ack_after = ack_after
         self._recorded = dict(deliveries or {})
@@ -163,15 +166,19 @@ class Replay:
     # -- alerts ---------------------------------------------------------------------------------------------------
 
     def _keep(self, lines: tuple[int, ...], event: AlertsReported, at: datetime) -> None:
-        alerts, given = self.engine.state.alerts, self.story.given
+        alerts = self.engine.state.alerts
         for line, report in zip(lines, event.alerts, strict=True):
             alert = alerts.get(report.identity.key)
             if alert is None:
                 continue
-            given.append(Given(line, alert, report.annotations))
+            self._said(line, alert, report)
             if report.ends_at is not None and not report.resolved:
                 end = Expired(report.identity, report.ends_at, NO_LONGER_REPORTED)
                 self._plan(max(at, report.ends_at), AlertsExpired((end,)))
+
+    def _said(self, line: int, alert: Alert, report: AlertReport) -> None:
+        """A line spoke of this episode."""
+        self.story.given.append(Given(line, alert, report.annotations))
 
     def _keep_expired(self, lines: tuple[int, ...], event: AlertsExpired) -> None:
         for line, expired in zip(lines, event.alerts, strict=True):
