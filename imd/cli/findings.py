@@ -7,7 +7,7 @@ Owns the shapes of json, SARIF 2.1.0 (OASIS, 2020-03-27, read 2026-11-22) and Gi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import PurePath
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from imd import __version__
 from imd.cli.screen import Screen, clean
 from imd.config import codes
 from imd.config.diagnostic import Diagnostic, Severity
+from imd.config.load import Examined
 
 REFERENCE = "docs/errors.md"
 """Where each code has a section, in the repository and in the source distribution."""
@@ -24,14 +25,8 @@ REFERENCE = "docs/errors.md"
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What one run of `check` has to say. `allowed` are warnings that a comment in the file takes as meant."""
-
-    diagnostics: Sequence[Diagnostic]
-    allowed: Sequence[Diagnostic] = ()
-
-    def count(self, severity: Severity) -> int:
-        return sum(one.severity is severity for one in self.diagnostics)
+def count(found: Examined, severity: Severity) -> int:
+    return sum(one.severity is severity for one in found.diagnostics)
 
 
 def url(code: str) -> str:
@@ -43,15 +38,15 @@ def url(code: str) -> str:
 # Text.
 
 
-def as_text(found: Found, screen: Screen) -> None:
+def as_text(found: Examined, screen: Screen) -> None:
     """One after the other, and how many there are."""
     for diagnostic in found.diagnostics:
         print(diagnostic.render(color=screen.colour), file=screen.out)
     screen.line(_summary(found))
 
 
-def _summary(found: Found) -> str:
-    said = f"{_count(found.count(Severity.ERROR), 'error')}, {_count(found.count(Severity.WARNING), 'warning')}"
+def _summary(found: Examined) -> str:
+    said = f"{_count(count(found, Severity.ERROR), 'error')}, {_count(count(found, Severity.WARNING), 'warning')}"
     return f"{said}, {len(found.allowed)} allowed" if found.allowed else said
 
 
@@ -85,12 +80,12 @@ class _Rows(msgspec.Struct):
     diagnostics: list[_Row]
 
 
-def as_json(found: Found, screen: Screen) -> None:
+def as_json(found: Examined, screen: Screen) -> None:
     """One object, allowed warnings among the rest, in order."""
     rows = [(one, False) for one in found.diagnostics] + [(one, True) for one in found.allowed]
     rows.sort(key=lambda row: row[0].order)
     said = _Rows(
-        found.count(Severity.ERROR), found.count(Severity.WARNING), [_row(one, allowed) for one, allowed in rows]
+        count(found, Severity.ERROR), count(found, Severity.WARNING), [_row(one, allowed) for one, allowed in rows]
     )
     print(msgspec.json.encode(said).decode(), file=screen.out)
 
@@ -115,7 +110,7 @@ def _row(one: Diagnostic, allowed: bool) -> _Row:
 # GitHub.
 
 
-def as_github(found: Found, screen: Screen) -> None:
+def as_github(found: Examined, screen: Screen) -> None:
     """A workflow command for each, which GitHub shows beside the line; the sum of them is plain text."""
     for one in found.diagnostics:
         place = {
@@ -147,7 +142,7 @@ def _sentences(one: Diagnostic) -> str:
 # SARIF.
 
 
-def as_sarif(found: Found, screen: Screen) -> None:
+def as_sarif(found: Examined, screen: Screen) -> None:
     """One run; allowed warnings are results that are suppressed in the source."""
     every = [*found.diagnostics, *found.allowed]
     order = sorted({one.code for one in every})
@@ -203,7 +198,7 @@ def _artifact(path: str) -> dict[str, object]:
     return {"uri": quote(pure.as_posix()), "uriBaseId": "ROOT"}
 
 
-FORMATS: dict[str, Callable[[Found, Screen], None]] = {
+FORMATS: dict[str, Callable[[Examined, Screen], None]] = {
     "text": as_text,
     "json": as_json,
     "github": as_github,

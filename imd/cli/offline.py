@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from imd.cli.failure import Misused
-from imd.cli.findings import FORMATS, Found
+from imd.cli.findings import FORMATS, count
 from imd.cli.screen import Screen
 from imd.clock import SystemClock
 from imd.config import load
@@ -23,6 +23,6 @@ def check(arguments: Namespace) -> int:
     for path in [*([config] if config else []), *paths]:
         if not path.exists():
             raise Misused(f"no such file or folder: {path}")
-    found = Found(load.check(config, paths, now=SystemClock().now(), find_gap=oncall.gap_ahead))
+    found = load.examine(config, paths, now=SystemClock().now(), find_gap=oncall.gap_ahead)
     FORMATS[arguments.format](found, Screen.of_process())
-    return 1 if found.count(Severity.ERROR) or (arguments.strict and found.diagnostics) else 0
+    return 1 if count(found, Severity.ERROR) or (arguments.strict and found.diagnostics) else 0

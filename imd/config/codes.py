@@ -103,6 +103,7 @@ P1_QUIET = "W057"
 NO_RUNBOOK = "W058"
 NOT_MONOTONE = "W059"
 UNREACHABLE_ROUTE = "W062"
+ALLOWS_NOTHING = "W063"
 QUIET_WITHOUT_END = "W061"
 UNUSED_SCHEDULE = "W040"
 UNUSED_TEAM = "W041"
@@ -200,6 +201,7 @@ TITLES = {
     NOT_MONOTONE: "a priority falls where impact or urgency rises",
     UNREACHABLE_ROUTE: "a route can never be taken",
     QUIET_WITHOUT_END: "a maintenance never ends",
+    ALLOWS_NOTHING: "a comment allows nothing",
     UNUSED_SCHEDULE: "a schedule is never used",
     UNUSED_TEAM: "a team is never used",
     SCHEDULE_GAP: "a schedule has nobody on call",

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from imd.config import codes
+from imd.config.allowing import allow
 from imd.config.configfile import Found, read_config
 from imd.config.diagnostic import Diagnostic, Severity, Span
 from imd.config.document import Document
@@ -112,9 +113,32 @@ def check(
 ) -> list[Diagnostic]:
     """Every fault and every lint, in order of file, line and column. With `now`, windows that are over are linted too;
     with `find_gap`, times at which nobody is on call. Never raises."""
+    return list(examine(config, paths, environ, now, find_gap).diagnostics)
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What `check` has to say, in order of file, line and column. `allowed` are the warnings that a comment takes as
+    meant."""
+
+    diagnostics: Sequence[Diagnostic]
+    allowed: Sequence[Diagnostic] = ()
+
+
+def examine(
+    config: Path | None,
+    paths: Sequence[Path] = (),
+    environ: Mapping[str, str] = os.environ,
+    now: datetime | None = None,
+    find_gap: FindGap | None = None,
+) -> Examined:
+    """As `check`, with the warnings that are allowed. Never raises."""
     loading = _Loading(environ, now, find_gap)
     loading.read(config, paths)
-    return list(loading.diagnostics())
+    return Examined(loading.diagnostics(), _ordered(loading.allowed))
+
+
+def _ordered(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(found, key=lambda one: one.order))
 
 
 class _Loading:
@@ -127,6 +151,7 @@ class _Loading:
         self._now = now
         self._find_gap = find_gap
         self.documents: list[Document] = []
+        self.allowed: list[Diagnostic] = []
         self.opened: list[Path] = []
         self.files = RuleFiles()
         self._tables: dict[str, TableFile | None] = {}
@@ -144,12 +169,16 @@ class _Loading:
         self._read_maps(maps)
         whole = WholeSet(self.files, self.found, document, self._now, self._find_gap)
         check_names(whole)
-        if not any(document.failed for document in self.documents):
+        sound = not any(document.failed for document in self.documents)
+        if sound:
             lint(whole)
+        # Without a config, a clock or a way to find gaps some lints are not looked for.
+        complete = sound and document is not None and self._now is not None and self._find_gap is not None
+        for one in self.documents:
+            self.allowed += allow(one, complete)
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        found = [fault for document in self.documents for fault in document.faults]
-        return tuple(sorted(found, key=lambda one: one.order))
+        return _ordered(fault for document in self.documents for fault in document.faults)
 
     def _read_rules(self, places: list[tuple[Path, Document | None, Span]]) -> None:
         bytes_max = self.found.settings.limits.rule_file_bytes_max if self.found else BYTES_MAX

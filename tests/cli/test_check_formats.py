@@ -11,10 +11,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from imd.cli.findings import FORMATS, Found, url
+from imd.cli.findings import FORMATS, url
 from imd.cli.screen import Screen
 from imd.config import codes
 from imd.config.diagnostic import Diagnostic, Severity
+from imd.config.load import Examined
 from tests.cli.conftest import Imd
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def test_github_commands_are_one_line_each_and_escaped(imd: Imd, nasty: Path) ->
     assert second.startswith("::error file=")
 
 
-def _sarif(found: Found) -> dict[str, Any]:
+def _sarif(found: Examined) -> dict[str, Any]:
     out = io.StringIO()
     FORMATS["sarif"](found, Screen(out, None, False))
     log: dict[str, Any] = json.loads(out.getvalue())
@@ -121,7 +122,7 @@ def test_sarif_of_every_code_and_of_absolute_paths() -> None:
         )
         for code in codes.TITLES
     ]  # fmt: skip
-    log = _sarif(Found(every[:-1], every[-1:]))
+    log = _sarif(Examined(every[:-1], every[-1:]))
     _valid(log)
     results = log["runs"][0]["results"]
     assert results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "file:///etc/imd/a%20b.yaml"
@@ -141,7 +142,7 @@ def test_colour_is_for_terminals() -> None:
         (Terminal(), {}, True), (Terminal(), {"NO_COLOR": "1"}, False), (Terminal(), {"TERM": "dumb"}, False),
         (io.StringIO(), {}, False),
     ):  # fmt: skip
-        FORMATS["text"](Found([one]), Screen.of_process(out, environ))
+        FORMATS["text"](Examined([one]), Screen.of_process(out, environ))
         assert ("\x1b[" in out.getvalue()) is coloured
 
 
