@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, TemplateSyntaxError
+
+from imd.model.metering import ENVIRONMENT, TOO_DEEP, Escape, compiled, metered
 
 SOURCE_CHARS_MAX = 16_384
 OUTPUT_CHARS_MAX = 16_384
-_RANGE_MAX = 1_000
 _NO_WORDS = frozenset({"data", "whitespace", "comment_begin", "comment", "comment_end", "raw_begin", "raw_end"})
 _NAMED_CHAR = re.compile(r" at \d+$")
 _UNNAMED = re.compile("No (?:filter|test) named '(.*)'")
@@ -38,36 +36,6 @@ class RenderFailed(ValueError):
     """The template compiled and failed on these values; the text says why."""
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or (operator == "%" and isinstance(left, str)):
-            raise SecurityError(f"operator {operator} is not available here")
-        if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
-            raise SecurityError("only numbers can be multiplied here")
-        return super().call_binop(context, operator, left, right)
-
-
-def _range(*bounds: int) -> range:
-    numbers = range(*bounds)
-    if len(numbers) > _RANGE_MAX:
-        raise SecurityError(f"range is longer than {_RANGE_MAX}")
-    return numbers
-
-
-def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, autoescape=False, cache_size=0)
-    environment.globals.clear()
-    environment.globals["range"] = _range
-    for name in ("random", "pprint", "center", "indent", "format"):
-        environment.filters.pop(name, None)  # not deterministic, or a way to grow text without end
-    return environment
-
-
-_ENVIRONMENT = _environment()
-
-
 def _located(source: str, error: TemplateSyntaxError) -> BadTemplate:
     """Jinja says the line alone. So the template is read once more with each of its words on a line of its own: then
     the line is the word."""
@@ -75,7 +43,7 @@ def _located(source: str, error: TemplateSyntaxError) -> BadTemplate:
     position = 0
     reason = error.message or "syntax error"
     try:
-        for _, kind, text in _ENVIRONMENT.lex(source):
+        for _, kind, text in ENVIRONMENT.lex(source):
             position = max(source.find(text, position), position)
             if kind not in _NO_WORDS:
                 words.append((position, text))
@@ -84,9 +52,13 @@ def _located(source: str, error: TemplateSyntaxError) -> BadTemplate:
         unread = source[position:]
         return BadTemplate(_NAMED_CHAR.sub("", reason), len(source) - len(unread.lstrip()))
     try:
-        _ENVIRONMENT.from_string("".join("\n" + text.replace("\n", " ") for _, text in words))
-    except TemplateSyntaxError as again:
-        if 2 <= again.lineno <= len(words) + 1 and "end of template" not in reason:
+        compiled("".join("\n" + text.replace("\n", " ") for _, text in words))
+    except (TemplateSyntaxError, *TOO_DEEP) as again:
+        if (
+            isinstance(again, TemplateSyntaxError)
+            and 2 <= again.lineno <= len(words) + 1
+            and "end of template" not in reason
+        ):
             from_here = words[again.lineno - 2 :]
             named = _UNNAMED.match(reason)  # of `x is nothing` Jinja gives the place of `is`
             offset, text = next((word for word in from_here if named and word[1] == named[1]), from_here[0])
@@ -115,23 +87,25 @@ class Template:
         if len(source) > SOURCE_CHARS_MAX:
             raise BadTemplate(f"longer than {SOURCE_CHARS_MAX} characters")
         try:
-            self._compiled = _ENVIRONMENT.from_string(source)
+            self._compiled = compiled(source)
         except TemplateSyntaxError as error:
             raise _located(source, error) from None
-        except (TemplateError, RecursionError) as error:
-            raise BadTemplate(str(error)) from None
+        except (TemplateError, *TOO_DEEP) as error:
+            raise BadTemplate(f"too deeply nested ({type(error).__name__})") from None
         self.source = source
 
-    def render(self, values: Mapping[str, object]) -> str:
-        """The text, cut at OUTPUT_CHARS_MAX. Raises RenderFailed with the reason."""
+    def render(self, values: Mapping[str, object], escape: Escape | None = None) -> str:
+        """The text, cut at OUTPUT_CHARS_MAX. `escape` is applied to all that is inserted, and to nothing of what the
+        template itself says. Raises RenderFailed with the reason."""
         pieces: list[str] = []
         length = 0
         try:
-            for piece in self._compiled.generate(**values):
-                pieces.append(piece)
-                length += len(piece)
-                if length > OUTPUT_CHARS_MAX:
-                    break
+            with metered(escape):
+                for piece in self._compiled.generate(**values):
+                    pieces.append(piece)
+                    length += len(piece)
+                    if length > OUTPUT_CHARS_MAX:
+                        break
         except Exception as error:  # noqa: BLE001
             # Whatever an operator's expression raises (TypeError, ZeroDivisionError…) is a fault of the template.
             raise RenderFailed(f"{type(error).__name__}: {error}") from None
