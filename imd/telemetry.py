@@ -108,6 +108,11 @@ class Metrics:
         self.templates_failed_total = self._counter(
             "templates_failed", "Titles whose template failed; the built-in title was used.", "rule"
         )
+        self.receiver_templates_failed_total = self._counter(
+            "receiver_templates_failed",
+            "Messages whose receiver's template failed; the built-in text was sent.",
+            "receiver",
+        )
         self.incidents_exhausted_total = self._counter("incidents_exhausted", "Policies that ran out unanswered.")
         self.escalation_overdue_seconds = self._gauge(
             "escalation_overdue_seconds", "How late the most overdue timer of an open incident is."
@@ -212,6 +217,7 @@ class Log(enum.StrEnum):
     ACTION_TAKEN = "action.taken"
     DELIVERY_ACCEPTED = "delivery.accepted"
     DELIVERY_RETRIED = "delivery.retried"
+    TEMPLATE_FAILED = "template.failed"
     DELIVERY_FAILED = "delivery.failed"
     DELIVERY_CANCELLED = "delivery.cancelled"
     BREAKER_OPENED = "breaker.opened"

@@ -18,10 +18,12 @@ import re
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote
+from typing import TypeVar
+from urllib.parse import quote, unquote
 
 import aiohttp
 import msgspec
@@ -31,6 +33,8 @@ from imd import __version__
 from imd.channels.addresses import odd_literal
 from imd.channels.connector import AddressRefused, Connector
 from imd.channels.contract import Answer, Permanent, Receipt, Temporary
+
+T = TypeVar("T")
 
 USER_AGENT = f"imd/{__version__}"
 RETRY_AFTER_MAX = timedelta(hours=1)
@@ -57,15 +61,20 @@ class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint:
     """One URL of the configuration, taken apart once: what is requested, what may be shown, what must not be.
 
-    `shown` is scheme://host:port. `fault` says why it can never be requested, or is None.
+    `shown` is scheme://host:port. `fault` says why it can never be requested, or is None. `secrets` are texts beside
+    the URL that must not show (a token in a header); a URL that is `public`, as a vendor's API is, hides none itself.
     """
 
     __slots__ = ("_secrets", "allow_private", "authorization", "fault", "shown", "url")
 
-    def __init__(self, url: str, allow_private: bool = True) -> None:
+    def __init__(
+        self, url: str, allow_private: bool = True, *, secrets: Iterable[str] = (), public: bool = False
+    ) -> None:
         self.allow_private = allow_private
         self.authorization: str | None = None
-        self._secrets: tuple[str, ...] = ()
+        self._secrets: tuple[str, ...] = tuple(
+            sorted((each for each in secrets if len(each) >= _SECRET_CHARS_MIN), key=len, reverse=True)
+        )
         self.shown, self.url, self.fault = "the URL", URL(), None
         try:
             parsed = URL(url)
@@ -73,9 +82,17 @@ class Endpoint:
         except ValueError:
             self.fault = "is not an absolute http or https URL"
             return
-        self._take_apart(parsed)
+        self._take_apart(parsed, public)
 
-    def _take_apart(self, parsed: URL) -> None:
+    def at(self, path: str, query: Mapping[str, str] | None = None) -> Endpoint:
+        """A place below this URL: `path` begins with a slash and is percent-encoded where it must be (`segment`)."""
+        below = copy(self)
+        below.url = self.url.with_path(self.url.raw_path.rstrip("/") + path, encoded=True).with_query(
+            {**self.url.query, **(query or {})} or None
+        )
+        return below
+
+    def _take_apart(self, parsed: URL, public: bool) -> None:
         if parsed.scheme not in ("http", "https"):
             self.fault = "is not an http or https URL"
         elif odd_literal(parsed.raw_host or ""):
@@ -84,10 +101,11 @@ class Endpoint:
             pair = f"{parsed.user or ''}:{parsed.password or ''}"
             self.authorization = "Basic " + b64encode(pair.encode()).decode()
         self.url = parsed.with_user(None).with_fragment(None)
-        self._secrets = _secret_parts(parsed, self.authorization)
+        if not public:
+            self._secrets += _secret_parts(parsed, self.authorization)
 
     def redact(self, text: str) -> str:
-        """`text` without this URL's path, query and credentials: receivers echo what they were asked."""
+        """`text` without this URL's path, query, credentials and other secrets: receivers echo what they are asked."""
         for secret in self._secrets:
             text = text.replace(secret, "<secret>")
         return text
@@ -103,11 +121,19 @@ def _secret_parts(url: URL, authorization: str | None) -> tuple[str, ...]:
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer with a status. `body` is its beginning."""
+    """An answer with a status. `body` is its beginning; `headers` are by lower-case name, the last of equals."""
 
     status: int
     retry_after: timedelta | None
     body: bytes
+    headers: Mapping[str, str] = {}
+
+    def decoded(self, kind: type[T]) -> T | None:
+        """The body as JSON of this shape, None where it is something else."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
 
 class HttpClient:
@@ -123,16 +149,18 @@ class HttpClient:
         return judge(reply, endpoint) if isinstance(reply, Reply) else reply
 
     async def exchange(
-        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], now: datetime
+        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], now: datetime, method: str = "POST"
     ) -> Reply | Temporary | Permanent:
-        """One POST; for channels whose vendor says more in the body than in the status."""
+        """One request; for channels whose vendor says more in the body than in the status."""
         if endpoint.fault is not None:
             return Permanent(f"{endpoint.shown} {endpoint.fault}")
         if endpoint.authorization is not None:
             headers = {**headers, "Authorization": endpoint.authorization}
         session = self._session(endpoint.allow_private)
         try:
-            response = await session.post(endpoint.url, data=body, headers=headers, allow_redirects=False)
+            response = await session.request(
+                method, endpoint.url, data=body or None, headers=headers, allow_redirects=False
+            )
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _failure(error, endpoint, self._bounds)
         try:
@@ -140,6 +168,7 @@ class HttpClient:
                 response.status,
                 retry_after(response.headers.get("Retry-After"), now),
                 await self._beginning(response),
+                {name.lower(): value for name, value in response.headers.items()},
             )
         finally:
             response.close()  # of no effect on a connection that was read to its end and went back to the pool
@@ -210,6 +239,11 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
     except (ValueError, OverflowError):
         return None
     return min(wait, RETRY_AFTER_MAX) if wait > timedelta(0) else None
+
+
+def segment(text: str) -> str:
+    """One segment of a path: nothing in it is taken for a slash, a query or a step up."""
+    return quote(text, safe="").replace(".", "%2E") if text.strip(".") == "" else quote(text, safe="")
 
 
 def _excerpt(body: bytes, endpoint: Endpoint) -> str:

@@ -40,6 +40,8 @@ BAD_NAME = "R207"
 BAD_TIMEZONE = "R208"
 BAD_TARGET = "R209"
 BAD_ENTITY = "R210"
+TEMPLATE_FAILS = "R211"
+BAD_MAIL_ADDRESS = "R212"
 BAD_CONDITION = "R220"
 CONDITION_EXTRA = "R221"
 BAD_TIME = "R230"
@@ -49,7 +51,7 @@ OPEN_TO_ALL = "R301"
 SECRET_UNREADABLE = "R302"  # noqa: S105
 SECRET_UNSET = "R303"  # noqa: S105
 BAD_SECRET = "R304"  # noqa: S105
-RECEIVER_NOT_BUILT = "R305"
+RECEIVER_UNAVAILABLE = "R305"
 SOURCE_NOT_BUILT = "R306"
 BAD_STORE = "R307"
 NOT_OF_THIS_TYPE = "R321"
@@ -142,6 +144,8 @@ TITLES = {
     BAD_TIMEZONE: "unknown time zone",
     BAD_TARGET: "not a target",
     BAD_ENTITY: "not an entity's template",
+    TEMPLATE_FAILS: "a template fails on a sample",
+    BAD_MAIL_ADDRESS: "not a mail address",
     BAD_CONDITION: "a condition does not compile",
     CONDITION_EXTRA: "a condition needs an extra that is not installed",
     BAD_TIME: "not a time",
@@ -150,7 +154,7 @@ TITLES = {
     SECRET_UNREADABLE: "a secret's file cannot be read",
     SECRET_UNSET: "a secret names a variable that is not set",
     BAD_SECRET: "a secret of the wrong form",
-    RECEIVER_NOT_BUILT: "a receiver type is not built in this version",
+    RECEIVER_UNAVAILABLE: "a receiver type is not available",
     SOURCE_NOT_BUILT: "a source type is not built in this version",
     BAD_STORE: "not a store",
     NOT_OF_THIS_TYPE: "a key that does not go with the source's type",

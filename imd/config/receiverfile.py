@@ -1,35 +1,26 @@
-"""`receivers:` of config.yaml: the keys that every receiver takes and those of each type.
+"""`receivers:` of config.yaml: the keys that every receiver takes, and reading one whole.
 
-Owns which types there are. A type is built here by adding its keys to BUILT; how its channel works is `channels`.
+The keys of each type are `receiverkeys`'.
 """
 
 from __future__ import annotations
 
-from base64 import b64decode
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from imd.config import codes, form
-from imd.config.document import Node, Scalar
-from imd.config.form import Either, Form, Plain, Several, Table
-from imd.config.reading import is_web_url
-from imd.config.settings import (
-    ChannelSettings,
-    ConsoleSettings,
-    ExecSettings,
-    FileSettings,
-    ReceiverSettings,
-    WebhookSettings,
-)
+from imd.config.channelsettings import Templates
+from imd.config.document import Mapping, Node, Scalar
+from imd.config.form import Either, Form, Plain, Table
+from imd.config.receiverkeys import RENAMED, TYPES, Type
+from imd.config.settings import ReceiverSettings
 from imd.config.shape import (
     Key,
     Keys,
     Refused,
     Scope,
-    boolean,
     choice,
     duration,
     listed,
@@ -37,23 +28,21 @@ from imd.config.shape import (
     not_one_of,
     peek,
     read_keys,
-    secret_key,
     takes,
     text,
     whole,
     wrong_type,
 )
+from imd.config.templatekeys import templates
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver
-from imd.model.secret import Secret
 
 LATER = (
-    "pagerduty", "opsgenie", "slack", "teams", "email", "telegram", "discord", "mattermost", "ntfy", "pushover",
-    "twilio", "matrix", "webex", "victorops", "servicenow", "apprise",
+    "teams", "telegram", "discord", "mattermost", "ntfy", "pushover", "twilio", "matrix", "webex", "victorops",
+    "servicenow", "apprise",
 )  # fmt: skip
 SEND_ALERTS_MAX = 10_000
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105
 
 
 @takes(
@@ -72,48 +61,6 @@ def _send_alerts(node: Node, scope: Scope) -> int | None:
     return whole(0, SEND_ALERTS_MAX)(node, scope)
 
 
-def _check_url(value: Secret, node: Node, scope: Scope) -> None:
-    if not is_web_url(value.reveal()):
-        raise scope.fault(
-            codes.BAD_URL, node, f"{scope.subject} is no URL", expected="expected http:// or https:// and a host"
-        )
-
-
-def _check_signing_secret(value: Secret, node: Node, scope: Scope) -> None:
-    """Standard Webhooks: after `whsec_` comes base64 of 24 to 64 bytes. Without the prefix any text may sign."""
-    encoded = value.reveal()
-    if not encoded.startswith(_WEBHOOK_SECRET_PREFIX):
-        return
-    try:
-        key = b64decode(encoded.removeprefix(_WEBHOOK_SECRET_PREFIX), validate=True)
-    except ValueError:
-        key = b""
-    if not 24 <= len(key) <= 64:
-        raise scope.fault(
-            codes.BAD_SECRET,
-            node,
-            f"{scope.subject} is no signing secret",
-            expected="expected base64 of 24 to 64 bytes after whsec_",
-            help="make one with: echo whsec_$(openssl rand -base64 32)",
-        )
-
-
-@takes(Plain("path", form.TEXT.schema))
-def _path(node: Node, scope: Scope) -> Path:
-    """A path relative to the file that names it."""
-    return Path(scope.document.path).parent / text(node, scope)
-
-
-@takes(Several(form.TEXT, 1))
-def _command(node: Node, scope: Scope) -> tuple[str, ...]:
-    """A program and its arguments. One with a slash is relative to the file that names it, else it is looked up."""
-    words = listed(text, least=1)(node, scope)
-    if not words:
-        raise Refused
-    program = str(Path(scope.document.path).parent.absolute() / words[0]) if "/" in words[0] else words[0]
-    return (program, *words[1:])
-
-
 RECEIVER: Keys = {
     "name": Key(name, "How rules speak of the receiver.", required=True),
     "type": Key(text, "The kind of service.", required=True),
@@ -129,51 +76,20 @@ RECEIVER: Keys = {
 }
 
 
-class _Type(msgspec.Struct, frozen=True):
-    settings: type[ChannelSettings]
-    keys: dict[str, Key]
+WORDED: Keys = {"templates": Key(templates, "The operator's own words, for receivers that people read.")}
 
 
-BUILT = {
-    "webhook": _Type(
-        WebhookSettings,
-        {
-            "url": secret_key(_check_url, "Where JSON is POSTed; redirects are not followed.", required=True),
-            "secret": secret_key(
-                _check_signing_secret,
-                "Signs each body as Standard Webhooks do; whsec_ and base64 of 24 to 64 bytes, or any text.",
-            ),
-            "allow_private": Key(boolean, "`false` refuses private addresses too.", True),
-        },
-    ),
-    "console": _Type(ConsoleSettings, {}),
-    "file": _Type(
-        FileSettings,
-        {"path": Key(_path, "A body a line is appended to it; relative to this file.", required=True)},
-    ),
-    "exec": _Type(
-        ExecSettings,
-        {
-            "command": Key(
-                _command,
-                "Program and arguments, without a shell; a program with a slash is relative to this file.",
-                required=True,
-            ),
-            "timeout": Key(
-                duration(timedelta(seconds=1), _HOUR), "The program is ended then; without it limits.send_timeout."
-            ),
-        },
-    ),
-}
+def _keys(kind: Type) -> Keys:
+    return {**RECEIVER, **(WORDED if kind.people else {}), **kind.keys}
 
 
 def _form() -> Form:
-    """A receiver of any type that is built."""
+    """A receiver of any type."""
     typed = RECEIVER["type"]
     return Either(
         tuple(
-            Table({**RECEIVER, "type": msgspec.structs.replace(typed, form=form.words(word)), **kind.keys})
-            for word, kind in BUILT.items()
+            Table({**_keys(kind), "type": msgspec.structs.replace(typed, form=form.words(word))})
+            for word, kind in TYPES.items()
         )
     )
 
@@ -184,35 +100,73 @@ RECEIVER_FORM = _form()
 def receiver(node: Node, scope: Scope) -> ReceiverSettings:
     """One receiver. Refused, everything reported, if its type or a key that it needs is unsound."""
     kind = _kind(node, scope)
-    keys = {**RECEIVER, **kind.keys}
+    keys = _keys(kind)
     values = read_keys(keys, node, scope)
-    if any(key.required and word not in values for word, key in keys.items()):
+    whole_groups = _exactly_one(kind, node, scope)
+    if not whole_groups or any(key.required and word not in values for word, key in keys.items()):
         raise Refused
-    channel = {word: values.pop(word) for word in kind.keys if word in values}
-    return ReceiverSettings(receiver=_model(values), type=values["type"], channel=kind.settings(**channel))
+    channel = {RENAMED.get(word, word): values.pop(word) for word in kind.keys if word in values}
+    return ReceiverSettings(
+        receiver=_model(values),
+        type=values["type"],
+        channel=kind.settings(**channel),
+        templates=values.get("templates", Templates()),
+    )
 
 
-def _kind(node: Node, scope: Scope) -> _Type:
+def _exactly_one(kind: Type, node: Node, scope: Scope) -> bool:
+    """Whether one group of the type's alternatives stands there, whole and alone; reports what does not."""
+    if not kind.exactly_one or not isinstance(node, Mapping):
+        return True
+    there = {word.removesuffix("_file") if word not in kind.keys else word for word in node.entries}
+    begun = [group for group in kind.exactly_one if there & set(group)]
+    either = " or ".join(" and ".join(f'"{word}"' for word in group) for group in kind.exactly_one)
+    if len(begun) == 1 and set(begun[0]) <= there:
+        return True
+    first = next(iter(node.entries.values())).key
+    if len(begun) > 1:
+        scope.fault(
+            codes.EXCLUSIVE_KEYS,
+            first,
+            f"{scope.owner} has keys that exclude each other",
+            expected=f"expected {either}",
+        )
+    else:
+        missing = [word for word in (begun or kind.exactly_one)[0] if word not in there]
+        named = " and ".join(f'"{word}"' for word in missing)
+        scope.fault(codes.MISSING_KEY, first, f"{scope.owner} has no {named}", expected=f"expected {either}")
+    return False
+
+
+def _kind(node: Node, scope: Scope) -> Type:
     found = peek(node, "type")
     if found is None or found.value is None:
         # Which other keys it needs is unknown; those that every type takes are checked, and the type is missed there.
         any_type = {
-            word: Key(key.read, secret=key.secret) for kind in BUILT.values() for word, key in kind.keys.items()
+            word: Key(key.read, secret=key.secret) for kind in TYPES.values() for word, key in kind.keys.items()
         }
-        read_keys({**RECEIVER, **any_type}, node, scope)
+        read_keys({**RECEIVER, **WORDED, **any_type}, node, scope)
         raise Refused
-    if found.text in BUILT:
-        return BUILT[found.text]
     at = scope.inside("type", scope.owner)
-    if found.text in LATER:
+    kind = TYPES.get(found.text)
+    if kind is None:
+        if found.text in LATER:
+            raise at.fault(
+                codes.RECEIVER_UNAVAILABLE,
+                found,
+                f"receiver type {found.text} is not built in this version",
+                expected=f"expected one of: {', '.join(TYPES)}",
+                help="a webhook receiver or an exec receiver can stand in for it",
+            )
+        raise not_one_of(found, at, TYPES)
+    if not kind.installed:
         raise at.fault(
-            codes.RECEIVER_NOT_BUILT,
+            codes.RECEIVER_UNAVAILABLE,
             found,
-            f"receiver type {found.text} is not built in this version",
-            expected=f"expected one of: {', '.join(BUILT)}",
-            help="a webhook receiver or an exec receiver can stand in for it",
+            f"receiver type {found.text} needs {kind.module}, which is not installed",
+            help=f"install it with: pip install 'imd[{kind.extra}]'" if kind.extra else "reinstall imd",
         )
-    raise not_one_of(found, at, BUILT)
+    return kind
 
 
 def _model(values: dict[str, Any]) -> Receiver:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from imd.config.channelsettings import ChannelSettings, Templates
 from imd.model.policy import Bounds, Receiver, Source
 from imd.model.secret import Secret
 
@@ -66,42 +67,14 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[Secret, ...] = ()
 
 
-class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`secret` signs as Standard Webhooks do (base64, `whsec_` in front or not); None sends unsigned.
-    `allow_private` False refuses private addresses too; link-local and metadata ones are always refused."""
-
-    url: Secret
-    secret: Secret | None = None
-    allow_private: bool = True
-
-
-class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Prints a line a message on standard output. No keys of its own."""
-
-
-class FileSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Appends a JSON body a line to `path`, which is already relative to the working directory."""
-
-    path: Path
-
-
-class ExecSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs `command` without a shell, the JSON body on its standard input; exit 0 is acceptance.
-    `timeout` None: as `limits.send_timeout`."""
-
-    command: tuple[str, ...]
-    timeout: timedelta | None = None
-
-
-ChannelSettings = WebhookSettings | ConsoleSettings | FileSettings | ExecSettings
-
-
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A receiver: what the engine knows of it, its type's name, and what its channel needs."""
+    """A receiver: what the engine knows of it, its type's name, what its channel needs and, for those that people
+    read, the operator's own words."""
 
     receiver: Receiver
     type: str
     channel: ChannelSettings
+    templates: Templates = Templates()
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,7 +100,7 @@ class _Daemon:
         self._metrics = metrics
         self._notifier = Notifier.from_environment()
         self._http = channels.http_client(self._settings.limits)
-        self._shared = channels.Shared(http=self._http, clock=clock, limits=self._settings.limits)
+        self._shared = channels.Shared(self._http, clock, self._settings.limits, self._template_failed)
         self._channels = channels.build(self._settings.receivers, self._shared)
         limits = self._settings.limits
         self._loop = Loop(store, self._ruleset, clock, metrics, limits.inbox_bytes_max)
@@ -197,6 +197,10 @@ class _Daemon:
         if isinstance(answer, Receipt):
             return answer.detail
         raise TestPageFailed(answer.error)
+
+    def _template_failed(self, receiver: str, which: str, why: str) -> None:
+        self._metrics.count("receiver_templates_failed_total", (receiver,))
+        _log.warning(Log.TEMPLATE_FAILED.value, receiver=receiver, template=which, error=why)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 

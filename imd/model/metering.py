@@ -9,6 +9,7 @@ give the same text or the same failure.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -153,16 +154,14 @@ def _replace(value: Any, old: str, new: str, count: int = -1) -> str:
 
 def _paying(function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that pays for what it looks at and what it makes."""
-    passes = getattr(function, "jinja_pass_arg", None) is not None
-    at = 1 if passes else 0
+    at = 1 if hasattr(function, "jinja_pass_arg") else 0
 
+    @functools.wraps(function)  # which takes Jinja's mark along: what it passes first
     def paying(*arguments: Any, **named: Any) -> Any:
         _looked_through(arguments[at] if len(arguments) > at else None)
         _charge(1)
         return _checked(function(*arguments, **named))
 
-    if passes:
-        paying.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]
     return paying
 
 

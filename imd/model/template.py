@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
+from traceback import extract_tb
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
@@ -36,23 +37,51 @@ class RenderFailed(ValueError):
     """The template compiled and failed on these values; the text says why."""
 
 
+def failing_at(source: str, values: Mapping[str, object]) -> tuple[int, int]:
+    """Where a template that fails on these values does so: offset and length of the expression's first word, the
+    template's beginning where Jinja does not say."""
+    words = _Words()
+    words.read(source)
+    try:
+        with metered(None):
+            "".join(compiled(words.one_a_line()).generate(**values))
+    except Exception as error:  # noqa: BLE001  (as in render)
+        lines = [frame.lineno or 0 for frame in extract_tb(error.__traceback__) if frame.filename == "<template>"]
+        if lines and 2 <= lines[-1] <= len(words) + 1:
+            offset, text = words[lines[-1] - 2]
+            return offset, len(text)
+    return 0, 1
+
+
+class _Words(list[tuple[int, str]]):
+    """Each word between Jinja's brackets with its offset; `position` is where reading ended."""
+
+    position = 0
+
+    def read(self, source: str) -> None:
+        """Raises TemplateSyntaxError."""
+        for _, kind, text in ENVIRONMENT.lex(source):
+            self.position = max(source.find(text, self.position), self.position)
+            if kind not in _NO_WORDS:
+                self.append((self.position, text))
+            self.position += len(text)
+
+    def one_a_line(self) -> str:
+        return "".join("\n" + text.replace("\n", " ") for _, text in self)
+
+
 def _located(source: str, error: TemplateSyntaxError) -> BadTemplate:
     """Jinja says the line alone. So the template is read once more with each of its words on a line of its own: then
     the line is the word."""
-    words: list[tuple[int, str]] = []
-    position = 0
+    words = _Words()
     reason = error.message or "syntax error"
     try:
-        for _, kind, text in ENVIRONMENT.lex(source):
-            position = max(source.find(text, position), position)
-            if kind not in _NO_WORDS:
-                words.append((position, text))
-            position += len(text)
+        words.read(source)
     except TemplateSyntaxError:
-        unread = source[position:]
+        unread = source[words.position :]
         return BadTemplate(_NAMED_CHAR.sub("", reason), len(source) - len(unread.lstrip()))
     try:
-        compiled("".join("\n" + text.replace("\n", " ") for _, text in words))
+        compiled(words.one_a_line())
     except (TemplateSyntaxError, *TOO_DEEP) as again:
         if (
             isinstance(again, TemplateSyntaxError)

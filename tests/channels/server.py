@@ -20,6 +20,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -71,7 +72,8 @@ class Server:
         first, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        self.requests.append(Request(first.split(" ")[1], headers, body))
+        method, path, _version = first.split(" ")
+        self.requests.append(Request(path, headers, body, method))
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Act:
@@ -79,6 +81,18 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Act:
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     head = f"HTTP/1.1 {status} Reason\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode()
     return raw(head + body)
+
+
+def speaks(handle: Callable[[Request], tuple[int, bytes]]) -> Act:
+    """What `handle` says to each request, status and body."""
+
+    async def act(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.read(reader)
+        status, body = handle(server.requests[-1])
+        writer.write(b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+        await writer.drain()
+
+    return act
 
 
 def raw(data: bytes, then_close: bool = False) -> Act:

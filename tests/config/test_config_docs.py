@@ -19,8 +19,10 @@ from imd.config import (
     openingkeys,
     quietkeys,
     receiverfile,
+    receiverkeys,
     rulekeys,
     sourcefile,
+    templatekeys,
     topologyfile,
 )
 from imd.config.load import Faulty, check, load
@@ -43,7 +45,8 @@ _CONFIG_TABLES: list[Keys] = [
     configfile.LOG,
     configfile.LIMITS,
     receiverfile.RECEIVER,
-    *(kind.keys for kind in receiverfile.BUILT.values()),
+    receiverfile.WORDED,
+    templatekeys.TEMPLATES,
 ]
 _RULE_TABLES: list[Keys] = [
     rulekeys.TOP,
@@ -118,7 +121,7 @@ def test_the_limits_defaults_are_those_of_the_code() -> None:
 def test_words_are_in_the_reference() -> None:
     """Types and kinds of messages."""
     rows = _rows(CONFIG)
-    assert all(f"`{kind}`" in CONFIG for kind in [*receiverfile.BUILT, *sourcefile.SOURCES_BUILT])
+    assert all(f"`{kind}`" in CONFIG for kind in [*receiverkeys.TYPES, *sourcefile.SOURCES_BUILT])
     assert all(f"`{kind.value}`" in rows["send"][2] for kind in PageKind)
 
 

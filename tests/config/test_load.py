@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from imd.config.channelsettings import ExecSettings, FileSettings, WebhookSettings
 from imd.config.load import Faulty, Loaded, check, load, load_config, load_rules
-from imd.config.settings import ExecSettings, FileSettings, LogLevel, Scope, WebhookSettings
+from imd.config.settings import LogLevel, Scope
 from imd.model.incident import Level, Priority
 from imd.model.policy import PageKind, Target, TargetKind
 from imd.model.rule import MATCH_ALL, Matcher, Mode, Op, ResolveWhen, WindowKind
@@ -215,7 +216,7 @@ def test_all_faults_of_all_files_in_order(tmp_path: Path) -> None:
     ("config", "rules", "codes"),
     [
         ("recievers: [{name: x, type: console}]", "", ["R003"]),
-        ("receivers: [{name: x, type: slack}]", "", ["R305"]),
+        ("receivers: [{name: x, type: apprise}]", "", ["R305"]),
         ("receivers: [{type: console}]", "", ["R002"]),
         ("receivers: {name: x}", "", ["R004"]),
         ("receivers: [{name: x, type: console}]", "polices: [{name: p}]\n", ["R003"]),

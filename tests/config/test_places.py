@@ -124,7 +124,7 @@ def test_how_far_a_place_reaches(text: str, offset: int, length: int | None, pla
         ("{{ ★) }}", ")"), ("{{ x is ★notest }}", "notest"), ("{% for x ★y %}{% endfor %}", "y"),
         ("{{ 1 + ★}}", "}}"), ("{%- if x -%}  a {{ b ★c }}{% endif %}", "c"), ("{{ {1:2} }} {{ (a ★}}", "}"),
         ("{% ★endif %}", "endif"), ("{# b c #}{{ a }} {% raw %} {{ a b }} {% endraw %}\n{{ c\n ★d }}", "d"),
-        ("{{ ''.join(x | ★foo(1)) }}", "foo"), ("{% set x = ★%}", "%}"), ("{% if x %}{% if y %}{% endif %}★", ""),
+        ("{{ ''.split(x | ★foo(1)) }}", "foo"), ("{% set x = ★%}", "%}"), ("{% if x %}{% if y %}{% endif %}★", ""),
         ("{{ 'é\N{GRINNING FACE}' }} {{ ★! }}", "!"),
     ],
 )  # fmt: skip
