@@ -105,7 +105,7 @@ def _judge_return(alert: Alert, report: AlertReport, now: datetime, lateness: ti
 def _judge_resolve(alert: Alert | None, report: AlertReport, now: datetime, lateness: timedelta) -> Verdict:
     if alert is not None:
         open_spans = [span for span in alert.spans if span.ended_at is None]
-        ended = sum(_ends(alert, report, span) for span in open_spans)
+        ended = sum(_ends(alert, report, span, lateness) for span in open_spans)
         if ended:
             whole = ended == len(open_spans) and alert.state is AlertState.FIRING
             return Verdict.RESOLVED if whole else Verdict.NARROWED
@@ -120,13 +120,16 @@ def _judge_resolve(alert: Alert | None, report: AlertReport, now: datetime, late
     return Verdict.ENDED_UNSEEN if apart else Verdict.NARROWED
 
 
-def _ends(alert: Alert, report: AlertReport, span: Span) -> bool:
+def _ends(alert: Alert, report: AlertReport, span: Span, lateness: timedelta) -> bool:
     """An API resolve ends the span it names; a webhook's, or one without a start, every span begun by its end. Where
-    that is not given it is now, and every span has begun, also one that its sender's clock puts ahead of ours."""
+    that is not given it is now, and every span has begun, also one that its sender's clock puts ahead of ours. A span
+    whose start nobody said began when it was heard of, which may be later than its end by its sender's clock."""
     if alert.by_api and report.starts_at is not None:
         return span.starts_at == report.starts_at
     ends_at = report.ends_at
-    return ends_at is None or span.starts_at <= ends_at or span.starts_at == report.starts_at
+    if ends_at is None or span.starts_at <= ends_at or span.starts_at == report.starts_at:
+        return True
+    return span.unsaid and span.starts_at - lateness <= ends_at
 
 
 def named_span(alert: Alert, starts_at: datetime | None) -> Span | None:
@@ -149,7 +152,7 @@ def absorb(
     """Brings the record's spans, times and texts up to date with a report that was judged."""
     alert.seen_at = now
     if report.resolved:
-        _absorb_resolve(alert, report, now, spans_max)
+        _absorb_resolve(alert, report, now, lateness, spans_max)
         return
     alert.count += 1
     alert.annotations = report.annotations
@@ -171,14 +174,16 @@ def _absorb_span(alert: Alert, report: AlertReport, spans_max: int) -> None:
         alert.starts_at = min(alert.starts_at, report.starts_at)
         return
     if span.until != report.ends_at or span.ended_at is not None:
-        fresh = Span(span.starts_at, report.ends_at, None)
+        fresh = Span(span.starts_at, report.ends_at, None, span.unsaid)
         alert.spans = tuple(fresh if one is span else one for one in alert.spans)
 
 
-def _absorb_resolve(alert: Alert, report: AlertReport, now: datetime, spans_max: int) -> None:
+def _absorb_resolve(alert: Alert, report: AlertReport, now: datetime, lateness: timedelta, spans_max: int) -> None:
     end = report.ends_at or now
     spans = tuple(
-        Span(span.starts_at, span.until, end) if span.ended_at is None and _ends(alert, report, span) else span
+        Span(span.starts_at, span.until, end, span.unsaid)
+        if span.ended_at is None and _ends(alert, report, span, lateness)
+        else span
         for span in alert.spans
     )
     if report.starts_at is not None and all(span.starts_at != report.starts_at for span in spans):
@@ -208,7 +213,8 @@ def first_span(report: AlertReport, now: datetime) -> Span:
     Alertmanager, or now."""
     end = (report.ends_at or now) if report.resolved else None
     starts_at = report.starts_at or report.ends_at or now
-    return Span(starts_at, None if report.resolved else report.ends_at, end)
+    unsaid = report.starts_at is None and report.ends_at is None
+    return Span(starts_at, None if report.resolved else report.ends_at, end, unsaid)
 
 
 def begin(

@@ -100,11 +100,13 @@ class Span(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One stretch of firing, as one sender numbers it by its start.
 
     `until` is the deadline that an API sender gave (None: until told otherwise); `ended_at` is set by a resolve only.
+    `unsaid`: nobody said when it began; it is when it was heard of.
     """
 
     starts_at: datetime
     until: datetime | None
     ended_at: datetime | None
+    unsaid: bool = False
 
 
 class Alert(msgspec.Struct, gc=False, array_like=True):

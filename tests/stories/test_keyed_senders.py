@@ -129,3 +129,12 @@ def test_enrichment_goes_by_the_newest_words() -> None:
     story.at("0:00").says("k1", severity="Average", **DISK).at("0:00:10").page_to("ana", priority="P3")
     story.at("0:05").says("k1", severity="Disaster", **DISK).page_to("ana", "raised", priority="P2")
     story.line("severity is critical now, was warning")
+
+
+def test_a_resolve_by_a_slow_clock_ends_what_told_no_start() -> None:
+    """The trigger said no time, the resolve says one of a minute before we heard of the trigger: their clock is slow.
+    One of an hour before is of another time, and ends nothing."""
+    story = Story(policies=ANA)
+    story.at("2:00").says("k1", **DISK).at("2:00:10").page_to("ana").says("k1", at="1:00", resolved=True)
+    story.at("2:00:30").is_("triggered", firing=1).says("k1", at="1:59", resolved=True)
+    story.at("2:01:10").update_to("ana").at("2:01:30").end_to("ana").is_("resolved", ended=1)
