@@ -19,12 +19,13 @@ from imd.config.shape import Key, Keys, Refused, Scope, duration, listed, not_on
 from imd.config.wording import quote
 from imd.model.policy import Source
 
-SOURCES_BUILT = ("alertmanager", "mapped")
-SOURCES_LATER = (
-    "prometheus", "grafana", "pagerduty", "opsgenie", "checkmk", "datadog", "zabbix", "icinga2", "newrelic", "sentry",
-    "splunk", "uptime_kuma", "uptimerobot", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring",
+SOURCES_BUILT = (
+    "alertmanager", "prometheus", "grafana", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "datadog",
+    "newrelic", "zabbix", "icinga2", "nagios", "checkmk", "sentry", "splunk", "elastalert", "uptime_kuma",
+    "uptimerobot", "statuscake", "healthchecks", "opsgenie", "mapped",
 )  # fmt: skip
-TAKEN_BY = {"map": ("mapped",), "keys": ("pagerduty", "opsgenie")}
+SOURCES_LATER = ("pagerduty",)
+TAKEN_BY = {"map": ("mapped", "aws_cloudwatch_sns"), "keys": ("pagerduty", "opsgenie")}
 """Keys that only sources of these types take."""
 
 _URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")

@@ -60,12 +60,13 @@ def _form(body: bytes) -> dict[str, str]:
 
 
 class Said(msgspec.Struct, kw_only=True):
-    """What a sender says of one alert. `key` "": its labels are its identity. `at` is when it said so, where it does
-    not tell the start and the end by themselves."""
+    """What a sender says of one alert. `key` "": its labels are its identity, or those of `identity` where given. `at`
+    is when it said so, where it does not tell the start and the end by themselves."""
 
     labels: dict[str, str]
     resolved: bool
     key: str = ""
+    identity: dict[str, str] | None = None
     annotations: dict[str, str] = {}
     starts_at: datetime | None = None
     ends_at: datetime | None = None
@@ -81,6 +82,8 @@ def make(known: KnownLabels, source: str, said: Said) -> AlertReport:
     if said.key:
         identity = {KEY: said.key}
         labels[KEY] = said.key
+    elif said.identity is not None:
+        identity = said.identity
     else:
         identity = {name: value for name, value in labels.items() if name not in NEVER_IDENTITY}
     found = known.find(_encode(identity), _encode(said.annotations) if said.annotations else b"")

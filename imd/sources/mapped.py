@@ -55,8 +55,9 @@ class Mapped:
         """Of a body that is read already, which this may change. Raises BadBody."""
         depth_max = self.known.limits.depth_max
         for one in self._maps:
+            one.unpack(value, depth_max)
             if one.takes(At(value, value, headers)):
-                return collect(one.alerts(value, headers, depth_max), self._report, _shown)
+                return collect(one.alerts(value, headers), self._report, _shown)
         if not isinstance(value, dict):
             raise BadBody(f"{_kind(value)} where an object must stand")
         raise BadBody("nothing that this source understands: " + "; ".join(one.wants(value) for one in self._maps))
@@ -89,10 +90,13 @@ class Compiled:
         """What a body lacks that this one does not take."""
         return self._when.said(At(body, body, NO_HEADERS)) or "an object"
 
-    def alerts(self, body: Any, headers: Headers, depth_max: int) -> Iterator[tuple[Compiled, At]]:
-        """Raises BadBody where there is no list."""
+    def unpack(self, body: Any, depth_max: int) -> None:
+        """Texts that hold JSON become what they say, in the body itself."""
         for path in self._map.json:
             _unpack(body, path, depth_max)
+
+    def alerts(self, body: Any, headers: Headers) -> Iterator[tuple[Compiled, At]]:
+        """Raises BadBody where there is no list."""
         each = self._map.each
         found = [body]
         if each is not None:
@@ -315,7 +319,7 @@ def fields(value: Any, own_name: str) -> Iterator[tuple[str, str]]:
     lone: list[str] = []
     for one in value[:FOUND_MAX] if isinstance(value, list) else ():
         if isinstance(one, dict):
-            name, text = text_of(one.get("name", one.get("key"))), text_of(one.get("value"))
+            name, text = text_of(one.get("name", one.get("key", one.get("tag")))), text_of(one.get("value"))
             if name and text:
                 yield name, text
         elif isinstance(one, list):
