@@ -71,12 +71,20 @@ def _needed(matchers: tuple[Matcher, ...]) -> tuple[str, tuple[str, ...]] | None
     for matcher in matchers:
         if matcher.op is Op.EQUAL:
             found.setdefault(matcher.name, (matcher.value,))
-        elif matcher.op is Op.REGEX and all(char.isalnum() or char in "_-|" for char in matcher.value):
+        elif matcher.op is Op.REGEX and _plain(matcher.value):
             found.setdefault(matcher.name, tuple(dict.fromkeys(matcher.value.split("|"))))
     if not found:
         return None
     name = "alertname" if "alertname" in found else min(found, key=lambda one: (len(found[one]), one))
     return name, found[name]
+
+
+def _plain(pattern: str) -> bool:
+    """Alternatives of plain words, which a set of values stands for."""
+    return not pattern or pattern.translate(_AS_LETTERS).isalnum()
+
+
+_AS_LETTERS = str.maketrans("_-|", "aaa")
 
 
 def group_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:
