@@ -1,7 +1,7 @@
 """Every code of a diagnostic, once. Codes are stable and never reused; docs/errors.md has a section for each.
 
 R0 shape of a document, R1 the file as YAML, R2 small grammars, R3 config.yaml, R4 rule files, R5 names across files,
-R6 enrichment.
+R6 enrichment, R7 test files.
 W are lints: they never stop anything, `--strict` turns them into exit 1.
 """
 
@@ -76,6 +76,12 @@ BAD_TABLE = "R601"
 UNKNOWN_COLUMN = "R602"
 NOTHING_NAMED = "R603"
 BAD_RELABEL = "R604"
+
+BAD_MOMENT = "R701"
+UNKNOWN_ALERT = "R702"
+OUT_OF_ORDER = "R703"
+NOTHING_EXPECTED = "R704"
+UNKNOWN_SILENCE = "R705"
 
 BUILT_IN_POLICY_PAGES = "W001"
 UNUSED_RECEIVER = "W002"
@@ -176,6 +182,11 @@ TITLES = {
     UNKNOWN_SCHEDULE: "unknown schedule",
     UNKNOWN_TEAM: "unknown team",
     UNKNOWN_TIMES: "unknown times",
+    BAD_MOMENT: "not a time of a test",
+    UNKNOWN_ALERT: "a test names an alert that it does not have",
+    OUT_OF_ORDER: "times of a test are out of order",
+    NOTHING_EXPECTED: "a test expects nothing",
+    UNKNOWN_SILENCE: "a test ends a silence that it does not have",
     BUILT_IN_POLICY_PAGES: "some incidents go to the built-in policy",
     UNUSED_RECEIVER: "a receiver is never used",
     UNUSED_POLICY: "a policy is never used",

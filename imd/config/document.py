@@ -64,6 +64,7 @@ Node = Scalar | Sequence | Mapping | Broken
 
 class Document(msgspec.Struct):
     """One file: its name for people, its lines, its root (None: empty, or unreadable) and the faults found so far.
+    `roots` are those of all documents in it, where there may be several.
 
     `whole` is False where the file could not be read as YAML, or not all of it, so that what it defines is unknown.
     `failed`: there is an error, whether or not it still found room among the faults.
@@ -76,6 +77,7 @@ class Document(msgspec.Struct):
     faults: list[Diagnostic] = []
     failed: bool = False
     secrets: bool = False
+    roots: list[Node] = []
 
     def fault(self, code: str, span: Span, message: str, *, expected: str = "", help: str = "") -> None:  # noqa: A002
         """Adds an error at `span`."""

@@ -29,7 +29,7 @@ from imd.config.lint import WholeSet, check_names, lint
 from imd.config.oncalllint import FindGap
 from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
 from imd.config.settings import Settings
-from imd.config.shape import Refused, Scope
+from imd.config.shape import NO_SECRETS, Refused, Scope
 from imd.config.tablefile import TableFile, read_table
 from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, read_topology, take_json, take_prometheus
 from imd.config.yamlfile import BYTES_MAX, read_document
@@ -73,14 +73,16 @@ def load(
     paths: Sequence[Path] = (),
     environ: Mapping[str, str] = os.environ,
     maps: Sequence[Path] = (),
+    secrets: bool = True,
 ) -> Loaded:
     """Settings and rules. `paths`, files and folders, stand in for the config's own `rules:` where any are given.
     `maps` are files of entities beside those that the rules name.
 
     Without a config settings are the defaults, and every receiver that the rules name is known; where they name none
-    there is one, `default`. Raises Faulty.
+    there is one, `default`. Without `secrets` none is read, and what needs one is as if it had it: for those who send
+    nothing, on a machine that has none. Raises Faulty.
     """
-    loading = _Loading(environ)
+    loading = _Loading(environ, secrets=secrets)
     loading.read(config, paths, maps)
     diagnostics = loading.diagnostics()
     if any(document.failed for document in loading.documents):
@@ -145,9 +147,15 @@ class _Loading:
     """One run over all files."""
 
     def __init__(
-        self, environ: Mapping[str, str], now: datetime | None = None, find_gap: FindGap | None = None
+        self,
+        environ: Mapping[str, str],
+        now: datetime | None = None,
+        find_gap: FindGap | None = None,
+        *,
+        secrets: bool = True,
     ) -> None:
         self._environ = environ
+        self._secret = secrets
         self._now = now
         self._find_gap = find_gap
         self.documents: list[Document] = []
@@ -162,7 +170,8 @@ class _Loading:
         places: list[tuple[Path, Document | None, Span]] = [(path, None, _TOP) for path in paths]
         if config is not None:
             document = self._open(config, BYTES_MAX, secrets=True)
-            self.found = read_config(document, _Secrets(config.parent, self._environ, self.opened))
+            source = _Secrets(config.parent, self._environ, self.opened) if self._secret else NO_SECRETS
+            self.found = read_config(document, source)
             if not places:
                 places = [(path, document, span) for path, span in self.found.rules]
         self._read_rules(places)

@@ -39,10 +39,13 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _Tagged = yaml.ScalarEvent | yaml.CollectionStartEvent
 
 
-def read_document(path: str, raw: bytes, bytes_max: int = BYTES_MAX, secrets: bool = False) -> Document:
+def read_document(
+    path: str, raw: bytes, bytes_max: int = BYTES_MAX, secrets: bool = False, several: bool = False
+) -> Document:
     """The file's nodes; every fault of it as YAML is in `faults`. Never raises.
 
-    `secrets`: the file may hold some, so what looks like one is masked in the lines that faults show.
+    `secrets`: the file may hold some, so what looks like one is masked in the lines that faults show. `several`: it may
+    hold several documents, one after `---` each.
     """
     document = Document(path=path, lines=[], secrets=secrets)
     start = Span(1, 1, 1, 2)
@@ -61,7 +64,7 @@ def read_document(path: str, raw: bytes, bytes_max: int = BYTES_MAX, secrets: bo
     text = _decode(document, raw)
     if text is None or _forbidden(document, text):
         return _without_root(document)
-    _compose(document, text)
+    _compose(document, text, several)
     return document
 
 
@@ -109,8 +112,8 @@ def _forbidden(document: Document, text: str) -> bool:
     return True
 
 
-def _compose(document: Document, text: str) -> None:
-    composer = _Composer(document)
+def _compose(document: Document, text: str, several: bool) -> None:
+    composer = _Composer(document, several)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             composer.take(event)
@@ -125,7 +128,8 @@ def _compose(document: Document, text: str) -> None:
         document.fault(codes.YAML_SYNTAX, Span(1, 1, 1, 2), f"not valid YAML: {error}")
         _without_root(document)
     else:
-        document.root = composer.root
+        document.roots = composer.roots
+        document.root = composer.roots[0] if composer.roots else None
         # A second key, a merge or an alias is left out, and names may have gone with it.
         document.whole = not document.failed
 
@@ -164,11 +168,12 @@ class _Open(msgspec.Struct):
 
 
 class _Composer:
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, several: bool) -> None:
         self._document = document
+        self._several = several
         self._open: list[_Open] = []
         self._documents = 0
-        self.root: Node | None = None
+        self.roots: list[Node] = []
 
     def take(self, event: yaml.Event) -> None:
         match event:
@@ -190,7 +195,7 @@ class _Composer:
 
     def _document_start(self, event: yaml.Event) -> None:
         self._documents += 1
-        if self._documents > 1:
+        if self._documents > 1 and not self._several:
             self._fault(
                 codes.SECOND_DOCUMENT, event, "a second document starts here", "one file holds one document: split it"
             )
@@ -236,7 +241,7 @@ class _Composer:
 
     def _place(self, node: Node) -> None:
         if not self._open:
-            self.root = node
+            self.roots.append(node)
             return
         parent = self._open[-1]
         if isinstance(parent.node, Sequence):

@@ -1,7 +1,7 @@
 """Broken files and what is said of them: the head comment of each file of golden/ holds its diagnostics, word for word.
 
-A file named config-* is read as config.yaml, any other as a rule file without a config. To change a message, change
-the head comment with it.
+A file named config-* is read as config.yaml, tests-* as a test file, any other as a rule file without a config. To
+change a message, change the head comment with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 
 from imd.config import codes
 from imd.config.load import check
+from imd.config.testfile import read_tests
 from imd.core.oncall import gap_ahead
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,8 +37,11 @@ def test_a_broken_file_says_what_its_head_says(file: Path, monkeypatch: pytest.M
     elif file.stem == "rules-when" and sys.platform != "linux":
         pytest.importorskip("cel_expr_python")
     name = Path(file.name)
-    config, rules = (name, ()) if name.stem.startswith("config-") else (None, [name])
-    found = check(config, rules, {}, find_gap=gap_ahead)
+    if name.stem.startswith("tests-"):
+        found = sorted(read_tests(file.name, file.read_bytes()).document.faults, key=lambda one: one.order)
+    else:
+        config, rules = (name, ()) if name.stem.startswith("config-") else (None, [name])
+        found = check(config, rules, {}, find_gap=gap_ahead)
     printed = "\n".join(one.render() for one in found).split("\n")
     assert [line.rstrip() for line in printed] == _head(file)
 
