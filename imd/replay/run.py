@@ -14,6 +14,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -76,12 +77,24 @@ class Story(msgspec.Struct):
         return incident
 
 
+class World(Protocol):
+    """Whoever stands for the receivers, and watches."""
+
+    def answer(self, delivery: Delivery) -> tuple[Outcome, str] | None:
+        """How the delivery ends, now, and in what words; None: not yet, `settle` says it."""
+        ...
+
+    def watch(self, effect: Effect) -> None:
+        """An effect other than what is counted."""
+        ...
+
+
 class Replay:
     """One run. Hand it each step in order, then call `finish`.
 
     `ack_after`: how long after its first page an incident is acknowledged by that page's target; None: never.
     `expire`: alerts also end for want of repeats, as for a running daemon. `deliveries`: see `journal.Glance`.
-    `transaction` is the engine's.
+    `transaction` is the engine's. Without a `world` every message is accepted.
     """
 
     def __init__(
@@ -92,9 +105,13 @@ class Replay:
         expire: bool = False,
         deliveries: Mapping[str, str] | None = None,
         transaction: type[Transaction] = Transaction,
+        world: World | None = None,
     ) -> None:
         self.engine = Engine(unread(ruleset), State(STORE_ID), expires=expire, transaction=transaction)
         self.story = Story()
+        self._world = world
+        self._hanging: list[Delivery] = []
+        self._unanswered: list[list[Delivery]] = []
         self._ack_after = ack_after
         self._recorded = dict(deliveries or {})
         self._awaited: dict[str, Delivery] = {}
@@ -103,36 +120,43 @@ class Replay:
         self._planned = 0
         self._now: datetime | None = None
 
-    def take(self, recorded: Recorded) -> None:
-        """One step of the file, after all that is due before it."""
+    def take(self, recorded: Recorded) -> list[str]:
+        """One step of the file, after all that is due before it. Answers what the engine refused of it."""
         event, at = recorded.event, recorded.at
         story = self.story
         if story.began_at is None:
+            self.begin(_lived_until(event, at))
             story.began_at = at
         story.events += len(recorded.lines)
-        self._pass_time(_lived_until(event, at))
+        self.pass_time(_lived_until(event, at))
         if isinstance(event, DeliveryFinished):
             self._delivery_finished(event, at)
-            return
+            return []
         if isinstance(event, ActionTaken):
             event = msgspec.structs.replace(event, incident=self._meant(event.incident, recorded.first))
-        if refused := self._step(event, at):
+        refused = self._step(event, at)
+        if refused:
             story.unmet.update(refused)
         if isinstance(event, AlertsReported):
             self._keep(recorded.lines, event, at)
         elif isinstance(event, AlertsExpired):
             self._keep_expired(recorded.lines, event)
+        return refused
+
+    def begin(self, at: datetime) -> None:
+        """Time begins: what recurs has no deadline before."""
+        self.story.began_at = self._now = at
 
     def finish(self, until: datetime | None = None) -> Story:
         """Runs timers up to `until`, where it is given, and then until no hold, open_when or resolve waits."""
         if until is not None:
-            self._pass_time(until)
+            self.pass_time(until)
             self._step(Tick(), until)
         while (waiting := self._waits_until()) is not None:
             due = self.engine.next_deadline()
             assert due is not None, "a timer that nothing looks at"
             assert due <= waiting, "a timer that nothing looks at"
-            self._pass_time(waiting)
+            self.pass_time(waiting)
             self._step(Tick(), waiting)
         self.story.pages = [page for page in self.story.pages if page.id not in self._cancelled]
         self.story.ended_at = self._now
@@ -140,7 +164,14 @@ class Replay:
 
     # -- time -----------------------------------------------------------------------------------------------------
 
-    def _pass_time(self, until: datetime) -> None:
+    def next_due(self) -> datetime | None:
+        """When something happens by itself next; None if nothing waits."""
+        due = self.engine.next_deadline()
+        if not self._agenda:
+            return due
+        return self._agenda[0][0] if due is None else min(due, self._agenda[0][0])
+
+    def pass_time(self, until: datetime) -> None:
         """Does what falls due before `until`, in order; at one instant the agenda comes first, as expiry does."""
         while True:
             due = self.engine.next_deadline()
@@ -218,6 +249,20 @@ class Replay:
             return
         self._finish(delivery, event.outcome, at, event.error)
 
+    def settle(self, receiver: str, outcome: Outcome, at: datetime, error: str = "") -> None:
+        """What hangs at the receiver ends."""
+        for delivery in [one for one in self._hanging if one.receiver == receiver]:
+            if delivery in self._hanging:  # the end of the one before may have called it off
+                self._hanging.remove(delivery)
+                self._finish(delivery, outcome, at, error)
+
+    def _answered(self, delivery: Delivery, at: datetime) -> None:
+        answer = (Outcome.ACCEPTED, "") if self._world is None else self._world.answer(delivery)
+        if answer is None:
+            self._hanging.append(delivery)
+        else:
+            self._finish(delivery, answer[0], at, answer[1])
+
     def _finish(self, delivery: Delivery, outcome: Outcome, at: datetime, error: str = "") -> None:
         if outcome is Outcome.CANCELLED:
             self._cancelled.add(delivery.id)
@@ -234,11 +279,12 @@ class Replay:
 
     def _call_off(self, sent: list[Delivery], cancel: CancelPages) -> Iterator[Delivery]:
         kinds = {PageKind.PAGE, *cancel.kinds}
-        for delivery in list(sent):
-            meant = delivery.incident == cancel.incident and cancel.receiver in (None, delivery.receiver)
-            if meant and delivery.kind in kinds:
-                sent.remove(delivery)
-                yield delivery
+        for waiting in (sent, *self._unanswered, self._hanging):
+            for delivery in list(waiting):
+                meant = delivery.incident == cancel.incident and cancel.receiver in (None, delivery.receiver)
+                if meant and delivery.kind in kinds:
+                    waiting.remove(delivery)
+                    yield delivery
 
     # -- the engine -----------------------------------------------------------------------------------------------
 
@@ -255,16 +301,22 @@ class Replay:
                 refused.append(effect.error)
             elif type(effect) is not Counted:
                 self._take(effect, sent, called_off)
+        left: list[Delivery] = []
+        self._unanswered.append(sent)
         for delivery in called_off:
             self._finish(delivery, Outcome.CANCELLED, at)
-        for delivery in sent:
-            self._finish(delivery, Outcome.ACCEPTED, at)
-        for delivery in sent:
+        while sent:
+            left.append(sent.pop(0))
+            self._answered(left[-1], at)  # which may call off those behind it
+        self._unanswered.pop()
+        for delivery in left:
             self._acknowledge(delivery, at)
         return refused
 
     def _take(self, effect: Effect, sent: list[Delivery], called_off: list[Delivery]) -> None:
         story = self.story
+        if self._world is not None:
+            self._world.watch(effect)
         match effect:
             case SaveAlert(alert=alert):
                 if alert.incident:

@@ -6,10 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from imd.model.incident import IncidentState, RootCause
 from imd.model.policy import Ruleset
+from imd.model.quiet import Maintenance, TimeInterval, Weekly
 from imd.model.rule import Resolve, Rule
 from imd.replay.journal import EventsReader, glance
 from imd.replay.report import Report
@@ -50,6 +52,13 @@ def test_time_jumps_from_deadline_to_deadline() -> None:
         (460, "ana", "resolved"),
         (460, "ben", "resolved"),
     ]
+
+
+def test_time_begins_with_the_first_event_whatever_recurs() -> None:
+    """A window of each day has had no boundaries since the year 1."""
+    patching = Maintenance(name="patching", match=(), during=TimeInterval(weekly=(Weekly(ends=minutes(60)),)))
+    story = run(alert(0), rules=msgspec.structs.replace(ANA_THEN_BEN, maintenance=(patching,)))
+    assert pages(story) == [(10, "ana", "first")]
 
 
 def test_after_the_last_event_timers_run_until_no_hold_and_no_resolve_waits() -> None:

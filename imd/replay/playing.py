@@ -1,0 +1,425 @@
+"""One test played through the engine: what happens, what the receivers do, and what is expected when.
+
+Owns the order of things. At one instant come events, in the order of the file, then what is due, then expectations; one
+that holds throughout is looked at after each instant. Without a config every receiver name is a recording sink; nobody
+acknowledges but by an event. The engine's clockwork is `run`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+import msgspec
+from msgspec import inspect
+
+from imd.config.diagnostic import Span, excerpt
+from imd.config.testevents import (
+    Act,
+    Answer,
+    Away,
+    Beats,
+    Deed,
+    End,
+    Fire,
+    Mute,
+    Pause,
+    Reload,
+    SetClock,
+    Settle,
+    Unmute,
+)
+from imd.config.testfile import Expected, Happening, RuleTest
+from imd.config.testvalues import AlertRef, Moment
+from imd.config.wording import quote, suggest
+from imd.model.alert import NO_ANNOTATIONS, AlertReport, Identity, identify
+from imd.model.effect import Delivery, Effect
+from imd.model.event import (
+    ActionTaken,
+    AlertsExpired,
+    AlertsReported,
+    ClockStepped,
+    Event,
+    Expired,
+    HeartbeatBeat,
+    Outcome,
+    PauseSet,
+    Restarted,
+    RulesChanged,
+    SilenceExpired,
+    SilenceSet,
+)
+from imd.model.policy import Ruleset
+from imd.model.quiet import PAUSE, Silence
+from imd.replay.journal import NO_LONGER_REPORTED, Recorded
+from imd.replay.judging import judge
+from imd.replay.run import Replay
+from imd.replay.seen import Line, Seen, flow, time_text
+
+SOURCE = "test"
+_INSTANT = timedelta(microseconds=1)
+_NO_TIME = timedelta(0)
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was not as the test says. `at`: when in the test. `diff` lines begin with `- ` (expected), `+ `
+    (was) or two blanks; `source` is the line of the file, of which `width` characters from `caret` are meant."""
+
+    path: str
+    line: int
+    column: int
+    at: str
+    message: str
+    diff: tuple[str, ...] = ()
+    source: str = ""
+    caret: int = 0
+    width: int = 1
+
+    def headline(self) -> str:
+        """`file:line:col: at 2m: …`"""
+        return f"{self.path}:{self.line}:{self.column}: at {self.at}: {self.message}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline(), *(f"  {line}" for line in self.diff)])
+
+
+class _Back(msgspec.Struct, frozen=True):
+    """imd starts again."""
+
+    alive_at: datetime
+
+
+class _Over(msgspec.Struct, frozen=True):
+    """The time for which a receiver answers so is over, unless it was told something else since."""
+
+    answer: Answer
+
+
+class _Unknown(Exception):
+    """An event names something that the rules do not have, or that is not there just now."""
+
+
+class Play:
+    """One test. Its own time counts what passes; the engine's wall clock is ahead of that by `skew`, once set."""
+
+    def __init__(self, test: RuleTest, path: str, lines: Sequence[str], ruleset: Ruleset) -> None:
+        self.failures: list[Failure] = []
+        self.seen = Seen(test.start)
+        self.rules_beside: Callable[[Iterable[str]], Ruleset] = lambda names: ruleset
+        self._test, self._path, self._lines = test, path, lines
+        self._ruleset = ruleset
+        self.rulesets = [ruleset]
+        self._skew = _NO_TIME
+        self._away = False
+        self._answers: dict[str, Answer] = {}
+        self._silences: list[Silence] = []
+        self._fired: dict[str, tuple[str, bytes]] = {}
+        self._starts: dict[bytes, datetime] = {}
+        self._agenda: list[tuple[timedelta, int, Happening | _Back | _Over]] = []
+        self._planned = 0
+        self._judged: set[Span] = set()
+        self._replay = Replay(ruleset, world=self)
+        self._replay.begin(test.start)
+        state = self._replay.engine.state
+        self.seen.begin(self._replay.story, lambda incident: state.incidents[incident].policy)
+        self.seen.under(ruleset)
+        for name, alert in test.alerts.items():
+            self.seen.names.setdefault(self._identity(alert.labels, alert.source).key, name)
+        for event in test.events:
+            for at in event.times():
+                self._plan(at, event)
+
+    def through(self) -> None:
+        """To the last expectation."""
+        expect = self._test.expect
+        for at in sorted({moment for one in expect for moment in (one.begins, one.to)}):
+            self._reach(at)
+            for expected in expect:
+                if expected.to == at:
+                    self._judge(expected, messages=True)
+
+    # -- the world of the replay --------------------------------------------------------------------------------------
+
+    def answer(self, delivery: Delivery) -> tuple[Outcome, str] | None:
+        message = self.seen.messages.get(delivery.id)
+        if message is not None:
+            message.left = True
+        told = self._answers.get(delivery.receiver)
+        if told is None:
+            return Outcome.ACCEPTED, ""
+        return None if told.outcome is None else (told.outcome, told.error)
+
+    def watch(self, effect: Effect) -> None:
+        self.seen.take(effect)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> datetime:
+        return self._test.start + self.seen.at + self._skew
+
+    def _plan(self, at: timedelta, what: Happening | _Back | _Over) -> None:
+        self._planned += 1
+        heapq.heappush(self._agenda, (at, self._planned, what))
+
+    def _reach(self, at: timedelta) -> None:
+        """Everything up to and including `at`; what is expected throughout is looked at after each instant."""
+        while (instant := self._next()) is not None and instant <= at:
+            self._live(instant)
+        self.seen.at = at
+        self._look()
+
+    def _next(self) -> timedelta | None:
+        """When something happens or falls due next."""
+        planned = self._agenda[0][0] if self._agenda else None
+        due = None if self._away else self._replay.next_due()
+        if due is None:
+            return planned
+        instant = max(self.seen.at, due - self._skew - self._test.start)
+        return instant if planned is None else min(instant, planned)
+
+    def _live(self, instant: timedelta) -> None:
+        if instant > self.seen.at:
+            self._look()
+        self.seen.at = instant
+        while self._agenda and self._agenda[0][0] <= instant:
+            self._happen(heapq.heappop(self._agenda)[2])
+        if not self._away:
+            self._replay.pass_time(self._now() + _INSTANT)
+
+    def _look(self) -> None:
+        """What is expected throughout, as it stands."""
+        for expected in self._test.expect:
+            if expected.begins <= self.seen.at < expected.to:
+                self._judge(expected, messages=False)
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def _happen(self, what: Happening | _Back | _Over) -> None:
+        match what:
+            case _Back(alive_at=alive_at):
+                self._away = False
+                self._take(Restarted(alive_at))
+            case _Over(answer=answer):
+                if self._answers.get(answer.receiver) is answer:
+                    self._recover(answer.receiver)
+            case Happening(deed=deed):
+                self.seen.lines.append(Line(self.seen.at, 0, what.told))
+                try:
+                    refused = self._do(deed)
+                except _Unknown as unknown:
+                    self._fail(what.span, str(unknown))
+                else:
+                    self._refused(what, refused)
+
+    def _refused(self, event: Happening, refused: list[str]) -> None:
+        said = "; ".join(refused)
+        if event.refused is None and refused:
+            self._fail(event.span, f"imd refused this: {said}")
+        elif event.refused is not None and event.refused not in said:
+            was = f"+ refused: {flow(said)}" if refused else "+ (imd took it)"
+            self._fail(event.span, "not refused so", (f"- refused: {flow(event.refused)}", was))
+
+    def _do(self, deed: Deed) -> list[str]:
+        """What the engine refused of it. Raises _Unknown."""
+        if self._away:
+            raise _Unknown("imd is stopped just now, and hears nothing of this")
+        match deed:
+            case Fire():
+                return self._fire(deed)
+            case End():
+                return self._end(deed)
+            case Act(kind=kind, incidents=numbers, fields=fields):
+                shared = {word: self._clock_time(word, value) for word, value in fields.items()}
+                acts = (
+                    ActionTaken(kind=kind, incident=f"i{number:012d}", through="test", **shared) for number in numbers
+                )
+                return [refusal for act in acts for refusal in self._take(act)]
+            case Mute() | Unmute() | Pause():
+                return self._quiet(deed)
+            case Answer() | Settle():
+                self._answer_so(deed)
+                return []
+            case SetClock(by=by):
+                self._skew += by
+                return self._take(ClockStepped(by))
+            case Away(wait=wait):
+                self._replay.pass_time(self._now())
+                self._away = True
+                self._plan(self.seen.at + wait, _Back(self._now()))
+                return []
+            case Beats(heartbeat=name, labels=labels):
+                known = {one.name: one for one in self._ruleset.heartbeats}
+                words = known[name].by if name in known else ()
+                return self._take(HeartbeatBeat(name, tuple((word, labels.get(word, "")) for word in words)))
+            case Reload(paths=named):
+                self._ruleset = self.rules_beside(named)
+                self.rulesets.append(self._ruleset)
+                self.seen.under(self._ruleset)
+                return self._take(RulesChanged(self._ruleset))
+            case _:
+                assert_never(deed)
+
+    def _take(self, event: Event) -> list[str]:
+        lines = tuple(0 for _ in event.alerts) if isinstance(event, AlertsReported | AlertsExpired) else ()
+        return self._replay.take(Recorded(self._now(), lines, event))
+
+    def _clock_time(self, field: str, value: Any) -> Any:
+        """A time after the start as an instant, for those fields that hold one."""
+        if isinstance(value, timedelta) and field in _INSTANTS_OF_ACTIONS:
+            return self._test.start + value + self._skew
+        return value
+
+    # -- alerts -------------------------------------------------------------------------------------------------------
+
+    def _identity(self, labels: dict[str, str], source: str) -> Identity:
+        configured = self._ruleset.sources.get(source)
+        return identify(labels | configured.labels if configured is not None else labels)
+
+    def _meant(self, ref: AlertRef, source: str) -> tuple[Identity, str, bytes]:
+        """Who it is, who reports it, and its annotations: those given last, or its own."""
+        named = self._test.alerts.get(ref.name)
+        labels = named.labels if named is not None else ref.labels
+        word = ref.name or flow(ref.labels)
+        fired_by, annotations = self._fired.get(word, ("", NO_ANNOTATIONS))
+        if word not in self._fired and named is not None and named.annotations:
+            annotations = msgspec.json.encode(named.annotations)
+        source = source or fired_by or (named.source if named is not None else "") or SOURCE
+        self._fired[word] = source, annotations
+        return self._identity(labels, source), source, annotations
+
+    def _fires(self, identity: Identity) -> bool:
+        alert = self._replay.engine.state.alerts.get(identity.key)
+        return alert is not None and alert.firing
+
+    def _fire(self, fire: Fire) -> list[str]:
+        now = self._now()
+        reports: dict[str, list[AlertReport]] = {}
+        for ref in fire.alerts:
+            identity, source, annotations = self._meant(ref, fire.source)
+            if fire.annotations:
+                annotations = msgspec.json.encode(fire.annotations)
+                self._fired[ref.name or flow(ref.labels)] = source, annotations
+            if fire.again and not self._fires(identity):
+                raise _Unknown(f"{ref.name or flow(ref.labels)} does not fire, so there is nothing to repeat")
+            if ref.name:
+                self.seen.names.setdefault(identity.key, ref.name)
+            starts_at = self._moment(fire.starts_at)
+            if starts_at is None:
+                starts_at = self._starts.get(identity.key, now) if self._fires(identity) else now
+            self._starts[identity.key] = starts_at
+            report = AlertReport(identity, False, starts_at, self._moment(fire.ends_at), annotations)
+            reports.setdefault(source, []).append(report)
+        return self._report(reports)
+
+    def _end(self, end: End) -> list[str]:
+        now = self._now()
+        reports: dict[str, list[AlertReport]] = {}
+        expired: list[Expired] = []
+        for ref in end.alerts:
+            identity, source, annotations = self._meant(ref, end.source)
+            expired.append(Expired(identity, now, NO_LONGER_REPORTED))
+            report = AlertReport(identity, True, self._starts.pop(identity.key, None), now, annotations)
+            reports.setdefault(source, []).append(report)
+        return self._take(AlertsExpired(tuple(expired))) if end.expired else self._report(reports)
+
+    def _report(self, reports: dict[str, list[AlertReport]]) -> list[str]:
+        refused: list[str] = []
+        for source, several in reports.items():
+            refused += self._take(AlertsReported(source, False, tuple(several)))
+        return refused
+
+    def _moment(self, moment: Moment | None) -> datetime | None:
+        return self._test.start + moment + self._skew if isinstance(moment, timedelta) else moment
+
+    # -- quiet and receivers ------------------------------------------------------------------------------------------
+
+    def _quiet(self, deed: Mute | Unmute | Pause) -> list[str]:
+        now = self._now()
+        match deed:
+            case Pause(wait=None, by=by):
+                return self._take(SilenceExpired(PAUSE, by))
+            case Pause(wait=wait, by=by, reason=reason):
+                assert wait is not None
+                return self._take(PauseSet(until=now + wait, by=by, reason=reason))
+            case Unmute(name=name, by=by):
+                silence = next(one for one in reversed(self._silences) if self.seen.silences[one.id] == name)
+                return self._take(SilenceExpired(silence.id, by))
+            case Mute():
+                number = len(self._silences) + 1
+                silence = Silence(
+                    id=f"00000000-0000-4000-8000-{number:012d}",
+                    matchers=deed.matchers,
+                    starts_at=now,
+                    ends_at=now + deed.wait,
+                    updated_at=now,
+                    created_by=deed.by,
+                    comment=deed.comment,
+                )
+                self._silences.append(silence)
+                self.seen.silences[silence.id] = deed.name or str(number)
+                return self._take(SilenceSet(silence))
+
+    def _answer_so(self, deed: Answer | Settle) -> None:
+        known = self._ruleset.receivers
+        if deed.receiver not in known:
+            hint = suggest(deed.receiver, known)
+            words = f"; {hint}" if hint else f", only {', '.join(known)}" if known else ""
+            raise _Unknown(f"there is no receiver {quote(deed.receiver)}{words}")
+        match deed:
+            case Settle(receiver=receiver, outcome=outcome):
+                self._replay.settle(receiver, outcome, self._now())
+            case Answer(receiver=receiver, outcome=Outcome.ACCEPTED):
+                self._recover(receiver)
+            case Answer(receiver=receiver, wait=wait):
+                self._answers[receiver] = deed
+                if wait is not None:
+                    self._plan(self.seen.at + wait, _Over(deed))
+
+    def _recover(self, receiver: str) -> None:
+        self._answers.pop(receiver, None)
+        self._replay.settle(receiver, Outcome.ACCEPTED, self._now())
+
+    # -- what is expected ---------------------------------------------------------------------------------------------
+
+    def _judge(self, expected: Expected, *, messages: bool) -> None:
+        """An expectation throughout fails once, at the first instant at which it is not so."""
+        state = expected.span not in self._judged
+        for mismatch in judge(expected, self.seen, state=state, messages=messages):
+            self._judged.add(expected.span)
+            self._fail(mismatch.span, mismatch.message, mismatch.diff)
+
+    def _fail(self, span: Span, message: str, diff: tuple[str, ...] = ()) -> None:
+        line = self._lines[span.line - 1] if span.line <= len(self._lines) else ""
+        end = span.end_column if span.end_line == span.line else len(line) + 1
+        shown, caret = excerpt(line, span.column - 1)
+        self.failures.append(
+            Failure(
+                path=self._path,
+                line=span.line,
+                column=span.column,
+                at=time_text(self.seen.at),
+                message=message,
+                diff=diff,
+                source=shown,
+                caret=caret,
+                width=max(1, min(end - span.column, len(shown) - caret)),
+            )
+        )
+
+
+def _instants_of_actions() -> frozenset[str]:
+    """The fields of ActionTaken that hold an instant."""
+    info = inspect.type_info(ActionTaken)
+    assert isinstance(info, inspect.StructType)
+    kinds = {
+        field.name: field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        for field in info.fields
+    }
+    return frozenset(
+        name for name, types in kinds.items() if any(isinstance(one, inspect.DateTimeType) for one in types)
+    )
+
+
+_INSTANTS_OF_ACTIONS = _instants_of_actions()
