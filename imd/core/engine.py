@@ -49,18 +49,27 @@ class Engine:
     """Decides. Hand it every event together with the time; commit what it answers before acting on it.
 
     Without `expires` no alert ends for want of repeats, only by a resolve or AlertsExpired: for recorded history.
+    Nor is a heartbeat missing then, for what feeds it repeats, and history leaves repeats out; with `beats` it is, once
+    it was heard.
     `transaction` collects a step's effects.
     """
 
     def __init__(
-        self, ruleset: Ruleset, state: State, *, expires: bool = True, transaction: type[Transaction] = Transaction
+        self,
+        ruleset: Ruleset,
+        state: State,
+        *,
+        expires: bool = True,
+        beats: bool | None = None,
+        transaction: type[Transaction] = Transaction,
     ) -> None:
         self.ruleset = ruleset
         self._expires = expires
+        self._beats = expires if beats is None else beats
         self._transaction = transaction
         self.state = state
         self._relator = Relator(ruleset.topology)
-        self._intake = Intake(ruleset, state, self._relator, expires)
+        self._intake = Intake(ruleset, state, self._relator, expires, self._beats)
         self._timers = Timers(state, self._intake.incidents)
         self._arm_restored()
 
@@ -85,7 +94,7 @@ class Engine:
             case AlertsExpired(alerts=expired):
                 self._intake.hearing.expire_all(tx, expired)
             case HeartbeatBeat(heartbeat=name, by=by_values):
-                tx.own_reports += self._intake.heartbeats.beat(tx, name, by_values)
+                tx.own_reports += self._intake.heartbeats.heard(tx, name, by_values)
             case ActionTaken():
                 actions.act(tx, event, self.state, self._intake.incidents)
             case SilenceSet() | SilenceExpired() | PauseSet():
@@ -186,7 +195,7 @@ class Engine:
         if ruleset.topology != before.topology:
             self._relator = self._relate_again()
         waited = self._intake.incidents.openings
-        self._intake = Intake(ruleset, self.state, self._relator, self._expires, self._intake)
+        self._intake = Intake(ruleset, self.state, self._relator, self._expires, self._beats, self._intake)
         self._timers = Timers(self.state, self._intake.incidents)
         self._intake.quiet.arm(tx.now)
         self._intake.take_in(self._intake.incidents.openings.take_over(waited))

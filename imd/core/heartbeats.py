@@ -17,12 +17,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from imd.core import journal
 from imd.core.matching import Filed
 from imd.core.opening import span_text
 from imd.core.state import Due, State
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert, AlertReport, identify
-from imd.model.effect import ForgetBeat, Refused, SaveBeat
+from imd.model.effect import ForgetBeat, Journal, Refused, SaveBeat
 from imd.model.heartbeat import MISSING, OWN_SOURCE, Beat, By, Heartbeat
 from imd.model.policy import Ruleset
 from imd.model.rule import Resolve, Rule
@@ -54,9 +55,11 @@ def built_in_rules(ruleset: Ruleset) -> list[Rule]:
 
 
 class Heartbeats:
-    """The state's beats under one ruleset. Reports that it returns are the engine's to take in, as of OWN_SOURCE."""
+    """The state's beats under one ruleset. Reports that it returns are the engine's to take in, as of OWN_SOURCE.
+    Unless `judged`, none is ever found missing: history says so by alerts of OWN_SOURCE."""
 
-    def __init__(self, ruleset: Ruleset, state: State) -> None:
+    def __init__(self, ruleset: Ruleset, state: State, judged: bool) -> None:
+        self._judged = judged
         self._state = state
         self._known = {one.name: one for one in ruleset.heartbeats}
         self._fed_by = Filed((one.match, one) for one in ruleset.heartbeats)
@@ -76,6 +79,13 @@ class Heartbeats:
         ends = self.beat(tx, heartbeat.name, by)
         if (heartbeat.name, by) in self._state.beats:
             self._state.feeders.setdefault((heartbeat.name, by), {})[alert.id] = alert
+        return ends
+
+    def heard(self, tx: Transaction, name: str, by: By) -> list[AlertReport]:
+        """Somebody says so themselves: a beat that goes on record."""
+        ends = self.beat(tx, name, by)
+        if (name, by) in self._state.beats:
+            tx.effects.append(Journal(tx.now, journal.beat(tx.now, name, by)))
         return ends
 
     def beat(self, tx: Transaction, name: str, by: By) -> list[AlertReport]:
@@ -118,6 +128,8 @@ class Heartbeats:
 
     def look(self, tx: Transaction, instance: Instance) -> list[AlertReport]:
         """A deadline of this beat: it is missing, it is back, or it is well and has another deadline."""
+        if not self._judged:
+            return []
         heartbeat, record = self._known.get(instance[0]), self._state.beats.get(instance)
         if heartbeat is None:
             return self._drop(tx, record) if record is not None else []

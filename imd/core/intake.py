@@ -39,7 +39,13 @@ class Intake:
     """Takes alerts in under one ruleset. `before` is the one under the rules of before a reload."""
 
     def __init__(
-        self, ruleset: Ruleset, state: State, relator: Relator, expires: bool, before: Intake | None = None
+        self,
+        ruleset: Ruleset,
+        state: State,
+        relator: Relator,
+        expires: bool,
+        beats: bool,
+        before: Intake | None = None,
     ) -> None:
         self.ruleset = ruleset
         self.state = state
@@ -48,7 +54,7 @@ class Intake:
         self._enricher = Enricher(ruleset.enrich)
         self.incidents = Incidents(ruleset, state, relator)
         self.related = Related(ruleset, state, self.incidents, relator)
-        self.heartbeats = Heartbeats(ruleset, state)
+        self.heartbeats = Heartbeats(ruleset, state, judged=beats)
         self.hearing = Hearing(ruleset, state, self.incidents, self._ended, expires)
         quiet_before = before.quiet if before is not None else None
         self.quiet: Quiet = Quiet(ruleset, state, self.incidents, self._rule, self._place, quiet_before)

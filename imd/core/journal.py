@@ -4,7 +4,7 @@ Owns the encoding of the journal's lines. Firing lines carry no ends_at: every e
 needs beyond the shape that people write by hand is in keys that they may leave out: `by_api` (how resolves are read),
 `same_step` (taken in together with the line before), `identity` (where labels are not the alert's identity), `alert`
 (the identity of the first member of the incident that a person worked on). Lines of type restart and clock say when imd
-was away and when its clock was set.
+was away and when its clock was set, those of type beat that a heartbeat was heard.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 
 from imd.model.alert import Alert, AlertReport
 from imd.model.event import ActionTaken, DeliveryFinished, SilenceExpired
+from imd.model.heartbeat import By
 from imd.model.quiet import Silence
 
 _encode = msgspec.json.Encoder().encode
@@ -87,6 +88,15 @@ class _SilenceLine(msgspec.Struct, omit_defaults=True):
     ends_at: datetime | None = None
     comment: str = ""
     replaces: str = ""
+
+
+class _BeatLine(msgspec.Struct, omit_defaults=True):
+    """`by`: the values of the heartbeat's `by` labels."""
+
+    ts: datetime
+    type: str
+    heartbeat: str
+    by: dict[str, str] = {}
 
 
 class _RestartLine(msgspec.Struct):
@@ -204,6 +214,11 @@ def silence_set(now: datetime, silence: Silence, replaces: str) -> bytes:
 def silence_ended(now: datetime, event: SilenceExpired) -> bytes:
     """Before its time; one that ends as planned leaves no line."""
     return _encode(_SilenceLine(ts=now, type="silence", action="expired", silence=event.silence, by=event.by))
+
+
+def beat(now: datetime, heartbeat: str, by: By) -> bytes:
+    """One that came by itself; what an alert that feeds it says is on its own line."""
+    return _encode(_BeatLine(ts=now, type="beat", heartbeat=heartbeat, by=dict(by)))
 
 
 def reloaded(now: datetime, config_hash: str) -> bytes:

@@ -2,7 +2,7 @@
 
 Owns the shape of the lines (design section 2; `core.journal` writes them), their order and their faults. A fault is
 worded `file:line: …`; reading goes on behind it, so that one run names them all. Whatever the engine cannot take yet is
-counted by name. Knows nothing of what becomes of the events.
+counted by name, and so are types of lines that this imd does not know. Knows nothing of what becomes of the events.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     Expired,
+    HeartbeatBeat,
     Outcome,
     Restarted,
     SilenceExpired,
@@ -125,6 +126,12 @@ class _Silence(msgspec.Struct):
     replaces: str = ""
 
 
+class _Beat(msgspec.Struct):
+    ts: _When
+    heartbeat: str
+    by: dict[str, str] = {}
+
+
 class _Restart(msgspec.Struct):
     ts: _When
     alive_at: _When
@@ -148,6 +155,7 @@ _expired = msgspec.json.Decoder(_Expired).decode
 _action = msgspec.json.Decoder(_Action).decode
 _delivery = msgspec.json.Decoder(_Delivery).decode
 _silence = msgspec.json.Decoder(_Silence).decode
+_beat = msgspec.json.Decoder(_Beat).decode
 _restart = msgspec.json.Decoder(_Restart).decode
 _clock = msgspec.json.Decoder(_Clock).decode
 _timed = msgspec.json.Decoder(_Timed).decode
@@ -195,6 +203,7 @@ class EventsReader:
             "clock": self._clock,
             "reload": self._reload,
             "silence": self._silence,
+            "beat": self._beat,
         }
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Recorded]:
@@ -247,9 +256,9 @@ class EventsReader:
         if kind == "expired":
             return self._expired(number, line, opened)
         read = self._readers.get(kind)
-        if read is None:
-            known = ", ".join(["alert", "expired", *self._readers])
-            raise _Wrong(f'unknown type "{kind[:50]}", expected one of: {known}')
+        if read is None:  # of a later imd, or another tool's
+            self.skipped[f"type {kind[:50]}"] += 1
+            read = self._untold
         at, event, first = read(line)
         if isinstance(event, ClockStepped):
             self._now = at  # the clock was set, back perhaps: time goes on from here
@@ -342,7 +351,15 @@ class EventsReader:
     def _reload(self, line: bytes) -> _Read:
         """The recorded run changed its rules here; a replay has one set of them."""
         self.skipped["reload"] += 1
+        return self._untold(line)
+
+    def _untold(self, line: bytes) -> _Read:
+        """Time passes, and that is all."""
         return _instant(_timed(line).ts, "ts"), None, b""
+
+    def _beat(self, line: bytes) -> _Read:
+        read = _beat(line)
+        return _instant(read.ts, "ts"), HeartbeatBeat(read.heartbeat, tuple(read.by.items())), b""
 
     def _silence(self, line: bytes) -> _Read:
         read = _silence(line)

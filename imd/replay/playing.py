@@ -120,7 +120,7 @@ class Play:
         self._agenda: list[tuple[timedelta, int, Happening | _Back | _Over]] = []
         self._planned = 0
         self._judged: set[Span] = set()
-        self._replay = Replay(ruleset, world=self)
+        self._replay = Replay(ruleset, beats=True, world=self)
         self._replay.begin(test.start)
         state = self._replay.engine.state
         self.seen.begin(self._replay.story, lambda incident: state.incidents[incident].policy)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ import msgspec
 from imd.core.engine import Engine
 from imd.core.state import State
 from imd.core.transaction import Transaction
+from imd.core.waiting import Place
 from imd.model.alert import Alert, AlertReport
 from imd.model.effect import CancelPages, Counted, Deliver, Delivery, Effect, Refused, SaveAlert, SaveIncident
 from imd.model.event import (
@@ -32,6 +34,7 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     Expired,
+    HeartbeatBeat,
     Outcome,
     Restarted,
     Tick,
@@ -93,8 +96,9 @@ class Replay:
     """One run. Hand it each step in order, then call `finish`.
 
     `ack_after`: how long after its first page an incident is acknowledged by that page's target; None: never.
-    `expire`: alerts also end for want of repeats, as for a running daemon. `deliveries`: see `journal.Glance`.
-    `transaction` is the engine's. Without a `world` every message is accepted.
+    `expire`: alerts also end for want of repeats, as for a running daemon, and heartbeats are found missing; `beats`
+    says the latter alone. `deliveries`: see `journal.Glance`. `transaction` is the engine's. Without a `world` every
+    message is accepted.
     """
 
     def __init__(
@@ -103,20 +107,23 @@ class Replay:
         *,
         ack_after: timedelta | None = None,
         expire: bool = False,
+        beats: bool | None = None,
         deliveries: Mapping[str, str] | None = None,
         transaction: type[Transaction] = Transaction,
         world: World | None = None,
     ) -> None:
-        self.engine = Engine(unread(ruleset), State(STORE_ID), expires=expire, transaction=transaction)
+        self.engine = Engine(unread(ruleset), State(STORE_ID), expires=expire, beats=beats, transaction=transaction)
         self.story = Story()
         self._world = world
         self._hanging: list[Delivery] = []
         self._unanswered: list[list[Delivery]] = []
         self._ack_after = ack_after
         self._recorded = dict(deliveries or {})
+        self._heartbeats = {one.name for one in ruleset.heartbeats}
         self._awaited: dict[str, Delivery] = {}
         self._cancelled: set[str] = set()
         self._agenda: list[tuple[datetime, int, Event]] = []
+        self._waiting: list[Callable[[], datetime | None]] = []
         self._planned = 0
         self._now: datetime | None = None
 
@@ -131,6 +138,8 @@ class Replay:
         self.pass_time(_lived_until(event, at))
         if isinstance(event, DeliveryFinished):
             self._delivery_finished(event, at)
+            return []
+        if isinstance(event, HeartbeatBeat) and event.heartbeat not in self._heartbeats:
             return []
         if isinstance(event, ActionTaken):
             event = msgspec.structs.replace(event, incident=self._meant(event.incident, recorded.first))
@@ -156,8 +165,8 @@ class Replay:
             due = self.engine.next_deadline()
             assert due is not None, "a timer that nothing looks at"
             assert due <= waiting, "a timer that nothing looks at"
-            self.pass_time(waiting)
-            self._step(Tick(), waiting)
+            self.pass_time(due)
+            self._step(Tick(), due)
         self.story.pages = [page for page in self.story.pages if page.id not in self._cancelled]
         self.story.ended_at = self._now
         return self.story
@@ -189,10 +198,17 @@ class Replay:
         heapq.heappush(self._agenda, (at, self._planned, event))
 
     def _waits_until(self) -> datetime | None:
-        open_ones = (incident for incident in self.engine.state.incidents.values() if incident.open)
-        timers = [one.timers[name] for one in open_ones for name in WAITED_FOR if name in one.timers]
-        openings = [one.look_at for one in self.engine.state.waiting.values() if one.look_at is not None]
-        return max(timers + openings, default=None)
+        """An instant for which some hold, open_when or resolve waits. What did when it was last looked at is asked
+        first, so that all are looked through only when none of those waits any more."""
+        while self._waiting:
+            until = self._waiting[-1]()
+            if until is not None:
+                return until
+            self._waiting.pop()
+        incidents = (partial(_incident_waits, one) for one in self.engine.state.incidents.values())
+        openings = (partial(_opening_waits, self.engine.state, place) for place in self.engine.state.waiting)
+        self._waiting = [waits for waits in (*incidents, *openings) if waits() is not None]
+        return self._waiting[-1]() if self._waiting else None
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 
@@ -240,7 +256,8 @@ class Replay:
 
     def _delivery_finished(self, event: DeliveryFinished, at: datetime) -> None:
         recorded = delivery_of(event.delivery, event.incident)
-        if recorded not in self._awaited:  # what is due at this very instant may be what sends it
+        # What is due at this very instant may be what sends it, or what is armed by that for now.
+        while recorded not in self._awaited and (due := self.engine.next_deadline()) is not None and due <= at:
             self._step(Tick(), at)
         self._recorded.pop(recorded, None)
         delivery = self._awaited.pop(recorded, None)
@@ -367,6 +384,17 @@ def _lived_until(event: Event, at: datetime) -> datetime:
     if isinstance(event, Restarted):
         return min(at, event.alive_at)
     return at - event.by if isinstance(event, ClockStepped) else at
+
+
+def _incident_waits(incident: Incident) -> datetime | None:
+    if not incident.open:
+        return None
+    return max((incident.timers[name] for name in WAITED_FOR if name in incident.timers), default=None)
+
+
+def _opening_waits(state: State, place: Place) -> datetime | None:
+    waiting = state.waiting.get(place)
+    return waiting.look_at if waiting is not None else None
 
 
 def unread(ruleset: Ruleset) -> Ruleset:

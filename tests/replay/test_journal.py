@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imd.model.alert import identify
-from imd.model.event import ActionKind, ActionTaken, AlertsExpired, AlertsReported, ClockStepped, Restarted
+from imd.model.event import (
+    ActionKind,
+    ActionTaken,
+    AlertsExpired,
+    AlertsReported,
+    ClockStepped,
+    HeartbeatBeat,
+    Restarted,
+)
 from imd.model.policy import Source
 from imd.replay.journal import FAULTS_MAX, BadEvents, EventsReader, Recorded, glance
 
@@ -85,8 +93,11 @@ def test_the_other_types() -> None:
         '{"ts": 3, "type": "silence", "labels": 5}',
         '{"ts": 4, "type": "action", "action": "assign", "incident": 3}',
         '{"ts": 5, "type": "reload", "config_hash": "c0ffee"}',
+        '{"ts": 6, "type": "beat", "heartbeat": "backup", "by": {"cluster": "eu"}}',
+        '{"ts": 7, "type": "wish", "labels": 5}',
     )
-    assert [type(step.event) for step in steps] == [ActionTaken, AlertsExpired, Restarted, ClockStepped]
+    kinds = [type(step.event) for step in steps]
+    assert kinds == [ActionTaken, AlertsExpired, Restarted, ClockStepped, HeartbeatBeat]
     action = steps[0].event
     assert isinstance(action, ActionTaken)
     assert (action.kind, action.incident, action.by) == (ActionKind.ACK, "i000000000003", "ana")
@@ -94,7 +105,9 @@ def test_the_other_types() -> None:
     assert steps[2].event == Restarted(datetime.fromtimestamp(1, UTC))
     assert steps[3].event == ClockStepped(timedelta(seconds=-62))
     assert steps[3].at.timestamp() == -60, "a clock that is set back goes on from there"
-    assert reader.skipped == {"silence": 1, "action assign": 1, "reload": 1}, "said, never silently left out"
+    assert steps[4].event == HeartbeatBeat("backup", (("cluster", "eu"),))
+    skipped = {"silence": 1, "action assign": 1, "reload": 1, "type wish": 1}
+    assert reader.skipped == skipped, "said, never silently left out"
 
 
 def test_every_fault_has_its_line_and_none_hides_the_next() -> None:
@@ -109,7 +122,8 @@ def test_every_fault_has_its_line_and_none_hides_the_next() -> None:
         '{"ts": 1, "status": "burning", "labels": {"a": "b"}}',
         '{"ts": 1, "status": "firing"}',
         '{"ts": 1, "status": "firing", "labels": {"a": 1}}',
-        '{"ts": 1, "type": "wish"}',
+        '{"ts": true, "type": "wish"}',
+        '{"ts": 1, "type": 7}',
         '{"ts": 1, "type": "action", "action": "ack"}',
     ) == [
         "events.jsonl:2: Input data was truncated",
@@ -121,9 +135,9 @@ def test_every_fault_has_its_line_and_none_hides_the_next() -> None:
         'events.jsonl:8: status is "burning", expected "firing" or "resolved"',
         "events.jsonl:9: labels in body is required",
         'events.jsonl:10: label "a" must be a string',
-        'events.jsonl:11: unknown type "wish", expected one of: '
-        "alert, expired, action, delivery, restart, clock, reload, silence",
-        "events.jsonl:12: Object missing required field `incident`",
+        "events.jsonl:11: Expected `int | float | datetime`, got `bool` - at `$.ts`",
+        "events.jsonl:12: Expected `str`, got `int` - at `$.type`",
+        "events.jsonl:13: Object missing required field `incident`",
     ]
 
 

@@ -1,7 +1,8 @@
 """The journal of a run, replayed with the same rules, ends in the same incidents and messages.
 
 A random life of the engine is driven as the daemon drives it, but on the dot: alerts of both protocols, people,
-deliveries that take their time, restarts, a clock that is set. Its journal lines are all that the replay gets.
+silences, pauses and heartbeats, deliveries that take their time, restarts, a clock that is set. Its journal lines are
+all that the replay gets.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
+    HeartbeatBeat,
     Outcome,
+    PauseSet,
     Restarted,
     RulesChanged,
+    SilenceExpired,
+    SilenceSet,
     SourceHeard,
     Tick,
 )
+from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Incident, Level, Priority
 from imd.model.policy import PageKind, Receiver, Route, Source
+from imd.model.quiet import PAUSE, Maintenance, Once, TimeInterval
 from imd.model.rule import Matcher, Mode, Op, Raise, Resolve, ResolveWhen, Rule, Window, WindowKind
 from imd.replay.journal import EventsReader, glance
 from imd.replay.report import Report
@@ -42,12 +49,14 @@ from tests.core.making import (
     Kept,
     after,
     identify,
+    inhibition,
     keyed,
     minutes,
     policy,
     report,
     ruleset,
     seconds,
+    silence,
     step,
 )
 
@@ -88,8 +97,20 @@ RULES = ruleset(
     sources=(Source(name="am", type="alertmanager", silent_after=minutes(10), expire_after=minutes(20)),),
     routes=(Route(policy="team", priority=frozenset({Priority.P1})),),
     fallback="pager",
+    heartbeats=(
+        Heartbeat(name="watchdog", match=_named("Watchdog"), every=minutes(4), priority=Priority.P1),
+        Heartbeat(name="backup", every=minutes(30), by=("cluster",)),
+    ),
+    inhibitions=(inhibition("Wide", "Session", "cluster"),),
+    maintenance=(
+        Maintenance(
+            name="patching",
+            match=_named("Other"),
+            during=TimeInterval(once=(Once(begins_at=after(3000), ends_at=after(4000)),)),
+        ),
+    ),
 )
-NAMES = ["Wide", "Session", "Fixed", "Trial", "Other"]
+NAMES = ["Wide", "Session", "Fixed", "Trial", "Other", "Watchdog"]
 
 
 class Page(NamedTuple):
@@ -156,7 +177,9 @@ class Life:
 
     def restart(self, down: timedelta) -> None:
         alive_at, self.now = self.now, self.now + down
+        judge_after = self.engine.state.judge_after
         self.engine = Engine(RULES, self.kept.restored())
+        self.engine.state.judge_after = judge_after  # what a restart makes of it is another test's matter
         self.take(Restarted(alive_at))
 
     def end(self) -> None:
@@ -235,7 +258,12 @@ _ops = st.one_of(
     st.tuples(st.just("pass"), st.sampled_from([0.001, 5, 11, 61, 130, 600, 1900, 4000])),
     st.tuples(st.just("pass"), st.sampled_from([0.001, 5, 11, 61, 130, 600, 1900, 4000])),
     st.tuples(st.just("world"), st.sampled_from(["reload", "hear", "down 2", "down 900", "clock 300", "clock -300"])),
-)
+    st.tuples(st.just("quiet"), st.just("set"), st.sampled_from(NAMES), st.integers(1, 2),
+              st.sampled_from([-50, 0, 90]), st.sampled_from([100, 1500])),
+    st.tuples(st.just("quiet"), st.just("end"), st.sampled_from(["1", "2", PAUSE])),
+    st.tuples(st.just("quiet"), st.just("pause"), st.sampled_from([30, 900])),
+    st.tuples(st.just("beat"), st.sampled_from(["watchdog", "backup", "unheard of"])),
+)  # fmt: skip
 
 
 def _apply(life: Life, op: tuple[object, ...], number: int, starts: dict[object, float]) -> None:
@@ -256,7 +284,7 @@ def _apply(life: Life, op: tuple[object, ...], number: int, starts: dict[object,
                     "severity": severity if n == 0 else "none",
                 }
                 ends = at + 240 if by_api else None
-                reports.append(report(labels, starts[key], ends=ends, annotations={"summary": f"{name} {number}"}))
+                reports.append(report(labels, starts[key], ends=ends, annotations={"summary": f"since {starts[key]}"}))
             life.take(AlertsReported("prom" if by_api else "am", by_api, tuple(reports)))
         case ("say", str(name), str(cluster), str(key), str(severity), bool(timed), bool(resolved)):
             said = {} if resolved else {"alertname": name, "cluster": cluster, "severity": severity, "n": cluster}
@@ -273,7 +301,8 @@ def _apply(life: Life, op: tuple[object, ...], number: int, starts: dict[object,
             )
         case ("repeat", int(which)) if firing:
             alert = firing[which % len(firing)]
-            repeat = AlertReport(alert.identity, False, alert.spans[-1].starts_at, None)
+            start = alert.spans[-1].starts_at
+            repeat = AlertReport(alert.identity, False, start, None, annotations=alert.annotations)
             life.take(AlertsReported(alert.source, alert.by_api, (repeat,)))
         case ("act", ActionKind() as kind, int(ago), bool(force)):
             incident = f"i{max(1, life.engine.state.last_number - ago):012d}"
@@ -282,10 +311,26 @@ def _apply(life: Life, op: tuple[object, ...], number: int, starts: dict[object,
             life.settle(which, outcome)
         case ("pass", float(by) | int(by)):
             life.pass_time(seconds(by))
+        case ("quiet", *rest):
+            _hush(life, rest, at)
+        case ("beat", str(which)):
+            life.take(HeartbeatBeat(which, (("cluster", "c"),) if which == "backup" else ()))
         case ("world", str(what)):
             _world(life, *what.split())
         case _:
             pass
+
+
+def _hush(life: Life, what: list[object], at: float) -> None:
+    match what:
+        case ["set", str(name), int(n), int(starts), int(lasts)]:
+            life.take(SilenceSet(silence(at + starts, at + starts + lasts, n, alertname=name)))
+        case ["end", str(which)]:
+            life.take(SilenceExpired(which if which == PAUSE else f"00000000-0000-4000-8000-{which:>012}", "ben"))
+        case ["pause", int(lasts)]:
+            life.take(PauseSet(until=life.now + seconds(lasts), by="ben", reason="drill"))
+        case _:
+            raise AssertionError(what)
 
 
 def _world(life: Life, what: str, much: str = "0") -> None:
@@ -297,9 +342,12 @@ def _world(life: Life, what: str, much: str = "0") -> None:
             life.take(SourceHeard("am"))
         case "down":
             life.restart(by)
-        case _:
+        case _ if not any(beat.missing for beat in life.engine.state.beats.values()):
+            # A beat that this brings back ends its alert within the step of the clock; a replay takes it in by itself.
             life.now += by
             life.take(ClockStepped(by))
+        case _:
+            pass
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
