@@ -28,6 +28,7 @@ from imd.config.shape import (
     choice,
     form_of,
     listed,
+    misspelt,
     name,
     peek,
     read_keys,
@@ -119,6 +120,8 @@ def one_digest(values: dict[str, Any], node: Node, scope: Scope) -> str:
     given = [word for word in ("sha256", "token", "token_file") if word in entries(node)]
     if {"token", "token_file"} <= set(given):
         raise Refused  # said already
+    if not given and misspelt(node, TOKEN, TOKEN_SECRET):
+        raise Refused
     if len(given) != 1:
         code = codes.MISSING_KEY if not given else codes.EXCLUSIVE_KEYS
         raise scope.fault(

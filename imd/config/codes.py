@@ -112,6 +112,7 @@ NO_RUNBOOK = "W058"
 NOT_MONOTONE = "W059"
 UNREACHABLE_ROUTE = "W062"
 ALLOWS_NOTHING = "W063"
+TYPOGRAPHIC_QUOTES = "W064"
 QUIET_WITHOUT_END = "W061"
 UNUSED_SCHEDULE = "W040"
 UNUSED_TEAM = "W041"
@@ -217,6 +218,7 @@ TITLES = {
     UNREACHABLE_ROUTE: "a route can never be taken",
     QUIET_WITHOUT_END: "a maintenance never ends",
     ALLOWS_NOTHING: "a comment allows nothing",
+    TYPOGRAPHIC_QUOTES: "quotes that are none",
     UNUSED_SCHEDULE: "a schedule is never used",
     UNUSED_TEAM: "a team is never used",
     SCHEDULE_GAP: "a schedule has nobody on call",

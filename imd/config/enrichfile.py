@@ -16,7 +16,21 @@ from imd.config.document import Mapping as MappingNode
 from imd.config.document import Sequence as SequenceNode
 from imd.config.form import Table
 from imd.config.reading import label_name, match, regex
-from imd.config.shape import Key, Keys, Refused, Scope, any_text, choice, listed, mapped, name, read_keys, text, whole
+from imd.config.shape import (
+    Key,
+    Keys,
+    Refused,
+    Scope,
+    any_text,
+    choice,
+    listed,
+    mapped,
+    misspelt,
+    name,
+    read_keys,
+    text,
+    whole,
+)
 from imd.config.tablefile import SUFFIXES, TableFile
 from imd.config.wording import quote, suggest
 from imd.model.enrich import Action, Enrichment, Extract, Pattern, Relabel, TableLookup
@@ -161,6 +175,8 @@ def _kind(node: MappingNode, scope: Scope) -> str:
     given = [kind for kind in _KINDS if kind in node.entries]
     first = next(iter(node.entries.values())).key if node.entries else node
     if not given:
+        if misspelt(node, ENRICH, _KINDS):
+            raise Refused
         raise scope.fault(
             codes.MISSING_KEY, first, f"{scope.owner} does nothing", expected=f"expected one of: {', '.join(_KINDS)}"
         )

@@ -25,6 +25,7 @@ from imd.config.shape import (
     Scope,
     any_text,
     listed,
+    misspelt,
     name,
     read_keys,
     sound,
@@ -224,6 +225,8 @@ def interval(values: dict[str, Any], node: Node, scope: Scope) -> TimeInterval:
             raise Refused
     found = TimeInterval(weekly=(*values.get("weekly", ()), *values.get("monthly", ())), once=once, timezone=zone)
     if not found.weekly and not found.once:
+        if misspelt(node, {**INTERVAL, "during": Key(text)}, (*WINDOWS, "during")):
+            raise Refused
         raise scope.fault(
             codes.MISSING_KEY,
             node.span.first(),

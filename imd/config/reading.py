@@ -25,6 +25,7 @@ from imd.model.template import BadTemplate, Template
 
 _EXAMPLE = "'severity=\"critical\"'"
 _LITERAL = {Op.EQUAL: "=~", Op.NOT_EQUAL: "!~"}
+_TYPOGRAPHIC = re.compile("[\u2018-\u201f]")
 _LIKE_REGEX = re.compile(r"\.[*+]|\w\|\w")
 MATCHERS = form.text("matcher", "(=|!=|=~|!~)", 'severity="critical"', 'alertname=~"Kube.*"')
 MATCH = Either((MATCHERS, Several(MATCHERS, 1), Several(Several(MATCHERS, 1), 1)), said="matchers", name="match")
@@ -43,6 +44,14 @@ def matchers(node: Node, scope: Scope) -> tuple[Matcher, ...]:
     if not found:
         raise scope.fault(
             codes.EMPTY, node, f"{scope.subject} holds no matcher", expected=f"expected one such as {_EXAMPLE}"
+        )
+    typographic = _TYPOGRAPHIC.search(node.text)
+    if typographic is not None:
+        scope.document.lint(
+            codes.TYPOGRAPHIC_QUOTES,
+            point_in(scope.document, node, typographic.start(), 1),
+            f"{scope.subject}: U+{ord(typographic[0]):04X} is a character like any other, and no quote",
+            help=f"write the value in plain double quotes, as in {_EXAMPLE}",
         )
     for matcher in found:
         if matcher.op in _LITERAL and _LIKE_REGEX.search(matcher.value):

@@ -24,6 +24,7 @@ from imd.config.shape import (
     choice,
     duration,
     listed,
+    misspelt,
     name,
     not_one_of,
     peek,
@@ -131,7 +132,7 @@ def _exactly_one(kind: Type, node: Node, scope: Scope) -> bool:
             f"{scope.owner} has keys that exclude each other",
             expected=f"expected {either}",
         )
-    else:
+    elif not misspelt(node, {**RECEIVER, **kind.keys}, kind.keys):
         missing = [word for word in (begun or kind.exactly_one)[0] if word not in there]
         named = " and ".join(f'"{word}"' for word in missing)
         scope.fault(codes.MISSING_KEY, first, f"{scope.owner} has no {named}", expected=f"expected {either}")

@@ -18,7 +18,7 @@ import msgspec
 
 from imd.config import codes, quietkeys
 from imd.config.diagnostic import Span
-from imd.config.document import Document, Node, Sequence
+from imd.config.document import Document, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.enrichfile import EnrichReader, NoTables, Tables
 from imd.config.oncallkeys import OnCallReader
@@ -237,7 +237,7 @@ class _Parts:
             raise wrong_type(node, scope, "a list")
         for number, item in enumerate(node.items, 1):
             word = peek(item, "name")
-            known = word is not None and bool(word.text) and isinstance(item, MappingNode)
+            known = word is not None and is_word(word) and isinstance(item, MappingNode)
             owner = f"{kind} {quote(word.text)}" if word and known else f"{kind} {number}"
             value = _or_none(read, item, scope.inside("", owner))
             if word is None or not known:
@@ -270,6 +270,8 @@ class _Parts:
             self._used(kind, at.text, at, scope)
 
     def _used(self, kind: str, word: str, at: Node, scope: Scope) -> None:
+        if not is_word(at):
+            return  # refused where it stands
         self._files.references.append(Reference(kind, word, scope.document, at.span, scope.owner))
 
     def _policy(self, node: Node, scope: Scope) -> Policy:
@@ -347,6 +349,11 @@ class _Parts:
         self._files.priority_at = (scope.document, node.span)
         self._files.priority_node = node
         self._files.priority = priority_table(table)
+
+
+def is_word(node: Node) -> bool:
+    """Whether it may be a name at all."""
+    return isinstance(node, Scalar) and node.value is not None and "\0" not in node.text and bool(node.text)
 
 
 def _or_none(read: Callable[[Node, Scope], T], node: Node, scope: Scope) -> T | None:

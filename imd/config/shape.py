@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -24,7 +24,7 @@ from imd.config.document import Mapping as MappingNode
 from imd.config.form import ANYTHING, ByName, Form, Plain, Several, Table
 from imd.config.places import point_in
 from imd.config.syntax import BadDuration, format_duration, parse_duration
-from imd.config.wording import describe, quote, suggest
+from imd.config.wording import describe, near, quote, suggest
 from imd.model.secret import Secret
 
 T = TypeVar("T")
@@ -159,8 +159,18 @@ def read_keys(keys: Keys, node: Node, scope: Scope) -> dict[str, Any]:
             _read_entry(keys, name, entry, scope.inside(name, owner), values)
         except Refused:
             continue
-    _required(keys, node, scope, owner)
+    _required(keys, node, scope, owner, _misspelt(node, keys))
     return values
+
+
+def misspelt(node: Node, keys: Keys, words: Iterable[str]) -> bool:
+    """Whether an unknown key was meant to be one of these words, so that none of them is missed."""
+    return isinstance(node, MappingNode) and not _misspelt(node, keys).isdisjoint(words)
+
+
+def _misspelt(node: MappingNode, keys: Keys) -> set[str]:
+    unknown = [name for name in node.entries if name not in keys and name.removesuffix("_file") not in keys]
+    return {meant for name in unknown for meant in near(name, keys)}
 
 
 def _read_entry(keys: Keys, name: str, entry: Entry, scope: Scope, values: dict[str, Any]) -> None:
@@ -195,10 +205,16 @@ def _unknown(keys: Keys, name: str, entry: Entry, scope: Scope) -> Refused:
     )
 
 
-def _required(keys: Keys, node: MappingNode, scope: Scope, owner: str) -> None:
+def _required(keys: Keys, node: MappingNode, scope: Scope, owner: str, meant: Container[str]) -> None:
+    """Reports what is missing, but for what an unknown key was meant to be, which is said there."""
     first = next(iter(node.entries.values())).key.span if node.entries else node.span
     for name, key in keys.items():
-        if key.required and name not in node.entries and not (key.secret and f"{name}_file" in node.entries):
+        if (
+            key.required
+            and name not in node.entries
+            and name not in meant
+            and not (key.secret and f"{name}_file" in node.entries)
+        ):
             twin = f" or {quote(name + '_file')}" if key.secret else ""
             scope.fault(
                 codes.MISSING_KEY,

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from imd.config.document import Mapping, Node, Scalar, Sequence
 
 _QUOTED_CHARS_MAX = 60
 _SUGGESTED_CHARS_MAX = 64  # difflib is quadratic
+_SHORT_CHARS = 4
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # many scripts and emoji are made with them
 
 
 def quote(text: str) -> str:
-    """The text in double quotes, cut where it is long."""
-    return f'"{text}"' if len(text) <= _QUOTED_CHARS_MAX else f'"{text[:_QUOTED_CHARS_MAX]}…"'
+    """The text in double quotes, cut where it is long, with what cannot be seen as escapes."""
+    shown = text if len(text) <= _QUOTED_CHARS_MAX else f"{text[:_QUOTED_CHARS_MAX]}…"
+    return f'"{shown if shown.isprintable() else "".join(map(_visible, shown))}"'
+
+
+def _visible(char: str) -> str:
+    if char.isprintable() or char in _JOINERS:
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`did you mean "window"?`, or nothing where no known word is near."""
-    if len(word) > _SUGGESTED_CHARS_MAX:
+    meant = next(near(word, known), "")
+    if not meant:
         return ""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    near = get_close_matches(word.lower(), by_lower, 1, 0.6)
-    return f'did you mean "{by_lower[near[0]]}"?' if near else ""
+    strange = next((char for char in word if not char.isascii()), "") if meant.isascii() else ""
+    return f'did you mean "{meant}"?' + (f" the file has U+{ord(strange):04X} in it" if strange else "")
+
+
+def near(word: str, known: Iterable[str]) -> Iterator[str]:
+    """The known word that is most like this one, if any is."""
+    if len(word) <= _SUGGESTED_CHARS_MAX:
+        by_lower = {candidate.lower(): candidate for candidate in known}
+        likeness = 0.6 if len(word) > _SHORT_CHARS else 0.7  # three letters of five are like many a word
+        yield from (by_lower[found] for found in get_close_matches(word.lower(), by_lower, 1, likeness))
 
 
 def describe(node: Node) -> str:

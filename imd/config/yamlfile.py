@@ -30,10 +30,22 @@ _INT_DIGITS_MAX = 18
 # libyaml would count U+0085, U+2028 and U+2029 as line ends, which no editor does: they are refused with the rest.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_COLON = "a colon before a blank starts a value: put the text in quotes"
+_START = "text that starts with this character must stand in quotes"
 _HINTS = {
-    "mapping values are not allowed in this context": "a colon before a blank starts a value: put the text in quotes",
-    "found character that cannot start any token": "text that starts with this character must stand in quotes",
+    "mapping values are not allowed in this context": _COLON,
+    "found character that cannot start any token": _START,
+    "did not find expected alphabetic or numeric character": _START,
+    "found unknown escape character": r"in double quotes write \\ for a backslash, or put the text in single quotes",
 }
+_LOOKS_BLANK = re.compile("[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]")
+_WORD_KEY = re.compile(r"[ ]*[\w.-]+[ ]*")
+_NEVER_CLOSED = {
+    "while scanning a quoted scalar": "the quote is never closed",
+    "while parsing a flow mapping": "the bracket is never closed",
+    "while parsing a flow sequence": "the bracket is never closed",
+}
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _Tagged = yaml.ScalarEvent | yaml.CollectionStartEvent
@@ -122,7 +134,8 @@ def _compose(document: Document, text: str, several: bool) -> None:
     except _Stop:
         _without_root(document)
     except yaml.MarkedYAMLError as error:
-        _syntax_fault(document, text, error)
+        if error.problem_mark is None or error.problem_mark.line + 1 != composer.template_line:
+            _syntax_fault(document, error)
         _without_root(document)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         document.fault(codes.YAML_SYNTAX, Span(1, 1, 1, 2), f"not valid YAML: {error}")
@@ -134,24 +147,59 @@ def _compose(document: Document, text: str, several: bool) -> None:
         document.whole = not document.failed
 
 
-def _syntax_fault(document: Document, text: str, error: yaml.MarkedYAMLError) -> None:
+def _syntax_fault(document: Document, error: yaml.MarkedYAMLError) -> None:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     source = document.lines[line - 1] if line <= len(document.lines) else ""
-    place = Span(line, column, line, column + 1)
-    context = error.context_mark
-    if error.context and context is not None and (context.line + 1, context.column + 1) != (line, column):
-        hint = f"{error.context}, begun at line {context.line + 1}, column {context.column + 1}"
-    else:
-        hint = _HINTS.get(error.problem or "", "")
-    indent = source[: len(source) - len(source.lstrip(" \t"))]
+    indent = source[: len(source) - len(source.lstrip())]
+    blank = _LOOKS_BLANK.search(indent)
+    opened = error.context_mark
+    at_end = not any(one.strip() for one in [source[column - 1 :], *document.lines[line:]])
     if "\t" in indent:
         at = indent.index("\t") + 1
+        said, hint = "a tab indents this line", "YAML indents with spaces alone"
+        document.fault(codes.TAB, Span(line, at, line, at + 1), said, help=hint)
+    elif error.problem == "did not find expected <document start>" and (at := _directive(document, line)):
+        said = "not valid YAML: a directive stands behind what it speaks of"
+        document.fault(codes.YAML_SYNTAX, Span(at, 1, at, 2), said, help="leave it out: YAML is read as 1.2 anyway")
+    elif blank is not None:
+        said = f"not valid YAML: U+{ord(blank[0]):04X} looks like a space and is none"
+        at = blank.start() + 1
+        document.fault(codes.YAML_SYNTAX, Span(line, at, line, at + 1), said, help="YAML indents with spaces alone")
+    elif at_end and opened is not None and error.context in _NEVER_CLOSED:
+        place = Span(opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
+        document.fault(codes.YAML_SYNTAX, place, f"not valid YAML: {_NEVER_CLOSED[error.context]}")
+    else:
+        said = f"not valid YAML: {error.problem or error}"
         document.fault(
-            codes.TAB, Span(line, at, line, at + 1), "a tab indents this line", help="YAML indents with spaces alone"
+            codes.YAML_SYNTAX, Span(line, column, line, column + 1), said, help=_hint(error, source, line, column)
         )
-        return
-    document.fault(codes.YAML_SYNTAX, place, f"not valid YAML: {error.problem or error}", help=hint)
+
+
+def _directive(document: Document, line: int) -> int:
+    """The last line up to this one that begins with %, at which the scanner goes on reading; 0 if none does."""
+    starts = (
+        number for number in range(min(line, len(document.lines)), 0, -1) if document.lines[number - 1][:1] == "%"
+    )
+    return next(starts, 0)
+
+
+def _hint(error: yaml.MarkedYAMLError, source: str, line: int, column: int) -> str:
+    """What is usually meant where reading stops so; else what was being read, and since where."""
+    before, at = source[: column - 1], source[column - 1 : column]
+    hint = _HINTS.get(error.problem or "", "")
+    if hint == _COLON and line > 1 and _WORD_KEY.fullmatch(before):
+        return "it goes on with the text of the line before: there a colon is missing, or this line is indented too far"
+    if hint:
+        return hint
+    if at == ":" and source[column : column + 1] in ("", " "):
+        return _COLON
+    if before[-1:] in ("'", '"') and at.isalnum():
+        return f"the text in quotes ends at the {before[-1]} before: put the whole in the other kind of quotes"
+    opened = error.context_mark
+    if error.context and opened is not None and (opened.line + 1, opened.column + 1) != (line, column):
+        return f"{error.context}, begun at line {opened.line + 1}, column {opened.column + 1}"
+    return ""
 
 
 class _Stop(Exception):
@@ -159,12 +207,15 @@ class _Stop(Exception):
 
 
 class _Open(msgspec.Struct):
-    """A container whose end has not come. `key` is the key that waits for its value; `skip` drops the value."""
+    """A container whose end has not come. `key` is the key that waits for its value; `skip` drops the value, `merged`
+    also an alias in it. `broken`: it was refused as a whole."""
 
     node: Sequence | Mapping
     key: Scalar | None = None
     keyed: bool = False
     skip: bool = False
+    merged: bool = False
+    broken: bool = False
 
 
 class _Composer:
@@ -174,6 +225,7 @@ class _Composer:
         self._open: list[_Open] = []
         self._documents = 0
         self.roots: list[Node] = []
+        self.template_line = 0  # the last on which a template stands without quotes: what follows it is no fault
 
     def take(self, event: yaml.Event) -> None:
         match event:
@@ -186,7 +238,8 @@ class _Composer:
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self._end(event)
             case yaml.AliasEvent():
-                self._fault(codes.ALIAS, event, f'alias "*{event.anchor}" is not taken', "write the value out")
+                if not (self._open and self._open[-1].merged):  # `<<: *base` is said at the <<
+                    self._fault(codes.ALIAS, event, f'alias "*{event.anchor}" is not taken', "write the value out")
                 self._place(Broken(_span(event)))
             case yaml.DocumentStartEvent():
                 self._document_start(event)
@@ -211,11 +264,13 @@ class _Composer:
         self._place(Scalar(text, text if style else _core_value(text), style, span))
 
     def _start(self, event: yaml.CollectionStartEvent, node: Sequence | Mapping) -> None:
-        self._properties_taken(event, event.tag is None)
+        # The tags of plain lists and maps change nothing; what others make of what they hold nobody knows.
+        sound = self._properties_taken(event, event.tag is None) or event.tag in _PLAIN_TAGS
         if len(self._open) >= DEPTH_MAX:
             self._fault(codes.TOO_DEEP, event, f"nested deeper than {DEPTH_MAX} levels", "")
             raise _Stop
-        self._open.append(_Open(node))
+        merged = bool(self._open) and self._open[-1].merged
+        self._open.append(_Open(node, broken=not sound, merged=merged))
 
     def _properties_taken(self, event: _Tagged, untagged: bool) -> bool:
         if event.anchor is not None:
@@ -234,7 +289,9 @@ class _Composer:
         # A block ends where the next thing begins; it points at its first character then.
         if span.end_line != span.line or span.end_column <= span.column:
             span = start.first()
-        if isinstance(closed.node, Mapping):
+        if closed.broken:
+            self._place(Broken(span))
+        elif isinstance(closed.node, Mapping):
             self._place(Mapping(closed.node.entries, span))
         else:
             self._place(Sequence(closed.node.items, span))
@@ -251,19 +308,20 @@ class _Composer:
         else:
             if parent.key is not None and not parent.skip:
                 parent.node.entries[parent.key.text] = Entry(parent.key, node)
-            parent.key, parent.keyed, parent.skip = None, False, False
+            parent.key, parent.keyed, parent.skip, parent.merged = None, False, False, False
 
     def _key(self, parent: _Open, mapping: Mapping, node: Node) -> None:
         parent.keyed = True
         if isinstance(node, Broken):
             return
         if not isinstance(node, Scalar) or (node.value is None and not node.style):
-            self._document.fault(codes.BAD_KEY, node.span, "a key must be text", help="write a name before the colon")
+            self._bad_key(parent, mapping, node)
             return
         if node.text == "<<" and not node.style:
             self._document.fault(
                 codes.ALIAS, node.span, 'merge key "<<" is not taken', help="write the keys out where they are needed"
             )
+            parent.merged = True
             return
         parent.key = node
         first = mapping.entries.get(node.text)
@@ -276,6 +334,16 @@ class _Composer:
                 expected=f"first given in line {first.key.span.line}, which stands",
                 help="remove one of the two",
             )
+
+    def _bad_key(self, parent: _Open, mapping: Mapping, node: Node) -> None:
+        outer, inner = mapping.span, node.span
+        if isinstance(node, Mapping) and (outer.line, outer.column + 1) == (inner.line, inner.column):
+            parent.broken, self.template_line = True, outer.line
+            place = Span(outer.line, outer.column, outer.line, outer.column + 2)
+            hint = "put the whole text in quotes: '{{ … }}'"
+            self._document.fault(codes.BAD_KEY, place, "a template without quotes is a map to YAML", help=hint)
+        else:
+            self._document.fault(codes.BAD_KEY, inner, "a key must be text", help="write a name before the colon")
 
     def _fault(self, code: str, event: yaml.Event, message: str, hint: str) -> None:
         span = _span(event)
