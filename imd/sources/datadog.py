@@ -23,8 +23,13 @@ MAPS = (
             all_of(is_("transition", ""), is_("alert_transition", ""), is_("title", r"\[recovered.*")),
         ),
         key=value(
-            "{alert_id}/{scope}", "{alert_id}", "{monitor_id}/{scopes}", "{monitor_id}", "{title}",
+            "{alert_id}/{scope}",
+            "{alert_id}",
+            "{monitor_id}/{scopes}",
+            "{monitor_id}",
+            "{title}",
             regex=r"(?:\[[^\]]*\]\s*)*(.+?)\s*",
+            replacement="datadog/$1",
         ),
         labels={
             "alertname": value("{title}", "{alert_id}", regex=_TITLE),

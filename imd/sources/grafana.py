@@ -31,7 +31,7 @@ _LEGACY = (
         ignore=is_("state", "paused|pending|unknown"),
         resolved=is_("state", "ok"),
         firing=is_("state", "alerting|no_data"),
-        key=value("rule/{ruleId}", "rule/{ruleName}"),
+        key=value("grafana/{ruleId}", "grafana/{ruleName}"),
         labels={"alertname": value("{ruleName}", "{title}"), "severity": value("{tags.severity}")},
         spread_labels=(path("tags"),),
         annotations=values(summary="{message}", image="{imageUrl}", metrics="{evalMatches[*].metric}"),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 _ISO = re.compile(
     r"(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?)?"
-    r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?",
+    r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?Z?",  # `+00:00Z` is what Python programs make of isoformat() + "Z"
     re.IGNORECASE | re.ASCII,
 )
 _NUMBER = re.compile(r"(\d{1,20})(?:\.(\d+))?", re.ASCII)

@@ -32,7 +32,7 @@ MAPS = (
         when=there("incident_id"),
         resolved=is_("current_state", "closed"),
         firing=is_("current_state", "open|acknowledged"),
-        key=value("{incident_id}"),
+        key=value("newrelic/{incident_id}"),
         labels={
             "alertname": value("{condition_name}", "{policy_name}"),
             "severity": value("{severity}", table={"critical": "critical", "warning": "warning", "info": "info"}),

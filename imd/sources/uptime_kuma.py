@@ -16,7 +16,7 @@ MAPS = (
         ignore=is_("heartbeat.status", "2|3"),
         resolved=is_("heartbeat.status", "1"),
         firing=is_("heartbeat.status", "0"),
-        key=value("{monitor.id}", "{heartbeat.monitorID}"),
+        key=value("kuma/{monitor.id}", "kuma/{heartbeat.monitorID}"),
         labels={
             "alertname": value("{monitor.name}"),
             "severity": value("critical"),

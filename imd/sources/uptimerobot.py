@@ -12,7 +12,7 @@ from imd.sources.shapes import is_, moment, there, value, values
 MAPS = (
     BodyMap(
         when=is_("alertType", "3"),
-        key=value("{monitorID}/certificate"),
+        key=value("uptimerobot/{monitorID}/certificate"),
         labels={**values(alertname="{monitorFriendlyName}", instance="{monitorURL}"), "severity": value("warning")},
         annotations=values(
             summary="the certificate expires in {sslExpiryDaysLeft} days, on {sslExpiryDate}", details="{alertDetails}"
@@ -23,7 +23,7 @@ MAPS = (
         when=there("monitorID"),
         resolved=is_("alertType", "2"),
         firing=is_("alertType", "1"),
-        key=value("{monitorID}"),
+        key=value("uptimerobot/{monitorID}"),
         labels={**values(alertname="{monitorFriendlyName}", instance="{monitorURL}"), "severity": value("critical")},
         annotations=values(summary="{alertTypeFriendlyName}: {alertDetails}"),
         at=moment("{alertDateTime}"),

@@ -22,7 +22,7 @@ MAPS = (
         ignore=is_("update", "1"),
         resolved=is_("status", "ok|resolved"),
         firing=is_("status", "problem"),
-        key=value("{event_id}", "{hostname}/{trigger}", "{host}/{trigger}"),
+        key=value("zabbix/{event_id}", "zabbix/{hostname}/{trigger}", "zabbix/{host}/{trigger}"),
         labels={
             "alertname": value("{trigger}"),
             "severity": value("{severity}", table=_SEVERITY),

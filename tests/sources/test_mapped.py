@@ -141,6 +141,7 @@ SECOND = datetime(2024, 3, 9, 13, 34, 45, tzinfo=UTC)
         ("1709991285873000000", SECOND + timedelta(milliseconds=873)),
         ("2024-03-09T13:34:45Z", SECOND),
         ("2024-03-09T14:34:45.000000123+01:00", SECOND),
+        ("2024-03-09T13:34:45+00:00Z", SECOND),
         ("2024-03-09T08:34:45.5-0500", SECOND + timedelta(milliseconds=500)),
         ("2024-03-09 13:34:45", SECOND),
         ("2024-03-09 13:34:45 UTC", SECOND),
