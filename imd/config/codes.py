@@ -118,6 +118,7 @@ UNUSED_SCHEDULE = "W040"
 UNUSED_TEAM = "W041"
 SCHEDULE_GAP = "W042"
 NEVER_RESOLVES = "W060"
+SOURCES_ALIKE = "W071"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -223,4 +224,5 @@ TITLES = {
     UNUSED_TEAM: "a team is never used",
     SCHEDULE_GAP: "a schedule has nobody on call",
     NEVER_RESOLVES: "nothing resolves the alerts of a source",
+    SOURCES_ALIKE: "two sources of one type have the same labels",
 }

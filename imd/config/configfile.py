@@ -54,7 +54,7 @@ from imd.config.shape import (
     whole,
     wrong_type,
 )
-from imd.config.sourcefile import source
+from imd.config.sourcefile import lint_alike, source
 from imd.config.wording import quote
 
 T = TypeVar("T")
@@ -101,7 +101,8 @@ def _names(root: Node, values: dict[str, Any], found: Found, scope: Scope) -> No
     found.receivers = names
     # `recievers:` may have been meant to hold them.
     found.receiver_lost = found.receiver_lost or lost or not entries(root).keys() <= CONFIG.keys()
-    sources, _, _ = values.pop("sources", ([], {}, False))
+    sources, places, _ = values.pop("sources", ([], {}, False))
+    lint_alike(sources, places, scope)
     values["sources"] = {item.source.name: item for item in sources}
     found.fallback = peek(root, "fallback")
     found.rules = values.pop("rules", [])

@@ -6,11 +6,14 @@ Owns the keys of a source and the table of its types. A token is kept as its SHA
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from imd.config import codes, form
 from imd.config.callerfile import ONE_TOKEN, TOKEN_SECRET, one_digest
-from imd.config.document import Mapping, Node, Scalar
+from imd.config.diagnostic import Span
+from imd.config.document import Mapping as MappingNode
+from imd.config.document import Node, Scalar
 from imd.config.form import Table
 from imd.config.mapfile import bodymaps
 from imd.config.reading import labels
@@ -90,7 +93,7 @@ def source(node: Node, scope: Scope) -> SourceSettings:
     tokens, keys, maps = values.pop("tokens", ()), values.pop("keys", ()), values.pop("map", ())
     if "name" not in values or "type" not in values:
         raise Refused
-    assert isinstance(node, Mapping)
+    assert isinstance(node, MappingNode)
     _fits_type(node, scope, values["type"])
     if maps and not any(one.resolved for one in maps) and "expire_after" not in values:
         scope.document.lint(
@@ -103,7 +106,7 @@ def source(node: Node, scope: Scope) -> SourceSettings:
     return SourceSettings(source=Source(**values, maps=maps), token_sha256=tokens, keys=keys)
 
 
-def _fits_type(node: Mapping, scope: Scope, kind: str) -> None:
+def _fits_type(node: MappingNode, scope: Scope, kind: str) -> None:
     """Whether the keys go with the type; a map that was refused is there, too."""
     for word, kinds in TAKEN_BY.items():
         if word in node.entries and kind not in kinds:
@@ -120,3 +123,23 @@ def _fits_type(node: Mapping, scope: Scope, kind: str) -> None:
             f"{scope.owner} has no {quote('map')}",
             expected=f"expected {quote('map')} beside it",
         )
+
+
+_LABELS_TELL = frozenset({"alertmanager", "prometheus", "mapped"})
+
+
+def lint_alike(sources: Sequence[SourceSettings], places: Mapping[str, Span], scope: Scope) -> None:
+    """Two senders of one type number their alerts alike; only the sources' labels tell them apart."""
+    seen: dict[tuple[str, frozenset[tuple[str, str]]], str] = {}
+    for one in sources:
+        source = one.source
+        if source.type in _LABELS_TELL:
+            continue
+        first = seen.setdefault((source.type, frozenset(source.labels.items())), source.name)
+        if first != source.name:
+            scope.document.lint(
+                codes.SOURCES_ALIKE,
+                places[source.name],
+                f"sources {quote(first)} and {quote(source.name)} have the same type and labels",
+                help="give each a label of its own, so that alert 7 of one is not alert 7 of the other",
+            )
