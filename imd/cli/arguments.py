@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"imd {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _daemon(commands)
+    _tests(commands)
     _alerts(commands)
     _incidents(commands)
     _quiet(commands)
@@ -83,6 +84,33 @@ def _daemon(commands: _Commands[argparse.ArgumentParser]) -> None:
     formats = ["text", "json", "github", "sarif"]
     check.add_argument("--format", choices=formats, default="text", help="how to print (default: text)")
     check.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+
+
+def _tests(commands: _Commands[argparse.ArgumentParser]) -> None:
+    test = _add(
+        commands,
+        "test",
+        "run the tests of rules, *.test.yaml, in virtual time",
+        "imd test",
+        "imd test rules/20-kubernetes.test.yaml -v",
+        "imd test --config config.yaml --coverage --junit junit.xml",
+    )
+    test.add_argument(
+        "paths",
+        type=Path,
+        nargs="*",
+        metavar="PATH",
+        help="test files, or folders of them (default: rules/, else here)",
+    )
+    test.add_argument("--config", type=Path, metavar="FILE", help="config.yaml: its receivers, sources and rules")
+    test.add_argument("-k", metavar="SUBSTRING", default="", help="only tests whose file or name holds it")
+    test.add_argument("-v", "--verbose", action="store_true", help="name passing tests too, and show whole timelines")
+    test.add_argument("--coverage", action="store_true", help="name rules and escalation steps that no test reached")
+    test.add_argument(
+        "--coverage-min", type=float, metavar="PERCENT", help="exit 1 where less is reached; implies --coverage"
+    )
+    test.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome as JUnit XML too")
+    test.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
 
 def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:

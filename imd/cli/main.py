@@ -81,6 +81,12 @@ def _observe(arguments: Namespace) -> int:
     return observing.run(arguments)
 
 
+def _test(arguments: Namespace) -> int:
+    from imd.cli import testing
+
+    return testing.run(arguments)
+
+
 def _replay(arguments: Namespace) -> int:
     from imd.cli import replaying
 
@@ -122,6 +128,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "alerts": _observe,
     "deliveries": _observe,
     "status": _observe,
+    "test": _test,
     "replay": _replay,
     "backtest": _backtest,
     "journal": _journal,

@@ -210,6 +210,14 @@ _FIELDS: dict[str, Key] = {
 }
 """Fields of ActionTaken, as keys beside an action. One that is not listed is read by its type."""
 
+_OF_ACTION: Mapping[ActionKind, frozenset[str]] = {
+    ActionKind.ACK: frozenset({"by", "note"}),
+    ActionKind.UNACK: frozenset({"by", "note"}),
+    ActionKind.RESOLVE: frozenset({"by", "note", "force"}),
+    ActionKind.NOTE: frozenset({"by", "text"}),
+}
+"""Which of them go with which action; all of them with one that is not listed."""
+
 _NOT_BESIDE = ("kind", "incident", "through")
 
 
@@ -248,10 +256,9 @@ _BESIDE_ACTION: Keys = _beside_actions()
 
 
 def _action(kind: ActionKind) -> Verb:
-    beside = dict(_BESIDE_ACTION)
-    if kind is ActionKind.NOTE:
-        del beside["note"]
-        beside["text"] = Key(text, "What the note says.", required=True)
+    known = {**_BESIDE_ACTION, "text": Key(text, "What the note says.", required=True)}
+    taken = _OF_ACTION.get(kind, _BESIDE_ACTION.keys())
+    beside = {word: key for word, key in known.items() if word in taken}
 
     def build(value: tuple[int, ...], fields: dict[str, Any]) -> Act:
         renamed = {("note" if word == "text" else word): one for word, one in fields.items()}

@@ -64,13 +64,15 @@ _NO_TIME = timedelta(0)
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was not as the test says. `at`: when in the test. `diff` lines begin with `- ` (expected), `+ `
-    (was) or two blanks; `source` is the line of the file, of which `width` characters from `caret` are meant."""
+    """One thing that was not as the test says. `at`: when in the test, in words and in seconds. `diff` lines begin with
+    `- ` (expected), `+ ` (was) or two blanks; `source` is the line of the file, of which `width` characters from
+    `caret` are meant."""
 
     path: str
     line: int
     column: int
     at: str
+    after_seconds: float
     message: str
     diff: tuple[str, ...] = ()
     source: str = ""
@@ -230,12 +232,8 @@ class Play:
                 return self._fire(deed)
             case End():
                 return self._end(deed)
-            case Act(kind=kind, incidents=numbers, fields=fields):
-                shared = {word: self._clock_time(word, value) for word, value in fields.items()}
-                acts = (
-                    ActionTaken(kind=kind, incident=f"i{number:012d}", through="test", **shared) for number in numbers
-                )
-                return [refusal for act in acts for refusal in self._take(act)]
+            case Act():
+                return self._act(deed)
             case Mute() | Unmute() | Pause():
                 return self._quiet(deed)
             case Answer() | Settle():
@@ -260,6 +258,16 @@ class Play:
                 return self._take(RulesChanged(self._ruleset))
             case _:
                 assert_never(deed)
+
+    def _act(self, act: Act) -> list[str]:
+        refused: list[str] = []
+        fields = {word: self._clock_time(word, value) for word, value in act.fields.items()}
+        for number in act.incidents:
+            incident = f"i{number:012d}"
+            if incident not in self._replay.story.incidents:
+                raise _Unknown(f"there is no incident {number} so far")
+            refused += self._take(ActionTaken(kind=act.kind, incident=incident, through="test", **fields))
+        return refused
 
     def _take(self, event: Event) -> list[str]:
         lines = tuple(0 for _ in event.alerts) if isinstance(event, AlertsReported | AlertsExpired) else ()
@@ -400,6 +408,7 @@ class Play:
                 line=span.line,
                 column=span.column,
                 at=time_text(self.seen.at),
+                after_seconds=self.seen.at.total_seconds(),
                 message=message,
                 diff=diff,
                 source=shown,
