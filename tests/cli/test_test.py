@@ -118,7 +118,7 @@ def test_k_chooses_and_v_names(imd: Imd, folder: Path) -> None:
     (folder / "rules/bad.test.yaml").write_text(BAD)
     code, out, _ = imd("test", "-v", "-k", "A NODE")
     assert code == 0
-    assert out.splitlines()[0].split() == "ok rules/good.test.yaml:1 a node is one page".split()
+    assert out.splitlines()[0].split() == ["ok", "rules/good.test.yaml:1", "a", "node", "is", "one", "page"]
     assert imd("test", "-k", "good.test")[0] == 0
 
 
