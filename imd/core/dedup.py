@@ -40,12 +40,20 @@ def refresh(alert: Alert, report: AlertReport, now: datetime) -> bool:
     if span.starts_at != report.starts_at or alert.other_labels != report.labels:
         return False
     if span.until != report.ends_at:
+        if brings_forward(span, report):
+            return False
         alert.spans = (Span(span.starts_at, report.ends_at, None),)
     alert.seen_at = now
     alert.count += 1
     alert.annotations = report.annotations
     alert.generator_url = report.generator_url
     return True
+
+
+def brings_forward(span: Span, report: AlertReport) -> bool:
+    """Whether the end that a sender gave before may have moved to an earlier instant: its deadline is planned anew."""
+    before, end = span.until, report.ends_at
+    return before != end and (before is None or end is None or end < before)
 
 
 def restates(alert: Alert, report: AlertReport) -> bool:

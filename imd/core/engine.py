@@ -9,11 +9,11 @@ alerts on their way, `timers` the incidents' deadlines.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from imd.core import actions, flapping, journal, keeping
-from imd.core.expiry import Outage
 from imd.core.hearing import DUE_MAX
 from imd.core.intake import Intake
 from imd.core.relate import Relator
@@ -41,8 +41,6 @@ from imd.model.event import (
 )
 from imd.model.policy import Ruleset
 from imd.model.rule import Rule
-
-RESOLUTION = timedelta(microseconds=1)  # of a datetime
 
 
 class Engine:
@@ -77,12 +75,10 @@ class Engine:
         """Takes one event in. `now` must not fall between steps; the caller sees to that (ClockStepped)."""
         tx = self._transaction(now)
         self._catch_up(tx, event)
+        self.state.at = now
         self._take(tx, event)
-        if not isinstance(event, AlertsExpired):  # that one is itself what is due now, and settles with the rest of it
-            self._intake.incidents.settle(tx)
-        self._take_due(tx)
-        self._intake.report_own(tx)
-        self._intake.incidents.settle(tx)
+        due = list(self.state.take_due(now, DUE_MAX))  # what these arm for now is for the next step
+        self._take_due(tx, due, after=Due.ALERT if isinstance(event, AlertsExpired) else None)
         return tx.close()
 
     def _take(self, tx: Transaction, event: Event) -> None:
@@ -117,18 +113,29 @@ class Engine:
         return self.state.next_deadline()
 
     def _catch_up(self, tx: Transaction, event: Event) -> None:
-        """What was due before the event came happened before it, however late the Tick: a replay says so too."""
-        if self.state.overdue(tx.now) and not isinstance(event, Restarted | ClockStepped):
-            for deadline in self.state.take_due(tx.now - RESOLUTION, DUE_MAX):
-                self._due(tx, deadline)
-            self._intake.incidents.settle(tx)
+        """What was due before the event came happened before it, however late the Tick: a replay says so too. Silences
+        and windows hold, or hold no more, from the very instant on."""
+        state, last = self.state, Due.MAINTENANCE
+        if state.due(tx.now, last) and not isinstance(event, Restarted | ClockStepped):
+            self._take_due(tx, state.take_due(tx.now, DUE_MAX, last))
             tx.expired = False
 
     # -- deadlines -------------------------------------------------------------------------------------------------
 
-    def _take_due(self, tx: Transaction) -> None:
-        for deadline in list(self.state.take_due(tx.now, DUE_MAX)):  # what these arm for now is for the next step
+    def _take_due(self, tx: Transaction, due: Iterable[Deadline], after: Due | None = None) -> None:
+        """Each as if it were on time: the consequences of what fell due at one instant and is about the same are drawn
+        before what comes next is looked at. `after`: what was done last is of this kind."""
+        before = tx.now, after
+        for deadline in due:
+            if deadline[:2] != before:
+                self._intake.incidents.settle(tx)
+                before = deadline[:2]
+            tx.at = deadline[0]
             self._due(tx, deadline)
+        tx.at = tx.now
+        self._intake.incidents.settle(tx)
+        self._intake.report_own(tx)
+        self._intake.incidents.settle(tx)
 
     def _due(self, tx: Transaction, deadline: Deadline) -> None:
         at, due, _, _, subject = deadline
@@ -153,7 +160,7 @@ class Engine:
             keeping.flush_seen(tx, self.state)
         elif due is Due.FORGET_ALERT:
             assert isinstance(subject, Alert)
-            keeping.forget_alert(tx, self.state, subject)
+            keeping.leave(tx, self.state, subject)
         elif due is Due.WAITING:
             assert isinstance(subject, tuple)
             self._intake.look_at_waiting(tx, subject)
@@ -197,28 +204,37 @@ class Engine:
         waited = self._intake.incidents.openings
         self._intake = Intake(ruleset, self.state, self._relator, self._expires, self._beats, self._intake)
         self._timers = Timers(self.state, self._intake.incidents)
-        self._intake.quiet.arm(tx.now)
+        self._intake.quiet.arm()
+        flapping.arm(self.state, self._intake.incidents)
+        if ruleset.sources != before.sources:
+            self._intake.hearing.watch_all(tx.now)
         self._intake.take_in(self._intake.incidents.openings.take_over(waited))
         tx.effects.append(Journal(tx.now, journal.reloaded(tx.now, ruleset.config_hash), True))
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
         tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))
-        self.state.outage = Outage(min(alive_at, tx.now), tx.now)
+        self._intake.hearing.away(tx, alive_at)
         self._intake.heartbeats.away(tx, alive_at)
+        self._intake.quiet.restarted(tx)
         self._timers.restarted(tx, tx.now - alive_at)
+        keeping.save_presence(tx, self.state)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
         """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
         tx.effects.append(Journal(tx.now, journal.clock_stepped(tx.now, by)))
         if by > timedelta(0):
-            self.state.outage = Outage(tx.now - by, tx.now)
+            self._intake.hearing.away(tx, tx.now - by)
         elif self.state.flush_at is not None:  # set for an instant that is now far ahead
             self.state.flush_at = tx.now + self.ruleset.bounds.seen_flush
             self.state.remind(self.state.flush_at, Due.FLUSH, None)
+        if self.state.judge_after is not None:
+            self.state.judge_after += by
         self._timers.shift(tx, by)
         self._intake.incidents.openings.shift(tx, by)
         self._intake.heartbeats.shift(tx, by)
+        self._intake.hearing.watch_all(tx.now)
         self._intake.quiet.clock_stepped(tx, by)
+        keeping.save_presence(tx, self.state)
 
     def _arm_restored(self) -> None:
         """After a restore: every record's deadline is set anew."""
@@ -228,7 +244,7 @@ class Engine:
         for alert in self.state.alerts.values():
             self._intake.hearing.watch(alert, alert.seen_at)
         self._intake.quiet.arm()
-        flapping.arm_restored(self.state)
+        flapping.arm(self.state, self._intake.incidents)
         openings, waiting = self._intake.incidents.openings, self.state.restored_waiting
         self.state.restored_waiting = []
         openings.recall_follow_ups(self.state.alerts.values())

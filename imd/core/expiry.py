@@ -6,12 +6,14 @@ silent sender says nothing of its alerts; it stays stale, and firing, at most `s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
 
 from imd.model.alert import Alert
 from imd.model.policy import Source
+from imd.model.presence import Outage
 
 UNSTATED_END = timedelta(minutes=5)  # Alertmanager's resolve_timeout, for API alerts without endsAt
 SETTLE = timedelta(seconds=5)  # a sender that comes back sends its alerts in several bodies
@@ -21,13 +23,6 @@ OUTAGE_GRACE = timedelta(minutes=5)  # what senders get beyond the length of imd
 
 NO_LONGER_REPORTED = "no longer reported"
 SOURCE_SILENT = "source silent"
-
-
-class Outage(msgspec.Struct, frozen=True):
-    """imd itself was away between these instants."""
-
-    alive_at: datetime
-    back_at: datetime
 
 
 class Heard(msgspec.Struct):
@@ -58,8 +53,9 @@ class LooksAgain(msgspec.Struct, frozen=True):
     stale: bool
 
 
-def deadline(alert: Alert, source: Source, outage: Outage | None) -> datetime:
-    """The instant from which the alert's own sender no longer vouches for it."""
+def deadline(alert: Alert, source: Source, outages: Iterable[Outage]) -> datetime:
+    """The instant from which the alert's own sender no longer vouches for it. Outages since it was seen, oldest first,
+    each put it off."""
     if alert.by_api:
         due = max(
             (span.until or alert.seen_at + UNSTATED_END for span in alert.spans if span.ended_at is None),
@@ -67,15 +63,15 @@ def deadline(alert: Alert, source: Source, outage: Outage | None) -> datetime:
         )
     else:
         due = alert.seen_at + source.expire_after
-    if outage is None or alert.seen_at >= outage.back_at:
-        return due
-    shifted = max(due, outage.alive_at) + (outage.back_at - outage.alive_at) + OUTAGE_GRACE
-    return max(due, shifted)
+    for outage in outages:
+        if alert.seen_at < outage.back_at:
+            due = max(due, outage.alive_at) + (outage.back_at - outage.alive_at) + OUTAGE_GRACE
+    return due
 
 
-def judge(alert: Alert, source: Source, heard: Heard, outage: Outage | None, now: datetime) -> Expires | LooksAgain:
+def judge(alert: Alert, source: Source, heard: Heard, outages: Iterable[Outage], now: datetime) -> Expires | LooksAgain:
     """Whether a firing alert expires now, else when to look again."""
-    due = deadline(alert, source, outage)
+    due = deadline(alert, source, outages)
     if now < due:
         return LooksAgain(due, stale=False)
     if heard.heard_at >= due:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from imd.core import keeping
 from imd.core.incidents import Incidents
 from imd.core.opening import span_text
 from imd.core.state import Due, State
@@ -74,16 +75,17 @@ def _settle(tx: Transaction, alert: Alert, state: State, incidents: Incidents) -
     if not alert.firing:
         incidents.clear(tx, alert, "resolved" if alert.state is AlertState.RESOLVED else "no longer reported")
         if not alert.incident:
-            state.remind(tx.now, Due.FORGET_ALERT, alert)
+            keeping.plan_leave(state, alert, tx.now)
     tx.save(alert)
 
 
-def arm_restored(state: State) -> None:
-    """After a restore: each that flaps is looked at in the next step. A member need not be the newest episode."""
+def arm(state: State, incidents: Incidents) -> None:
+    """After a restore or a reload: when each that flaps may be calm. A member need not be the newest episode."""
     members = [alert for one in state.incidents.values() if one.flapping for alert in state.members[one.id]]
-    for alert in [*members, *(alert for alert in state.alerts.values() if not alert.incident)]:
+    others = [alert for alert in state.alerts.values() if not alert.incident]
+    for alert in [*members, *others, *(alert for behind in state.older.values() for alert in behind)]:
         if alert.flapping_since is not None:
-            state.remind(alert.flapping_since, Due.FLAPPING, alert)
+            state.remind(calm_at(alert, _terms(alert, incidents)), Due.FLAPPING, alert)
 
 
 def swallows(alert: Alert | None, state: State) -> bool:

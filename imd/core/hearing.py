@@ -7,9 +7,9 @@ its incident is `incidents`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from imd.core import expiry, journal
+from imd.core import expiry, journal, keeping
 from imd.core.expiry import Heard
 from imd.core.incidents import Incidents
 from imd.core.state import Due, State
@@ -18,9 +18,11 @@ from imd.model.alert import Alert, AlertState
 from imd.model.effect import Journal
 from imd.model.event import Expired
 from imd.model.policy import Ruleset, Source
+from imd.model.presence import Outage
 
 DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
-ENDED_KEPT = timedelta(minutes=10)  # an ended alert without an incident stays in memory so long, for late reports
+
+OUTAGES_MAX = 16
 
 Ended = Callable[[Transaction, Alert], None]
 
@@ -38,11 +40,16 @@ class Hearing:
 
     def hear(self, name: str, now: datetime) -> None:
         """The source spoke."""
-        heard = self._state.heard.get(name)
+        state = self._state
+        heard = state.heard.get(name)
         if heard is None:
-            heard = self._state.heard[name] = Heard(now, now)
+            heard = state.heard[name] = Heard(now, now)
         else:
             heard.hear(now)
+        state.heard_moved = True
+        if state.flush_at is None:
+            state.flush_at = now + self._ruleset.bounds.seen_flush
+            state.remind(state.flush_at, Due.FLUSH, None)
         if not heard.waking and self._state.stale.get(name):
             heard.waking = True
             self._state.remind(max(now, heard.back_at + expiry.SETTLE), Due.SOURCE, name)
@@ -52,17 +59,33 @@ class Hearing:
         if alert.firing:
             if not self._expires:
                 return
-            due = expiry.deadline(alert, self._source(alert.source), self._state.outage)
+            due = expiry.deadline(alert, self._source(alert.source), self._state.outages)
             self._state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
         elif not alert.incident:
-            self._state.remind(now + ENDED_KEPT, Due.FORGET_ALERT, alert)
+            keeping.plan_leave(self._state, alert, now)
+
+    def watch_all(self, now: datetime) -> None:
+        """Deadlines may be earlier than planned: the clock was set, or sources have other terms."""
+        for alert in self._state.alerts.values():
+            if alert.firing:
+                self.watch(alert, now)
+
+    def away(self, tx: Transaction, since: datetime) -> None:
+        """Nobody listened since then. Past outages that no alert's deadline is put off by any more are forgotten; of
+        very many the oldest count as one."""
+        state = self._state
+        oldest = min((alert.seen_at for alert in state.alerts.values() if alert.firing), default=tx.now)
+        outages = [one for one in state.outages if one.back_at > oldest]
+        if len(outages) >= OUTAGES_MAX:
+            outages[:2] = [Outage(outages[0].alive_at, outages[1].back_at)]
+        state.outages = (*outages, Outage(min(since, tx.now), tx.now))
 
     def look(self, tx: Transaction, alert: Alert) -> None:
         """A deadline of the alert."""
         if not alert.firing:
             return
         heard = self._state.heard[alert.source]
-        judged = expiry.judge(alert, self._source(alert.source), heard, self._state.outage, tx.now)
+        judged = expiry.judge(alert, self._source(alert.source), heard, self._state.outages, tx.now)
         if isinstance(judged, expiry.Expires):
             self._expire(tx, alert, judged)
             return
@@ -84,7 +107,7 @@ class Hearing:
         if not stale:
             return
         before = len(stale)
-        for alert_id in list(stale)[:DUE_MAX]:
+        for alert_id in sorted(stale)[:DUE_MAX]:
             self.look(tx, stale.pop(alert_id))
         if 0 < len(stale) < before:  # none became clear: the clock was set back meanwhile, and the next word tells
             self._state.heard[source].waking = True

@@ -4,7 +4,7 @@ Owns the deadlines and the records. A beat is missing once `every` and `grace` h
 an alert of imd's own (HeartbeatMissing), taken by a built-in rule, and it ends when the beat is back. How it works:
 
 - Alerts that feed a heartbeat cost nothing as they repeat: their last report is looked at when the beat falls due.
-  While a beat is missing it is looked for every LOOK_EVERY, since a repeat tells nobody that it came.
+  While a beat is missing it is looked for every LOOK_EVERY from then on, since a repeat tells nobody that it came.
 - A record's `due_at` is saved with it. imd's own absence is not the sender's silence: where the next beat fell due
   while imd was away, one more period is allowed from its return.
 - With `by` there is one record for each combination of values, from its first beat on, up to INSTANCES_MAX.
@@ -13,14 +13,14 @@ an alert of imd's own (HeartbeatMissing), taken by a built-in rule, and it ends 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from imd.core import journal
 from imd.core.matching import Filed
 from imd.core.opening import span_text
-from imd.core.state import Due, State
+from imd.core.state import AT_ONCE, Due, State
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert, AlertReport, identify
 from imd.model.effect import ForgetBeat, Journal, Refused, SaveBeat
@@ -31,7 +31,6 @@ from imd.model.rule import Resolve, Rule
 INSTANCES_MAX = 1000
 LOOK_EVERY = timedelta(seconds=15)
 REPEAT_EVERY = timedelta(hours=1)  # imd's own alert is reported again so often, so that it does not expire
-AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 Instance = tuple[str, By]
 """A heartbeat's name and its `by` values."""
@@ -64,6 +63,7 @@ class Heartbeats:
         self._known = {one.name: one for one in ruleset.heartbeats}
         self._fed_by = Filed((one.match, one) for one in ruleset.heartbeats)
         self._rules = {one.rule: one for one in ruleset.heartbeats}
+        self._planned: dict[Instance, datetime] = {}
 
     # -- beats ----------------------------------------------------------------------------------------------------
 
@@ -128,8 +128,8 @@ class Heartbeats:
 
     def look(self, tx: Transaction, instance: Instance) -> list[AlertReport]:
         """A deadline of this beat: it is missing, it is back, or it is well and has another deadline."""
-        if not self._judged:
-            return []
+        if not self._judged or self._planned.get(instance) != tx.at:
+            return []  # another look was planned since
         heartbeat, record = self._known.get(instance[0]), self._state.beats.get(instance)
         if heartbeat is None:
             return self._drop(tx, record) if record is not None else []
@@ -139,18 +139,17 @@ class Heartbeats:
         seen_at = max((one.seen_at for one in self._state.feeders.get(instance, {}).values()), default=None)
         if seen_at is not None and (record.beat_at is None or seen_at > record.beat_at):
             ends = self._came(tx, heartbeat, record, seen_at, save=record.missing)
-            self._state.remind(max(record.due_at, tx.now), Due.BEAT, instance)
+            self._arm(record, tx.now)
             return ends
+        reports = []
         if record.missing:
-            self._state.remind(tx.now + LOOK_EVERY, Due.BEAT, instance)
-            return self._goes_on(record, heartbeat, tx.now)
-        if tx.now < record.due_at:
-            self._state.remind(record.due_at, Due.BEAT, instance)
-            return []
-        record.missing = True
-        tx.effects.append(SaveBeat(record))
-        self._state.remind(tx.now + LOOK_EVERY, Due.BEAT, instance)
-        return [_report(record, heartbeat, tx.now)]
+            reports = self._goes_on(record, heartbeat, tx.now)
+        elif tx.now >= record.due_at:
+            record.missing = True
+            tx.effects.append(SaveBeat(record))
+            reports = [_report(record, heartbeat, tx.now)]
+        self._arm(record, tx.now)
+        return reports
 
     def away(self, tx: Transaction, alive_at: datetime) -> None:
         """imd was away since then: what fell due meanwhile gets one more period."""
@@ -171,11 +170,12 @@ class Heartbeats:
             if record.beat_at is not None:
                 record.beat_at += by
             tx.effects.append(SaveBeat(record))
-            self._state.remind(max(tx.now, record.due_at), Due.BEAT, instance)
+            if instance[0] in self._known:
+                self._arm(record, tx.now)
 
     def adopt(self, alerts: Iterable[Alert]) -> None:
-        """After a restore or reload: feeding alerts by their heartbeat, every record and every heartbeat that has none
-        looked at in the next step."""
+        """After a restore or reload: feeding alerts by their heartbeat, and the deadline of every record. Heartbeats
+        that have none, and records that have no heartbeat, are looked at in the next step."""
         self._state.feeders.clear()
         for alert in alerts:
             heartbeat = self._rules.get(alert.rule)
@@ -183,11 +183,26 @@ class Heartbeats:
                 labels = alert.placed_labels()
                 instance = (heartbeat.name, tuple((name, labels.get(name, "")) for name in heartbeat.by))
                 self._state.feeders.setdefault(instance, {})[alert.id] = alert
+        for record in self._state.beats.values():
+            if record.heartbeat in self._known:
+                self._arm(record, self._state.at or AT_ONCE)
         lone = [(one.name, ()) for one in self._known.values() if not one.by]
         for instance in dict.fromkeys([*self._state.beats, *lone]):
-            self._state.remind(AT_ONCE, Due.BEAT, instance)
+            if instance not in self._state.beats or instance[0] not in self._known:
+                self._plan(instance, AT_ONCE)
 
     # -- within ---------------------------------------------------------------------------------------------------
+
+    def _arm(self, record: Beat, now: datetime) -> None:
+        """When it is looked at next, counted from when it fell due, so that a restart looks at the same instants."""
+        at = record.due_at
+        if record.missing and at <= now:
+            at += LOOK_EVERY * ((now - at) // LOOK_EVERY + 1)
+        self._plan((record.heartbeat, record.by), at)
+
+    def _plan(self, instance: Instance, at: datetime) -> None:
+        self._planned[instance] = at
+        self._state.remind(at, Due.BEAT, instance)
 
     def _begin(self, instance: Instance, now: datetime) -> Beat:
         heartbeat = self._known[instance[0]]
@@ -195,7 +210,7 @@ class Heartbeats:
             heartbeat=instance[0], by=instance[1], beat_at=None, due_at=now + heartbeat.every + heartbeat.grace
         )
         self._state.beats[instance] = record
-        self._state.remind(record.due_at, Due.BEAT, instance)
+        self._arm(record, now)
         return record
 
     def _came(

@@ -11,22 +11,22 @@ from datetime import datetime
 
 import msgspec
 
-from imd.core import dedup, flapping, journal, priority
+from imd.core import dedup, flapping, journal, keeping, priority
 from imd.core.correlate import RuleIndex, group_key
 from imd.core.dedup import Verdict
 from imd.core.enrich import Enricher
 from imd.core.hearing import DUE_MAX, Hearing
-from imd.core.heartbeats import AT_ONCE, Heartbeats
+from imd.core.heartbeats import Heartbeats
 from imd.core.incidents import Incidents
 from imd.core.quiet import Quiet
 from imd.core.relate import Relator
 from imd.core.related import Related
-from imd.core.state import Due, State
+from imd.core.state import AT_ONCE, Due, State
 from imd.core.transaction import Transaction
 from imd.core.waiting import Place
 from imd.model.alert import Alert, AlertReport, AlertState
 from imd.model.condition import ConditionFailed
-from imd.model.effect import ForgetAlert, Journal, Refused
+from imd.model.effect import Journal, Refused
 from imd.model.event import AlertsReported
 from imd.model.heartbeat import OWN_SOURCE
 from imd.model.policy import Ruleset
@@ -78,7 +78,11 @@ class Intake:
             resolved += report.resolved
             verdict = dedup.judge(alert, report, now, lateness)
             if verdict is Verdict.REPEAT and alert is not None and not dedup.restates(alert, report):
+                span = dedup.named_span(alert, report.starts_at)
+                sooner = span is not None and dedup.brings_forward(span, report)
                 dedup.absorb(alert, report, verdict, now, lateness, spans_max)
+                if sooner:
+                    self.hearing.watch(alert, now)
                 unseen[alert.id] = alert
                 repeats += 1
             elif verdict is Verdict.LATE:
@@ -97,6 +101,7 @@ class Intake:
         if tx.own_reports:
             reports, tx.own_reports, tx.reported = tuple(tx.own_reports), [], False
             self.take(tx, AlertsReported(OWN_SOURCE, False, reports))
+            tx.reported = False
 
     def _changed(
         self,
@@ -175,10 +180,9 @@ class Intake:
             ended_at=span.ended_at,
             changes=old.changes if old is not None else (),
         )
-        self.state.alerts[alert.identity.key] = alert
         if old is not None and not old.incident and old.counted_at is None:
-            self.state.unseen.pop(old.id, None)
-            tx.effects.append(ForgetAlert(old.id, keep=False))
+            keeping.forget(tx, self.state, old)
+        self.state.enter(alert)
         if alert.firing:
             self.state.firing += 1
         return alert
@@ -274,6 +278,8 @@ class Intake:
         for alert in self.state.homeless[:DUE_MAX]:
             if alert.firing and not alert.incident and alert.counted_at is None:
                 self._arrive(tx, alert)
+            elif not alert.firing and not alert.incident:
+                keeping.plan_leave(self.state, alert, tx.now)
             tx.save(alert)
         del self.state.homeless[:DUE_MAX]
         if self.state.homeless:

@@ -109,8 +109,9 @@ class Life:
     # -- consequences, once an incident and step ------------------------------------------------------------------
 
     def settle(self, tx: Transaction) -> None:
-        """Draws the consequences for every touched incident, in order of touching."""
-        for touched in list(tx.touched.values()):
+        """Draws the consequences for every incident touched since the last time, in order of touching."""
+        unsettled, tx.unsettled = tx.unsettled, {}
+        for touched in unsettled.values():
             if touched.members:
                 self._settle_members(tx, touched)
                 touched.forget()
@@ -280,8 +281,7 @@ class Life:
         if incident.awaited or incident.firing or incident.suppressed or tx.now < self._leaves_at(incident):
             return  # it is looked at again when that changes
         for alert in self._state.members.pop(incident_id):
-            if self._state.alerts.get(alert.identity.key) is alert:
-                del self._state.alerts[alert.identity.key]
+            self._state.leave(alert)
             if self._state.unseen.pop(alert.id, None) is not None:
                 tx.effects.append(SaveSeen((alert,)))
             tx.effects.append(ForgetAlert(alert.id, keep=True))

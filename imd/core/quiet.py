@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from imd.core import flapping, journal, times
 from imd.core.incidents import Incidents
-from imd.core.state import Due, State
+from imd.core.state import AT_ONCE, Due, State
 from imd.core.suppress import Causes, Suppression
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
@@ -30,7 +30,6 @@ from imd.model.rule import Match, Rule, Test, match_test
 JUDGED_MAX = 500  # alerts that go on in one step
 SILENCES_MAX = 10_000  # the ended ones of the last days among them
 KEPT = timedelta(days=5)  # an ended silence stays known so long, as with Alertmanager's default retention
-LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 
 FindRule = Callable[[Alert, Mapping[str, str]], Rule]
 Place = Callable[[Transaction, Alert, Mapping[str, str]], None]
@@ -49,7 +48,8 @@ class Quiet:
         self._incidents = incidents
         self._rule = rule
         self._place = place
-        self._suppression = Suppression(ruleset, state.silences)
+        self._planned: dict[str, datetime] = {}
+        self._suppression = Suppression(ruleset, state.silences, state.at)
         if before is not None and before._ruleset.inhibitions == ruleset.inhibitions:
             self._suppression.inhibitors = before._suppression.inhibitors
         elif ruleset.inhibitions:
@@ -62,7 +62,7 @@ class Quiet:
         concerned: list[Alert] = []
         if not self._suppression.inhibitors.idle:
             concerned = self._suppression.inhibitors.enter(alert, labels)
-        causes = self._suppression.judge(alert, labels, rule, tx.now)
+        causes = self._suppression.judge(alert, labels, rule)
         if causes or alert.suppressed_by:
             self._mark(alert, causes)
         self._look_at(tx, concerned)
@@ -88,15 +88,15 @@ class Quiet:
     def _look_at(self, tx: Transaction, alerts: Iterable[Alert]) -> None:
         """Whatever is to be quiet is so at once; whatever may go on waits for its turn."""
         for alert in alerts:
-            causes = self._verdict(alert, tx.now)
+            causes = self._verdict(alert)
             if causes:
                 self._suppress(tx, alert, causes)
             elif alert.suppressed_by:
-                self._put_off(tx.now, alert)
+                self._put_off(tx.at, alert)
 
-    def _verdict(self, alert: Alert, now: datetime) -> Causes:
+    def _verdict(self, alert: Alert) -> Causes:
         labels = alert.full_labels()
-        return self._suppression.judge(alert, labels, None if alert.incident else self._rule(alert, labels), now)
+        return self._suppression.judge(alert, labels, None if alert.incident else self._rule(alert, labels))
 
     def _suppress(self, tx: Transaction, alert: Alert, causes: Causes) -> None:
         """An alert that has ended is here because it flaps."""
@@ -119,18 +119,21 @@ class Quiet:
     def judge_due(self, tx: Transaction) -> None:
         """The next of those that wait for it, by the hash of their identity."""
         state = self._state
-        if state.judge_after is not None and tx.now < state.judge_after:
-            state.remind(state.judge_after, Due.JUDGE, "")
+        if tx.at != state.judge_at:
+            return  # planned for another instant since
+        if state.judge_after is not None and tx.at < state.judge_after:
+            self._judge_at(state.judge_after)
             return
+        state.judge_at = None
         for alert in heapq.nsmallest(JUDGED_MAX, state.to_judge.values(), key=lambda one: one.identity.key):
             del state.to_judge[alert.id]
             if alert.firing:
                 self._judge_again(tx, alert)
         if state.to_judge:
-            state.remind(tx.now, Due.JUDGE, "")
+            self._judge_at(tx.now)
 
     def _judge_again(self, tx: Transaction, alert: Alert) -> None:
-        causes = self._verdict(alert, tx.now)
+        causes = self._verdict(alert)
         if causes:
             self._suppress(tx, alert, causes)
         elif alert.suppressed_by:
@@ -140,15 +143,23 @@ class Quiet:
                 self._place(tx, alert, labels)
             tx.save(alert)
 
+    def _cause_begins(self, tx: Transaction, cause: str, match: Match) -> None:
+        """Whatever it takes and has not taken yet is quiet."""
+        self._look_at(tx, [alert for alert in self._taken_by(match) if cause not in alert.suppressed_by])
+
     def _cause_ended(self, tx: Transaction, cause: str) -> None:
         """All that it suppressed is looked at in turn."""
         for alert in self._by_cause(cause).values():
-            self._put_off(tx.now, alert)
+            self._put_off(tx.at, alert)
 
     def _put_off(self, at: datetime, alert: Alert) -> None:
-        if not self._state.to_judge:
-            self._state.remind(at, Due.JUDGE, "")
         self._state.to_judge[alert.id] = alert
+        if self._state.judge_at is None or at < self._state.judge_at:
+            self._judge_at(at)
+
+    def _judge_at(self, at: datetime) -> None:
+        self._state.judge_at = at
+        self._state.remind(at, Due.JUDGE, "")
 
     # -- people ---------------------------------------------------------------------------------------------------
 
@@ -210,10 +221,10 @@ class Quiet:
     def _keep(self, tx: Transaction, silence: Silence) -> None:
         """Puts it on record and sees to it that it begins, ends and is forgotten."""
         self._state.silences[silence.id] = silence
-        if silence.state(tx.now) is SilenceState.EXPIRED:
-            self._suppression.unfile(silence.id)
-        else:
+        if silence.in_force(tx.at):
             self._suppression.file(silence)
+        else:
+            self._suppression.unfile(silence.id)
         tx.effects.append(SaveSilence(silence))
         self._arm(silence)
 
@@ -244,26 +255,31 @@ class Quiet:
         silence = self._state.silences.get(silence_id)
         if silence is None:
             return
-        if tx.now >= silence.ends_at + KEPT:
+        if tx.at >= silence.ends_at + KEPT:
             del self._state.silences[silence_id]
-        elif tx.now >= silence.ends_at:
+        elif tx.at >= silence.ends_at:
             self._suppression.unfile(silence_id)
             self._cause_ended(tx, silence.cause)
-        elif tx.now >= silence.starts_at and not silence.begun:
-            self._keep(tx, _begun(silence, tx.now))
-            self._look_at(tx, list(self._taken_by((silence.matchers,))))
+        elif tx.at >= silence.starts_at and not silence.begun:
+            self._keep(tx, _begun(silence, tx.at))
+            self._cause_begins(tx, silence.cause, (silence.matchers,))
 
     def maintenance_due(self, tx: Transaction, name: str) -> None:
         """A window of it begins or ends, or is to be looked for again."""
         maintenance = next((one for one in self._ruleset.maintenance if one.name == name), None)
-        if maintenance is None:
+        if maintenance is None or tx.at != self._planned[name]:
             return
-        if self._suppression.in_force(name, tx.now):
-            self._look_at(tx, list(self._taken_by(maintenance.match)))
+        at = tx.now if tx.at == AT_ONCE else tx.at
+        if self._suppression.look(name, at):
+            self._cause_begins(tx, maintenance.cause, maintenance.match)
         else:
             self._cause_ended(tx, maintenance.cause)
-        following = times.next_boundary(maintenance.during, tx.now) or tx.now + times.HORIZON / 2
-        self._state.remind(following, Due.MAINTENANCE, name)
+        self._plan(name, times.next_boundary(maintenance.during, at) or at + times.HORIZON / 2)
+
+    def _plan(self, name: str, at: datetime) -> None:
+        """When a maintenance is looked at next; what was planned before is void."""
+        self._planned[name] = at
+        self._state.remind(at, Due.MAINTENANCE, name)
 
     def _taken_by(self, match: Match) -> Iterator[Alert]:
         """The alerts that a match takes and that fire or flap. Most others are passed by undecoded: 50 ns each."""
@@ -281,26 +297,36 @@ class Quiet:
 
     # -- the world changes ----------------------------------------------------------------------------------------
 
-    def arm(self, now: datetime = LONG_AGO) -> None:
-        """After a restore, a reload or a clock that was set: every deadline anew, and every suppressed alert is looked
-        at once more."""
+    def arm(self) -> None:
+        """After a restore or a reload: every deadline anew, and every suppressed alert is looked at once more."""
+        at = self._state.at or AT_ONCE
         for silence in self._state.silences.values():
             self._arm(silence)
         for maintenance in self._ruleset.maintenance:
-            self._state.remind(now, Due.MAINTENANCE, maintenance.name)
+            self._plan(maintenance.name, at)
         for alert in self._state.suppressed.alerts():
-            self._put_off(now, alert)
+            self._put_off(at, alert)
+
+    def restarted(self, tx: Transaction) -> None:
+        """imd was away. What began and ended meanwhile has no effect any more."""
+        for silence in list(self._state.silences.values()):
+            if not silence.begun and silence.ends_at <= tx.now:
+                self._keep(tx, _begun(silence, tx.now))
+        for maintenance in self._ruleset.maintenance:
+            self._plan(maintenance.name, tx.now)
 
     def clock_stepped(self, tx: Transaction, by: timedelta) -> None:
         """Silences and windows hold by the wall clock: one that had begun may be ahead again, one that was over may
         hold again."""
-        self.arm(tx.now)
+        self._judge_at(tx.now)
+        self.arm()
+        self.restarted(tx)
         for silence in list(self._state.silences.values()):
             if silence.begun and silence.starts_at > tx.now:
                 self._keep(tx, _begun(silence, tx.now))
             elif silence.in_force(tx.now) and silence.ends_at <= tx.now - by:
                 self._keep(tx, silence)
-                self._look_at(tx, list(self._taken_by((silence.matchers,))))
+                self._cause_begins(tx, silence.cause, (silence.matchers,))
 
     def _enter_all(self) -> None:
         """Fills the index of inhibitors; who is muted by it is looked at in turn."""
@@ -312,7 +338,7 @@ class Quiet:
             self._suppression.inhibitors.enter(alert, alert.full_labels())
         for alert in firing:
             if self._suppression.inhibitors.causes(alert):
-                self._put_off(LONG_AGO, alert)
+                self._put_off(AT_ONCE, alert)
 
 
 def _goes_nowhere(alert: Alert) -> bool:

@@ -12,17 +12,20 @@ import heapq
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from imd.core.correlate import GroupKey
 from imd.core.enrich import Pool
-from imd.core.expiry import Heard, Outage
+from imd.core.expiry import Heard
 from imd.core.opening import Waiting
 from imd.model.alert import Alert
 from imd.model.heartbeat import Beat, By
 from imd.model.incident import Incident, IncidentState
+from imd.model.presence import Outage, Presence, Spoke
 from imd.model.quiet import Silence
 from imd.model.rule import Rule
+
+AT_ONCE = datetime(1, 1, 2, tzinfo=UTC)  # a deadline that the next step takes before any other
 
 
 class Due(enum.IntEnum):
@@ -99,10 +102,12 @@ one instant are taken in the same order whether or not imd was restarted meanwhi
 
 
 class State:
-    """`alerts` holds the newest episode of each identity; `members` every resident member, by id; `by_key` the
-    incidents of a rule and group key, oldest first, without cancelled and merged ones; `rules` the rule that each
-    incident opened with; `silences` those of the last days, by id, ended ones too; `to_judge` alerts whose verdict may
-    be another one, by id, none of them before `judge_after`.
+    """`alerts` holds the newest resident episode of each identity, `older` those behind it; `members` every resident
+    member, by id; `by_key` the incidents of a rule and group key, oldest first, without cancelled and merged ones;
+    `rules` the rule that each incident opened with; `silences` those of the last days, by id, ended ones too;
+    `to_judge` alerts whose verdict may be another one, by id, to be looked at `judge_at`, and not before `judge_after`.
+    `heard_moved`: `heard` is ahead of the record. `at` is the instant of the last step; what fell due by then was done,
+    unless it was too much for one step.
 
     `waiting` holds the alerts that wait for an open_when, `restored_waiting` those that do since before a restart and
     `homeless` those whose rule waits no more, until they are placed; `follow_ups` when one that `absent` waits for last
@@ -111,6 +116,7 @@ class State:
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
         self.alerts: dict[bytes, Alert] = {}
+        self.older: dict[bytes, list[Alert]] = {}
         self.firing = 0
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, list[Alert]] = {}
@@ -130,8 +136,11 @@ class State:
         self.suppressed = Suppressed()
         self.to_judge: dict[int, Alert] = {}
         self.judge_after: datetime | None = None
+        self.judge_at: datetime | None = None
         self.flush_at: datetime | None = None
-        self.outage: Outage | None = None
+        self.outages: tuple[Outage, ...] = ()
+        self.heard_moved = False
+        self.at: datetime | None = None
         self.last_alert_id = 0
         self.last_number = 0
         self._heap: list[Deadline] = []
@@ -146,14 +155,15 @@ class State:
     def next_deadline(self) -> datetime | None:
         return self._heap[0][0] if self._heap else None
 
-    def overdue(self, now: datetime) -> bool:
-        """Whether a deadline lies before now."""
-        return bool(self._heap) and self._heap[0][0] < now
+    def due(self, now: datetime, last: Due) -> bool:
+        """Whether a deadline lies before now, or is of now and no later in the order than `last`."""
+        return bool(self._heap) and self._heap[0][:2] <= (now, last)
 
-    def take_due(self, now: datetime, at_most: int) -> Iterator[Deadline]:
-        """The deadlines up to now, oldest first, also those that are set meanwhile; at most so many."""
+    def take_due(self, now: datetime, at_most: int, last: Due = Due.BEAT) -> Iterator[Deadline]:
+        """Such deadlines, oldest first, also those that are set meanwhile; at most so many. Without `last`: all up to
+        now."""
         for _ in range(at_most):
-            if not self._heap or self._heap[0][0] > now:
+            if not self.due(now, last):
                 return
             yield heapq.heappop(self._heap)
 
@@ -164,6 +174,33 @@ class State:
     def new_incident_number(self) -> int:
         self.last_number += 1
         return self.last_number
+
+    def enter(self, alert: Alert) -> None:
+        """A new episode, in front of the one of its identity that is still resident, if any is."""
+        before = self.alerts.get(alert.identity.key)
+        if before is not None:
+            self.older.setdefault(alert.identity.key, []).append(before)
+        self.alerts[alert.identity.key] = alert
+
+    def holds(self, alert: Alert) -> bool:
+        """Whether the episode is still resident, newest or not."""
+        key = alert.identity.key
+        return self.alerts.get(key) is alert or any(one is alert for one in self.older.get(key, ()))
+
+    def leave(self, alert: Alert) -> None:
+        """An episode leaves memory. What is left of its identity is newest now, as after a restart."""
+        key = alert.identity.key
+        behind = self.older.get(key)
+        if self.alerts.get(key) is not alert:
+            behind = [one for one in behind or () if one is not alert]
+        elif behind:
+            self.alerts[key] = behind.pop()
+        else:
+            del self.alerts[key]
+        if behind:
+            self.older[key] = behind
+        else:
+            self.older.pop(key, None)
 
     def newest(self, rule: str, key: GroupKey) -> Incident | None:
         """The newest incident of a rule and group key; a cancelled one was none."""
@@ -213,6 +250,11 @@ class State:
         self.unfile(younger)
         return moved
 
+    def presence(self) -> Presence:
+        """For the record."""
+        sources = {name: Spoke(one.heard_at, one.back_at) for name, one in self.heard.items()}
+        return Presence(outages=self.outages, judge_after=self.judge_after, sources=sources)
+
     def counts(self) -> dict[str, int]:
         """Resident records, for status and metrics."""
         return {"alerts": len(self.alerts), "firing": self.firing, "incidents": len(self.incidents)}
@@ -226,9 +268,13 @@ def restore(
     last_number: int,
     silences: Iterable[Silence] = (),
     beats: Iterable[Beat] = (),
+    presence: Presence | None = None,
+    at: datetime | None = None,
 ) -> State:
-    """A State from what the store kept. The engine arms the deadlines (Engine._arm_restored)."""
+    """A State from what the store kept; `at` is the instant of the last step, or somewhat before. The engine arms the
+    deadlines (Engine._arm_restored)."""
     state = State(store_id)
+    state.at = at
     state.last_alert_id = last_alert_id
     state.last_number = last_number
     state.silences = {one.id: one for one in sorted(silences, key=lambda one: one.id)}
@@ -240,11 +286,14 @@ def restore(
         if alert.enriched is not None:
             alert.enriched = pool.share(alert.enriched)
         _take_back(state, alert)
+    if presence is not None:
+        state.outages, state.judge_after = presence.outages, presence.judge_after
+        state.heard |= {name: Heard(one.heard_at, one.back_at) for name, one in presence.sources.items()}
     return state
 
 
 def _take_back(state: State, alert: Alert) -> None:
-    state.alerts[alert.identity.key] = alert
+    state.enter(alert)
     if alert.firing:
         state.firing += 1
         state.suppressed.file(alert)

@@ -1,9 +1,9 @@
 """Whether an alert is suppressed, and by which causes: silences, inhibitions, maintenance, pause, a rule's mode.
 
-Owns the verdict; decides nothing of what follows from it (`core.quiet`). A verdict is a function of the silences, the
-windows in force at the instant, the alerts that fire, and the rules; nothing of it is remembered here that could not be
-worked out again. Causes are texts, each the way to what caused it: `silence/UUID`, `inhibition/NAME/FINGERPRINT`,
-`maintenance/NAME`, `pause`, `rule/NAME`.
+Owns the verdict; decides nothing of what follows from it (`core.quiet`). A verdict is a function of the silences and
+the windows in force, the alerts that fire, and the rules. What is in force changes when its deadline is taken, not with
+the clock: so a late step judges by what held when each thing fell due, before a restart and after it. Causes are texts,
+each the way to what caused it: `silence/UUID`, `inhibition/NAME/FINGERPRINT`, `maintenance/NAME`, `pause`, `rule/NAME`.
 """
 
 from __future__ import annotations
@@ -26,60 +26,64 @@ Causes = tuple[str, ...]
 
 
 class Suppression:
-    """Judges alerts under one ruleset. `silences` is the state's own map, by id; whoever changes it says so here."""
+    """Judges alerts under one ruleset. `silences` is the state's own map, by id; whoever changes it says so here. `at`:
+    up to when the state is done with deadlines; None where it has had none."""
 
-    def __init__(self, ruleset: Ruleset, silences: Mapping[str, Silence]) -> None:
+    def __init__(self, ruleset: Ruleset, silences: Mapping[str, Silence], at: datetime | None) -> None:
         self._silences = silences
         self._filed: MatchIndex[str] = MatchIndex()
         self._windows: MatchIndex[str] = MatchIndex()
         self._maintenance = {one.name: one for one in ruleset.maintenance}
-        self._in_force: dict[str, tuple[datetime, datetime, bool]] = {}
+        self._in_force: set[str] = set()
+        self._paused = False
         self.inhibitors = Inhibitors(ruleset.inhibitions)
         for silence in silences.values():
-            self.file(silence)
+            if silence.begun and (at is None or at < silence.ends_at):
+                self.file(silence)
         for maintenance in ruleset.maintenance:
             self._windows.add(maintenance.name, maintenance.match)
+            if at is not None:
+                self.look(maintenance.name, at)
 
     def file(self, silence: Silence) -> None:
-        """It is new, or another than it was: from now on the judgement goes by it."""
-        self._filed.remove(silence.id)
-        if silence.id != PAUSE:
+        """It is in force, or in force and another than it was: from now on the judgement goes by it."""
+        self.unfile(silence.id)
+        if silence.id == PAUSE:
+            self._paused = True
+        else:
             self._filed.add(silence.id, (silence.matchers,))
 
     def unfile(self, silence_id: str) -> None:
-        """It is over for good."""
-        self._filed.remove(silence_id)
+        """It is not in force, or not any more."""
+        if silence_id == PAUSE:
+            self._paused = False
+        else:
+            self._filed.remove(silence_id)
 
-    def judge(self, alert: Alert, labels: Mapping[str, str], rule: Rule | None, now: datetime) -> Causes:
+    def look(self, name: str, at: datetime) -> bool:
+        """Whether a window of this maintenance is in force at that instant: from now on the judgement goes by it."""
+        if times.in_force(self._maintenance[name].during, at):
+            self._in_force.add(name)
+        else:
+            self._in_force.discard(name)
+        return name in self._in_force
+
+    def judge(self, alert: Alert, labels: Mapping[str, str], rule: Rule | None) -> Causes:
         """Why the alert is suppressed; () for not at all. It has entered `inhibitors`. `rule`: the one that takes it,
         where it is in no incident."""
         causes: list[str] = []
         silences = self._silences
         if silences:
-            found = self._filed.find(labels)
-            causes += [silences[one].cause for one in found if silences[one].in_force(now)]
-            pause = silences.get(PAUSE)
-            if pause is not None and pause.in_force(now):
+            causes += [silences[one].cause for one in self._filed.find(labels)]
+            if self._paused:
                 causes.append(PAUSE)
         if not self.inhibitors.idle:
             causes += self.inhibitors.causes(alert)
-        if self._maintenance:
-            found = self._windows.find(labels)
-            causes += [self._maintenance[name].cause for name in found if self.in_force(name, now)]
+        if self._in_force:
+            causes += [self._maintenance[name].cause for name in self._windows.find(labels) if name in self._in_force]
         if rule is not None and rule.mode is Mode.SUPPRESS:
             causes.append(f"rule/{rule.name}")
         return tuple(causes)
-
-    def in_force(self, name: str, now: datetime) -> bool:
-        """Whether a window of this maintenance is. Worked out once between two of its boundaries."""
-        known = self._in_force.get(name)
-        if known is not None and known[0] <= now < known[1]:
-            return known[2]
-        during = self._maintenance[name].during
-        found = times.in_force(during, now)
-        until = times.next_boundary(during, now) or now + times.HORIZON / 2
-        self._in_force[name] = now, until, found
-        return found
 
 
 def words(causes: Iterable[str], silences: Mapping[str, Silence], maintenance: Mapping[str, Maintenance]) -> str:

@@ -53,16 +53,19 @@ class Touched:
 
 
 class Transaction:
-    """Collects a step's effects. `now` is the step's instant. `reported`, `expired`: a line of the journal says so, and
-    more of them would be settled together with it. `own_reports` are what imd itself has to report because of it.
-    `tells` is False where nobody reads the timeline: what is said is then hardly worked out."""
+    """Collects a step's effects. `now` is the step's instant, `at` the one at which what is being done fell due: before
+    `now` where the step is late. `touched` are all incidents that it changed, `unsettled` those whose consequences are
+    not drawn yet. `reported`, `expired`: a line of the journal says so, and more of them would be settled together with
+    it. `own_reports` are what imd itself has to report because of it. `tells` is False where nobody reads the timeline:
+    what is said is then hardly worked out."""
 
     tells = True
 
     def __init__(self, now: datetime) -> None:
-        self.now = now
+        self.now = self.at = now
         self.effects: list[Effect] = []
         self.touched: dict[str, Touched] = {}
+        self.unsettled: dict[str, Touched] = {}
         self.reported = self.expired = False
         self.own_reports: list[AlertReport] = []
         self._counts: dict[tuple[str, tuple[str, ...]], int] = {}
@@ -71,6 +74,7 @@ class Transaction:
         touched = self.touched.get(incident.id)
         if touched is None:
             touched = self.touched[incident.id] = Touched(incident)
+        self.unsettled[incident.id] = touched
         return touched
 
     def save(self, alert: Alert) -> None:
@@ -78,6 +82,7 @@ class Transaction:
 
     def forget(self, incident: Incident) -> None:
         """The incident leaves memory; what this step changed of it is saved before, for saving holds it in memory."""
+        self.unsettled.pop(incident.id, None)
         if self.touched.pop(incident.id, None) is not None:
             self.effects.append(SaveIncident(incident))
         self.effects.append(ForgetIncident(incident.id))

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from imd.core import keeping
 from imd.core.correlate import GroupKey, group_key
 from imd.core.matching import Filed
 from imd.core.opening import Condition, Waiting
-from imd.core.state import Due, State
+from imd.core.state import AT_ONCE, Due, State
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
-from imd.model.effect import ForgetAlert
 from imd.model.policy import Ruleset
 from imd.model.rule import Absent, Rule, Test, match_test
 
@@ -106,14 +106,16 @@ class Openings:
     def look(self, tx: Transaction, place: Place) -> list[Alert]:
         """A deadline of these: those with which an incident opens now; others leave with their window."""
         waiting = self._state.waiting.get(place)
-        if waiting is None or (waiting.look_at is not None and waiting.look_at > tx.now):
-            return []  # planned for what waited there before
-        waiting.look_at = None
+        if waiting is None:
+            return []
         if waiting.unjudged:
             waiting.unjudged = False
             if waiting.ever_full() and any(alert.firing for alert in waiting.alerts):
                 return self._release(place)
-        while (due := waiting.next_look(self._lateness)) is not None and due <= tx.now:
+        if waiting.look_at is None or waiting.look_at > tx.at:
+            return []  # planned for what waited there before
+        waiting.look_at = None
+        while (due := waiting.next_look(self._lateness)) is not None and due <= tx.at:
             if isinstance(waiting.condition.when, Absent):
                 return self._release(place)
             self._in_vain(tx, waiting.take_oldest())
@@ -162,10 +164,11 @@ class Openings:
             if waiting is None:
                 waiting = self._state.waiting[place] = Waiting(self._conditions[rule.name])
                 waiting.unjudged = True
+                self._state.remind(self._state.at or AT_ONCE, Due.WAITING, place)
             assert alert.counted_at is not None
             alert.waiting = waiting.condition.words
             waiting.add(alert, alert.counted_at, token)
-            self._arm(place, waiting, alert.counted_at)
+            self._arm(place, waiting)
         return homeless
 
     def recall_follow_ups(self, alerts: Iterable[Alert]) -> None:
@@ -235,12 +238,12 @@ class Openings:
         if alert.firing:
             return
         if self._state.alerts.get(alert.identity.key) is alert:
-            self._state.remind(tx.now, Due.FORGET_ALERT, alert)
+            keeping.plan_leave(self._state, alert, tx.now)
         else:  # a later episode has taken its place
-            tx.effects.append(ForgetAlert(alert.id, keep=False))
+            keeping.forget(tx, self._state, alert)
 
-    def _arm(self, place: Place, waiting: Waiting, at: datetime | None = None) -> None:
-        due = at or waiting.next_look(self._lateness)
+    def _arm(self, place: Place, waiting: Waiting) -> None:
+        due = waiting.next_look(self._lateness)
         if due is not None and (waiting.look_at is None or due < waiting.look_at):
             waiting.look_at = due
             self._state.remind(due, Due.WAITING, place)

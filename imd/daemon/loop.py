@@ -435,4 +435,6 @@ def _restored(snapshot: Snapshot) -> State:
         snapshot.last_number,
         snapshot.silences,
         snapshot.beats,
+        snapshot.presence,
+        snapshot.alive_at,
     )

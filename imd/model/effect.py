@@ -11,6 +11,7 @@ from imd.model.alert import Alert
 from imd.model.heartbeat import Beat, By
 from imd.model.incident import Incident, Priority, TimelineEntry
 from imd.model.policy import PageKind, PageReason
+from imd.model.presence import Presence
 from imd.model.quiet import Silence
 
 
@@ -89,6 +90,13 @@ class SaveSilence(msgspec.Struct, frozen=True):
     silence: Silence
 
 
+class SavePresence(msgspec.Struct, frozen=True):
+    """When imd and its sources were there. Outages: commit before anything is decided by them; what was heard moves on
+    with SaveSeen, and a crash may lose the newest seconds of it."""
+
+    presence: Presence
+
+
 class AppendTimeline(msgspec.Struct, frozen=True):
     incident: str
     entry: TimelineEntry
@@ -161,6 +169,7 @@ Effect = (
     | SaveIncident
     | ForgetIncident
     | SaveSilence
+    | SavePresence
     | AppendTimeline
     | Deliver
     | CancelPages

@@ -30,6 +30,7 @@ from imd.model.effect import (
     SaveBeat,
     SaveConversation,
     SaveIncident,
+    SavePresence,
     SaveSeen,
     SaveSilence,
     SettleDelivery,
@@ -75,6 +76,7 @@ class Batch:
       conversations  (incident, receiver) -> (incident, receiver, conversation)
       beats      (name, by) -> (name, by, record); None where the row goes
       journal, audit  (at, line); rejections: (at, source, index, error, excerpt)
+      presence   the one record of it
     `after` lists deliveries, cancellations and incidents that the engine let go of, in its order, for the outbox once
     the commit is durable.
     """
@@ -93,6 +95,7 @@ class Batch:
         "journal",
         "outgoing",
         "past",
+        "presence",
         "rejections",
         "retries",
         "seen",
@@ -118,6 +121,7 @@ class Batch:
         self.settled: list[SettleTuple] = []
         self.conversations: dict[tuple[str, str], ConversationTuple] = {}
         self.beats: dict[tuple[str, str], BeatTuple | None] = {}
+        self.presence: bytes | None = None
         self.journal: list[JournalTuple] = []
         self.audit: list[JournalTuple] = []
         self.rejections: list[RejectTuple] = []
@@ -173,6 +177,7 @@ class Batch:
             + len(self.journal)
             + len(self.audit)
             + len(self.rejections)
+            + (self.presence is not None)
             + (self.alive_at is not None)
         )
 
@@ -245,6 +250,9 @@ class Batch:
         silence = effect.silence
         self.silences[silence.id] = (silence.id, micros(silence.ends_at), pack(silence))
 
+    def _save_presence(self, effect: SavePresence, _now: datetime) -> None:
+        self.presence = pack(effect.presence)
+
     def _append_timeline(self, effect: AppendTimeline, _now: datetime) -> None:
         self.timeline.append((effect.incident, effect.entry.seq, pack(effect.entry)))
 
@@ -306,6 +314,7 @@ _ADD: dict[type, Callable[..., None]] = {
     SaveIncident: Batch._save_incident,
     ForgetIncident: Batch._forget_incident,
     SaveSilence: Batch._save_silence,
+    SavePresence: Batch._save_presence,
     AppendTimeline: Batch._append_timeline,
     Deliver: Batch._deliver,
     CancelPages: Batch._cancel_pages,

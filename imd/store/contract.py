@@ -21,6 +21,7 @@ from imd.model.alert import Alert
 from imd.model.effect import Delivery
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, IncidentState, Priority, TimelineEntry
+from imd.model.presence import Presence
 from imd.model.quiet import Silence
 from imd.model.rule import MATCH_ALL, Match
 from imd.store.batch import Batch
@@ -95,8 +96,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
     by number: each that was saved and not forgotten; `beats`, by name and values: likewise. `deliveries`, in order of
     creation: the unsettled ones. `conversations`: those of all these incidents. `silences` are those not pruned, ended
-    ones too. `alive_at` is None in a fresh store. The two `last_` are the highest ever given, deleted rows included.
-    `lost_at`: the database was recovered then, with or without losses, and imd has not been alive since.
+    ones too. `alive_at` and `presence` are None in a fresh store. The two `last_` are the highest ever given, deleted
+    rows included. `lost_at`: the database was recovered then, with or without losses, and imd has not been alive since.
     """
 
     store_id: str
@@ -108,6 +109,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_alert_id: int
     last_number: int
     beats: list[Beat] = []
+    presence: Presence | None = None
     conversations: list[StoredConversation] = []
     lost_at: datetime | None = None
 

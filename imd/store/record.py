@@ -16,6 +16,7 @@ from imd.model.alert import Alert, Span
 from imd.model.effect import Delivery
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
+from imd.model.presence import Presence
 from imd.model.quiet import Silence
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +81,7 @@ unpack_entry = Unpacker(TimelineEntry)
 unpack_delivery = Unpacker(Delivery)
 unpack_silence = Unpacker(Silence)
 unpack_beat = Unpacker(Beat)
+unpack_presence = Unpacker(Presence)
 
 
 def whole_alert(stored: bytes, seen: bytes | None, words: bytes | None) -> Alert:

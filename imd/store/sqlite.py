@@ -42,6 +42,7 @@ from imd.store.record import (
     unpack_beat,
     unpack_delivery,
     unpack_incident,
+    unpack_presence,
     unpack_silence,
     whole_alert,
 )
@@ -62,6 +63,7 @@ WHERE alert.id IN (
 ) ORDER BY alert.id"""
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
 _SILENCES = "SELECT id, record FROM silence ORDER BY id"
+_PRESENCE = "SELECT id, record FROM presence"
 _BEATS = "SELECT name, record FROM heartbeat ORDER BY name, by"
 _PENDING = """
 SELECT seq, record, attempts, next_attempt_at, ambiguous, cancelled FROM delivery
@@ -190,6 +192,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         last_alert_id=max(highest[0], meta.get("last_alert_id", 0)),
         last_number=max(highest[1], meta.get("last_number", 0)),
         beats=_records(connection, path, "heartbeat", _BEATS, unpack_beat),
+        presence=next(iter(_records(connection, path, "presence", _PRESENCE, unpack_presence)), None),
         conversations=[StoredConversation(*row) for row in connection.execute(_CONVERSATIONS)],
     )
 

@@ -82,6 +82,8 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
     if batch.rejections:
         many(_REJECT, batch.rejections)
         connection.execute(_TRIM_REJECTED, (rejected_max,))  # seq has no gaps but at the old end
+    if batch.presence is not None:
+        connection.execute("INSERT OR REPLACE INTO presence (id, record) VALUES (1, ?)", (batch.presence,))
     if batch.alive_at is not None:
         connection.execute(_ALIVE, (batch.alive_at,))
 

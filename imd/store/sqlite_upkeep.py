@@ -22,6 +22,7 @@ from imd.store.record import (
     unpack_delivery,
     unpack_entry,
     unpack_incident,
+    unpack_presence,
     unpack_seen,
     unpack_silence,
     unpack_words,
@@ -41,6 +42,7 @@ RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "delivery": ("id", unpack_delivery),
     "silence": ("id", unpack_silence),
     "heartbeat": ("name || ' ' || by", unpack_beat),
+    "presence": ("id", unpack_presence),
 }
 _ORPHANS = {
     "alerts of no incident": "SELECT id FROM alert WHERE incident <> '' AND incident NOT IN (SELECT id FROM incident)",

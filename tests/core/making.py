@@ -21,6 +21,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveBeat,
     SaveIncident,
+    SavePresence,
     SaveSeen,
     SaveSilence,
 )
@@ -40,6 +41,7 @@ from imd.model.policy import (
     TargetKind,
     built_in_policy,
 )
+from imd.model.presence import Presence
 from imd.model.quiet import Inhibition, Silence
 from imd.model.rule import Matcher, Op, Rule
 
@@ -150,6 +152,7 @@ class Kept:
         self.past: dict[str, bytes] = {}
         self.silences: dict[str, bytes] = {}
         self.beats: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+        self.presence = msgspec.msgpack.encode(Presence())
         self.last_alert_id = 0
         self.last_number = 0
 
@@ -174,13 +177,15 @@ class Kept:
                     self.last_number = max(self.last_number, incident.number)
                 case SaveSilence(silence=silence):
                     self.silences[silence.id] = msgspec.msgpack.encode(silence)
+                case SavePresence(presence=presence):
+                    self.presence = msgspec.msgpack.encode(presence)
                 case ForgetIncident(id=incident_id):
                     self._forget(incident_id)
                 case _:
                     pass
 
-    def restored(self) -> State:
-        """A State as after a start."""
+    def restored(self, at: datetime | None = None) -> State:
+        """A State as after a start; `at`: of the last step."""
         return restore(
             STORE_ID,
             [msgspec.msgpack.decode(each, type=Alert) for each in self.alerts.values()],
@@ -189,6 +194,8 @@ class Kept:
             self.last_number,
             [msgspec.msgpack.decode(each, type=Silence) for each in self.silences.values()],
             [msgspec.msgpack.decode(each, type=Beat) for each in self.beats.values()],
+            msgspec.msgpack.decode(self.presence, type=Presence),
+            at,
         )
 
     def incident(self, number: int) -> Incident:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from imd.core.expiry import Expires, Heard, LooksAgain, Outage, deadline, judge
+from imd.core.expiry import Expires, Heard, LooksAgain, deadline, judge
 from imd.model.alert import Alert, AlertState, Span, identify
 from imd.model.policy import Source
+from imd.model.presence import Outage
 from tests.core.making import T0, after, minutes
 
 SOURCE = Source(name="am", type="alertmanager", expire_after=minutes(60), silent_after=minutes(10))
@@ -24,17 +25,17 @@ def heard(at: float, back: float = 0) -> Heard:
 
 
 def test_deadlines() -> None:
-    assert deadline(alert(), SOURCE, None) == after(240)
-    assert deadline(alert(until=None, seen=30), SOURCE, None) == after(330), "five minutes after last seen"
-    assert deadline(alert(by_api=False, seen=30), SOURCE, None) == after(3630), "a webhook's end does not count"
-    assert deadline(alert(ended=60), SOURCE, None) == after(240), "nor that of a span that has ended"
+    assert deadline(alert(), SOURCE, ()) == after(240)
+    assert deadline(alert(until=None, seen=30), SOURCE, ()) == after(330), "five minutes after last seen"
+    assert deadline(alert(by_api=False, seen=30), SOURCE, ()) == after(3630), "a webhook's end does not count"
+    assert deadline(alert(ended=60), SOURCE, ()) == after(240), "nor that of a span that has ended"
 
 
 def test_an_outage_moves_deadlines_later_by_its_length_and_five_minutes() -> None:
     away = Outage(after(100), after(700))
-    assert deadline(alert(), SOURCE, away) == after(240 + 600 + 300)
-    assert deadline(alert(until=50), SOURCE, away) == after(100 + 600 + 300), "overdue when imd went away"
-    assert deadline(alert(seen=700), SOURCE, away) == after(240), "heard since: no grace"
+    assert deadline(alert(), SOURCE, (away,)) == after(240 + 600 + 300)
+    assert deadline(alert(until=50), SOURCE, (away,)) == after(100 + 600 + 300), "overdue when imd went away"
+    assert deadline(alert(seen=700), SOURCE, (away,)) == after(240), "heard since: no grace"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_an_outage_moves_deadlines_later_by_its_length_and_five_minutes() -> Non
     ids=["not yet", "the source is silent", "heard at the deadline", "heard after", "just back", "settled", "silent"],
 )
 def test_verdicts(heard_at: float, back: float, now: float, verdict: Expires | LooksAgain) -> None:
-    assert judge(alert(), SOURCE, heard(heard_at, back), None, after(now)) == verdict
+    assert judge(alert(), SOURCE, heard(heard_at, back), (), after(now)) == verdict
 
 
 def test_a_gap_of_more_than_a_minute_counts_as_having_been_away() -> None:

@@ -168,15 +168,15 @@ def test_a_restart_changes_nothing_after_it(when: OpenWhen, story: Story, cut: i
     events = sorted(events + [(at + 7, number, True) for at, number, _ in events if (number + ends) % 2])
     for turn, (at, number, over) in enumerate(events):
         kind = story[number][2]
+        _both(engine, twin, kept, at)
         if turn == cut:
-            state = kept.restored()
+            state = kept.restored(after(at))
             twin = engine_of(when, state)
             restarted = Restarted(after(at))
             _same(engine.step(restarted, after(at)), twin.step(restarted, after(at)))
         began = story[number][0]
         labels = {"n": str(number), "part": kind, "host": kind}
         one = report(labels, began, resolved=over, ends=at if over else None)
-        _both(engine, twin, kept, at)
         event = AlertsReported("am", False, (one,))
         effects = engine.step(event, after(at))
         kept.apply(effects)

@@ -74,6 +74,7 @@ class Story:
         self._starts: dict[frozenset[tuple[str, str]], float] = {}
         self._lines: list[AppendTimeline] = []
         self._refused: list[Refused] = []
+        self._called_off: list[Delivery] | None = None
         self.sent: list[Delivery] = []
 
     # -- time -----------------------------------------------------------------------------------------------------
@@ -92,6 +93,17 @@ class Story:
         self.now = goal
         return self
 
+    def late(self, when: str) -> Self:
+        """Time passes until then and the loop is busy: nothing that falls due is done before the next event."""
+        self.quiet()
+        self.now = time_of(when)
+        return self
+
+    def restores(self) -> Self:
+        """The engine is thrown away and another one goes on with what the store kept, at the very same instant."""
+        self.engine = Engine(self.ruleset, self.kept.restored(self.now))
+        return self
+
     def ticks(self) -> Self:
         """One step of what is due, and no more."""
         return self._step(Tick())
@@ -105,7 +117,7 @@ class Story:
         """imd stops and comes back after so long, with what the store kept. Messages under way stay under way."""
         alive_at = self.now
         self.now += time_of(down) - T0
-        self.engine = Engine(self.ruleset, self.kept.restored())
+        self.engine = Engine(self.ruleset, self.kept.restored(alive_at))
         self._step(Restarted(alive_at))
         return self
 
@@ -201,6 +213,18 @@ class Story:
     def hangs(self, receiver: str) -> Self:
         """From now on it neither accepts nor refuses."""
         self._answers[receiver] = None
+        return self
+
+    def settles_late(self) -> Self:
+        """From now on imd hears what became of messages that were called off when the story says so."""
+        self._called_off = []
+        return self
+
+    def settles(self) -> Self:
+        """Now it hears of them."""
+        called_off, self._called_off = self._called_off or [], []
+        for delivery in called_off:
+            self._finish(delivery, Outcome.CANCELLED)
         return self
 
     def answers(self, receiver: str, outcome: Outcome = Outcome.ACCEPTED) -> Self:
@@ -337,7 +361,9 @@ class Story:
         kinds = {PageKind.PAGE, *effect.kinds}
         for delivery in list(self._on_the_way):
             meant = delivery.incident == effect.incident and effect.receiver in (None, delivery.receiver)
-            if meant and delivery.kind in kinds:
+            if meant and delivery.kind in kinds and self._called_off is not None:
+                self._called_off.append(delivery)
+            elif meant and delivery.kind in kinds:
                 self._finish(delivery, Outcome.CANCELLED)
 
     def _finish(self, delivery: Delivery, outcome: Outcome) -> None:

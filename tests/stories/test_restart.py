@@ -1,0 +1,167 @@
+"""A restart changes nothing after it, and a late step does what fell due in the order in which it did.
+
+Each was found by random histories (tests/core/test_properties.py) or belongs to one that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from imd.model.heartbeat import Heartbeat
+from imd.model.policy import Source
+from imd.model.quiet import Maintenance, Once, TimeInterval
+from imd.model.rule import Absent, Count, Flapping, Rule, Window, WindowKind
+from tests.core.making import equals, minutes, policy, seconds, step
+from tests.stories.told import Story, time_of
+
+TWO = [policy(step("ana", wait=minutes(5)), step("ben"))]
+Restore = Callable[[Story], object]
+EITHER = pytest.mark.parametrize("restores", [Story.quiet, Story.restores], ids=["goes on", "restored"])
+
+
+@EITHER
+def test_a_pause_that_ends_in_a_late_step_ends_in_its_turn(restores: Restore) -> None:
+    """The pause ends at 0:00:15; the loop sleeps until 0:00:30, when another alert comes. Ana's page, which was called
+    off, is sent anew and waited for from then on."""
+    story = Story(policies=TWO).hangs("ana-phone")
+    story.at("0:00").fires("Down", severity="critical").at("0:00:10").page_to("ana")
+    story.paused("0:00:15")
+    restores(story)
+    story.late("0:00:30").fires("Up", cluster="c").page_to("ana", "first").is_("triggered", step=0, round=0)
+    story.at("0:00:40").page_to("ana", incident=2).at("0:00:50").page_to("ben", "escalated")
+    story.at("0:01:40").page_to("ben", "escalated", incident=2)
+
+
+@EITHER
+def test_the_end_of_a_page_that_was_called_off_comes_after_the_end_of_the_pause(restores: Restore) -> None:
+    """Ana's page hangs when imd is paused for five seconds. The loop is late, and the next that it hears is that her
+    page was called off: she was paged anew by then and is owed the end, so nothing of that is called off too."""
+    story = Story(policies=TWO).hangs("ana-phone").settles_late()
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana").paused("0:00:15")
+    restores(story)
+    story.late("0:00:20").settles().page_to("ana").resolves("Down").at("0:01:20").end_to("ana")
+
+
+@EITHER
+def test_a_silence_that_came_and_went_in_a_late_step_held(restores: Restore) -> None:
+    """It holds from 0:05 to 0:06, and Ben was due at 0:05:10. The loop is late until 0:07: he is not paged then, and
+    Ana is paged anew, as if it had been on time."""
+    story = Story(policies=TWO)
+    story.silenced("0:06", starts="0:05", alertname="Down")
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana")
+    restores(story)
+    story.late("0:07").ticks().ticks().page_to("ana", "repeated").at("0:12").page_to("ben", "escalated")
+
+
+@EITHER
+def test_a_window_that_came_and_went_in_a_late_step_held(restores: Restore) -> None:
+    """The same of planned work."""
+    during = TimeInterval(once=(Once(begins_at=time_of("0:05"), ends_at=time_of("0:06")),))
+    story = Story(
+        policies=TWO, maintenance=(Maintenance(name="work", match=(equals(alertname="Down"),), during=during),)
+    )
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana")
+    restores(story)
+    story.late("0:07").ticks().ticks().page_to("ana", "repeated").at("0:12").page_to("ben", "escalated")
+
+
+def test_what_began_and_ended_while_imd_was_away_wakes_nobody() -> None:
+    """A silence and a window pass during an outage of four minutes: escalation goes on where it stood."""
+    during = TimeInterval(once=(Once(begins_at=time_of("0:02"), ends_at=time_of("0:03")),))
+    story = Story(
+        policies=TWO, maintenance=(Maintenance(name="work", match=(equals(alertname="Down"),), during=during),)
+    )
+    story.silenced("0:03", starts="0:02", alertname="Down")
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana")
+    story.at("0:01").restart("0:04").at("0:05:10").page_to("ben", "escalated")
+    assert "suppress" not in story.told()
+
+
+@pytest.mark.parametrize("goes", [lambda one: one, lambda one: one.restart("0:00:01")], ids=["up", "restarted again"])
+def test_the_senders_time_after_an_outage_survives_another_restart(goes: Restore) -> None:
+    """The silence ended while imd was away for an hour: what it muted goes on 90 s after the first start, not at the
+    second, which comes 10 s later."""
+    story = Story(policies=TWO)
+    story.silenced("0:30", alertname="Down").at("0:00:01").fires("Down")
+    story.at("0:10").restart("1:00")
+    story.at("1:10:10")
+    goes(story)
+    story.at("1:11:29").incidents(0).at("1:11:30").incidents(1).at("1:11:40").page_to("ana")
+
+
+def test_outages_add_up() -> None:
+    """An hour away, and a restart a minute later: the alert that nobody spoke of since gets the hour as before."""
+    source = Source(name="am", type="alertmanager", expire_after=minutes(10), silent_after=minutes(600))
+    story = Story(policies=TWO, sources=[source])
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:05").restart("1:00").at("1:06").restart("0:00:01").hears_from("am")
+    story.at("1:19:50").hears_from("am").at("1:20").is_("acknowledged", firing=1)  # 10 min, an hour, 5 min and 5 min
+    story.at("1:20:02").hears_from("am").update_to("ana").is_("acknowledged", firing=0)
+    story.at("1:21:02").end_to("ana")
+
+
+@EITHER
+def test_who_was_heard_is_known_after_a_restart(restores: Restore) -> None:
+    """The source spoke of other things half a minute before: it has not been away, and needs no time to settle."""
+    source = Source(name="am", type="alertmanager", expire_after=minutes(10), silent_after=minutes(60))
+    story = Story(policies=TWO, sources=[source])
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:09:30").hears_from("am").at("0:09:50")
+    restores(story)
+    story.at("0:10:10").hears_from("am").update_to("ana").is_("acknowledged", firing=0)
+    story.at("0:11:10").end_to("ana")
+
+
+@EITHER
+def test_an_ended_alert_is_forgotten_at_the_same_instant(restores: Restore) -> None:
+    """It came and went, one of too few. Ten minutes after its last word its changes count no more."""
+    rule = Rule(name="r", open_when=Count(at_least=2, within=minutes(9)), flapping=Flapping(within=minutes(60)))
+    for back, changes in (("0:12:59", 3), ("0:13:01", 0)):
+        story = Story(rule, policies=TWO)
+        story.at("0:00").fires("Down").at("0:03").resolves("Down").at("0:05")
+        restores(story)
+        story.at(back).fires("Down").incidents(0)
+        assert len(story.alert("Down").changes) == changes
+
+
+@EITHER
+def test_an_older_episode_is_the_newest_once_the_newer_has_left(restores: Restore) -> None:
+    """The second episode's incident is over and forgotten; the first's is open still. A double of the first's report
+    that comes late is known for what it is."""
+    rule = Rule(name="r", group_by=(), window=Window(kind=WindowKind.FIXED, gap=minutes(1)), reopen_within=minutes(0))
+    story = Story(rule, policies=TWO)
+    story.at("0:00").fires("A").fires("B").at("0:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:01").resolves("A", starts="0:00").at("0:01:10").update_to("ana")
+    story.at("0:03").fires("A", starts="0:03").at("0:03:10").page_to("ana", incident=2)
+    story.acknowledged_by("ana", incident=2).acknowledgement_to("ana", incident=2)
+    story.at("0:04").resolves("A", starts="0:03").at("0:04:10").update_to("ana", incident=2)
+    story.at("0:05").end_to("ana", incident=2).at("4:00")
+    restores(story)
+    story.resolves("A", starts="0:00").incidents(2).is_("acknowledged", firing=1, ended=1)
+
+
+@EITHER
+def test_a_missing_beat_is_looked_for_at_the_same_instants(restores: Restore) -> None:
+    """It is missed at 0:06; its next look is each 15 s from then on, whenever imd was started."""
+    beat = Heartbeat(name="dog", match=(equals(alertname="Watchdog"),), every=minutes(5), grace=minutes(1))
+    story = Story(policies=TWO, heartbeats=(beat,))
+    story.at("0:00").fires("Watchdog").at("0:06").page_to("ana").at("0:06:07")
+    restores(story)
+    story.at("0:06:20").fires("Watchdog").is_("triggered").at("0:06:29").is_("triggered")
+    story.at("0:06:30").end_to("ana").is_("resolved")
+
+
+@EITHER
+def test_alerts_that_wait_are_looked_at_in_their_turn(restores: Restore) -> None:
+    """Two things fall due while the loop is late: the second is not looked at before the first."""
+    late = Rule(name="late", match=(equals(alertname="Due"),), open_when=Absent(wait=minutes(5)), hold=seconds(0))
+    few = Rule(name="few", match=(equals(alertname="Few"),), open_when=Count(at_least=2, within=minutes(1)))
+    story = Story(late, few, policies=TWO)
+    story.at("0:00").fires("Other").fires("Few").at("0:00:10").page_to("ana").at("0:01").fires("Due")
+    restores(story)
+    story.late("0:07").ticks().page_to("ben", "escalated").page_to("ana", incident=2)
+    first, second = (line.split()[0] for line in (story.told(1).splitlines()[-1], story.told(2).splitlines()[0]))
+    assert first == second == "0:07:00"
+    assert [one.number for one in story.sent] == [1, 1, 2]
