@@ -29,6 +29,7 @@ TAG = "R109"
 TOO_DEEP = "R110"
 SECOND_DOCUMENT = "R111"
 BAD_KEY = "R112"
+OUTSIDE = "R113"
 
 BAD_DURATION = "R201"
 BAD_MATCHER = "R202"
@@ -142,6 +143,7 @@ TITLES = {
     TOO_DEEP: "nested too deep",
     SECOND_DOCUMENT: "a second document in one file",
     BAD_KEY: "a key that is not text",
+    OUTSIDE: "a file outside the folder",
     BAD_DURATION: "not a duration",
     BAD_MATCHER: "not a matcher",
     BAD_REGEX: "not a regular expression",

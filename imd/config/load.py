@@ -24,6 +24,7 @@ from imd.config import codes
 from imd.config.allowing import allow
 from imd.config.configfile import Found, read_config
 from imd.config.diagnostic import Diagnostic, Severity, Span
+from imd.config.disk import Disk, Outside, folder_of, folders_for
 from imd.config.document import Document
 from imd.config.lint import WholeSet, check_names, lint
 from imd.config.oncalllint import FindGap
@@ -32,7 +33,7 @@ from imd.config.settings import Settings
 from imd.config.shape import NO_SECRETS, Refused, Scope
 from imd.config.tablefile import TableFile, read_table
 from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, read_topology, take_json, take_prometheus
-from imd.config.yamlfile import BYTES_MAX, read_document
+from imd.config.yamlfile import BYTES_MAX, DATA_BYTES_MAX, read_document
 from imd.model.condition import Condition
 from imd.model.enrich import TABLE_BYTES_MAX, Table
 from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
@@ -92,7 +93,7 @@ def load(
         settings=settings,
         ruleset=_ruleset(loading.files, settings if config is not None else None),
         warnings=diagnostics,
-        files=tuple(loading.opened),
+        files=loading.opened,
     )
 
 
@@ -160,7 +161,7 @@ class _Loading:
         self._find_gap = find_gap
         self.documents: list[Document] = []
         self.allowed: list[Diagnostic] = []
-        self.opened: list[Path] = []
+        self._disk = Disk()
         self.files = RuleFiles()
         self._tables: dict[str, TableFile | None] = {}
         self.found: Found | None = None
@@ -170,10 +171,14 @@ class _Loading:
         places: list[tuple[Path, Document | None, Span]] = [(path, None, _TOP) for path in paths]
         if config is not None:
             document = self._open(config, BYTES_MAX, secrets=True)
-            source = _Secrets(config.parent, self._environ, self.opened) if self._secret else NO_SECRETS
+            source = _Secrets(config.parent, self._environ, self._disk) if self._secret else NO_SECRETS
             self.found = read_config(document, source)
             if not places:
                 places = [(path, document, span) for path, span in self.found.rules]
+        for folder in [config.parent] if config is not None else [each for path in paths for each in folders_for(path)]:
+            self._disk.reach(folder)
+        for path, _, _ in places:
+            self._disk.reach(folder_of(path))
         self._read_rules(places)
         self._read_maps(maps)
         whole = WholeSet(self.files, self.found, document, self._now, self._find_gap)
@@ -186,6 +191,10 @@ class _Loading:
         for one in self.documents:
             self.allowed += allow(one, complete)
 
+    @property
+    def opened(self) -> tuple[Path, ...]:
+        return tuple(self._disk.opened)
+
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         return _ordered(fault for document in self.documents for fault in document.faults)
 
@@ -193,38 +202,50 @@ class _Loading:
         bytes_max = self.found.settings.limits.rule_file_bytes_max if self.found else BYTES_MAX
         seen: set[str] = set()
         for path, document, span in places:
+            folder = os.path.isdir(path)
             for file in self._listed(path, document, span):
                 real = os.path.realpath(file)
                 if file.name.endswith(TEST_SUFFIXES) or real in seen:
                     continue
                 seen.add(real)
-                read_rules(self._open(file, bytes_max, document, span), self.files, self)
+                read = self._open(file, bytes_max, document, span, within=folder)
+                read_rules(read, self.files, self)
 
     def _read_maps(self, maps: Sequence[Path]) -> None:
         """The maps and the Prometheus rules that the rule files name, once each, and the maps given besides."""
         mapped = self.files.mapped
         named = [(_beside(one), one.document, one.span) for one in mapped.files]
         for path, document, span in [*named, *((path, None, _TOP) for path in maps)]:
-            raw = self._bytes(path, MAP_BYTES_MAX, document, span)
-            if raw is not None and not take_json(raw, mapped):
-                self._read_map(path, raw)
+            raw = self._bytes(path, MAP_BYTES_MAX, document, span, within=document is not None)
+            reason = take_json(raw, mapped) if raw is not None else ""
+            if raw is not None and reason:
+                self._read_map(path, raw, reason)
         for one in mapped.prometheus:
             self._read_prometheus(one)
 
-    def _read_map(self, path: Path, raw: bytes) -> None:
-        document = read_document(str(path), raw, MAP_BYTES_MAX)
+    def _read_map(self, path: Path, raw: bytes, reason: str) -> None:
+        """As a document, with the places of its faults. `reason`: why it is not read the short way."""
+        document = read_document(str(path), raw, DATA_BYTES_MAX)
+        if len(raw) > DATA_BYTES_MAX:
+            document = Document(path=str(path), lines=[], whole=False)
+            said = f"the map has more than {DATA_BYTES_MAX} bytes"
+            hint = f"a sound JSON map of entities alone may have {MAP_BYTES_MAX}; of this one: {reason}"
+            document.fault(codes.TOO_LARGE, _TOP, said, help=hint)
         self.documents.append(document)
         if document.root is not None:
             with suppress(Refused):
                 read_topology(document.root, Scope(document, "", "this file"), self.files.mapped)
 
     def _read_prometheus(self, named: MapFile) -> None:
-        path = _beside(named)
-        paths = sorted(path.parent.glob(path.name)) if set(path.name) & set("*?[") else [path]
+        try:
+            paths = self._disk.matching(_beside(named))
+        except (OSError, ValueError, Outside) as error:
+            self._unreadable(_beside(named), error, named.document, named.span)
+            return
         if not paths:
             named.document.fault(codes.UNREADABLE, named.span, f"no file matches {named.path}")
         for found in paths:
-            raw = self._bytes(found, MAP_BYTES_MAX, named.document, named.span)
+            raw = self._bytes(found, MAP_BYTES_MAX, named.document, named.span, within=True)
             reason = take_prometheus(raw, self.files.mapped) if raw is not None else ""
             if reason:
                 named.document.fault(codes.BAD_PROMETHEUS_RULES, named.span, f"{found}: {reason}")
@@ -253,7 +274,7 @@ class _Loading:
         return self._tables[real]
 
     def _open_table(self, path: Path, document: Document, span: Span) -> TableFile | None:
-        raw = self._bytes(path, TABLE_BYTES_MAX, document, span)
+        raw = self._bytes(path, TABLE_BYTES_MAX, document, span, within=True)
         if raw is None:
             return None
         table, found = read_table(str(path), raw)
@@ -261,29 +282,40 @@ class _Loading:
         return table
 
     def _open(
-        self, path: Path, bytes_max: int, namer: Document | None = None, span: Span = _TOP, *, secrets: bool = False
+        self,
+        path: Path,
+        bytes_max: int,
+        namer: Document | None = None,
+        span: Span = _TOP,
+        *,
+        secrets: bool = False,
+        within: bool = False,
     ) -> Document:
         """The file's nodes. Where it cannot be read, the fault stands where it was named."""
-        raw = self._bytes(path, bytes_max, namer, span)
+        raw = self._bytes(path, bytes_max, namer, span, within)
         if raw is None:
             return Document(path=str(path), lines=[], whole=False)
         document = read_document(str(path), raw, bytes_max, secrets)
         self.documents.append(document)
         return document
 
-    def _bytes(self, path: Path, bytes_max: int, namer: Document | None, span: Span) -> bytes | None:
+    def _bytes(
+        self, path: Path, bytes_max: int, namer: Document | None, span: Span, within: bool = False
+    ) -> bytes | None:
+        """`within`: not the operator named it but a rule file did, or it was found in a folder."""
         try:
-            with path.open("rb") as file:
-                raw = file.read(bytes_max + 1)
-        except (OSError, ValueError) as error:
+            return self._disk.read(self._disk.within(path) if within else path, bytes_max)
+        except (OSError, ValueError, Outside) as error:
             self._unreadable(path, error, namer, span)
             return None
-        self.opened.append(path)
-        return raw
 
     def _unreadable(self, path: Path, error: Exception, namer: Document | None, span: Span) -> None:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         place = namer or self._nowhere(path)
+        if isinstance(error, Outside):
+            hint = "put it into the folder of config.yaml or of the rules"
+            place.fault(codes.OUTSIDE, span, f"{path} lies outside the folder, and is not read", help=hint)
+            return
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         place.fault(codes.UNREADABLE, span, f"cannot read {path}: {reason}")
 
     def _nowhere(self, path: Path) -> Document:
@@ -304,18 +336,16 @@ def _is_rule_file(file: Path) -> bool:
 class _Secrets:
     """Files beside the config, systemd credentials, the environment."""
 
-    def __init__(self, base: Path, environ: Mapping[str, str], opened: list[Path]) -> None:
+    def __init__(self, base: Path, environ: Mapping[str, str], disk: Disk) -> None:
         self._base = base
         self._environ = environ
-        self._opened = opened
+        self._disk = disk
 
     def read(self, name: str) -> str:
         path = self._path(name)
-        with path.open("rb") as file:
-            raw = file.read(SECRET_BYTES_MAX + 1)
+        raw = self._disk.read(path, SECRET_BYTES_MAX)
         if len(raw) > SECRET_BYTES_MAX:
             raise ValueError(f"more than {SECRET_BYTES_MAX} bytes")
-        self._opened.append(path)
         try:
             return raw.decode()
         except UnicodeDecodeError:

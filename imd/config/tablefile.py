@@ -21,7 +21,7 @@ from imd.config import codes
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Mapping, Node, Scalar, Sequence
 from imd.config.wording import describe, quote
-from imd.config.yamlfile import read_document
+from imd.config.yamlfile import DATA_BYTES_MAX, read_document
 from imd.model.enrich import TABLE_BYTES_MAX, TABLE_ROWS_MAX, VALUE_CHARS_MAX
 
 SUFFIXES = (".csv", ".json", ".yaml", ".yml")
@@ -67,7 +67,7 @@ def read_table(path: str, raw: bytes) -> tuple[TableFile | None, Document]:
         elif suffix == ".json":
             columns, rows = _json(document, raw)
         else:
-            document = read_document(path, raw, TABLE_BYTES_MAX)
+            document = read_document(path, raw, DATA_BYTES_MAX)
             columns, rows = _yaml(document)
     except _Faulty as fault:
         document.fault(codes.BAD_TABLE, fault.span, str(fault), help=fault.help)

@@ -8,19 +8,18 @@ whatever is wrong with it is found and said on the long one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 import msgspec
-import yaml
 
 from imd.config import codes, form
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node
 from imd.config.form import Form, Plain, Several, Table
+from imd.config.prometheusfile import read_waits
 from imd.config.reading import match
 from imd.config.shape import (
     Key,
@@ -37,7 +36,7 @@ from imd.config.shape import (
     text,
     whole,
 )
-from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
+from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote
 from imd.model.rule import BadPattern, Match, Matcher, Op
 from imd.model.topology import FROM_LABELS, AlertClass, ClassRule, Entity, FromLabels, Topology
@@ -48,7 +47,6 @@ MAP_BYTES_MAX = 64 * 1024 * 1024
 _TEMPLATE = re.compile(r"[^{}]*(?:\{[^{}?]+\??\}[^{}]*)+")
 _PLAIN = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\\n]*)"')
 _TIER = whole(1, 100)
-_NO_TIME = timedelta(0)
 
 
 class MapFile(msgspec.Struct, frozen=True):
@@ -234,17 +232,19 @@ class _MapRow(msgspec.Struct, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(_MapRow).decode
 
 
-def take_json(raw: bytes, mapped: Mapped) -> bool:
-    """Adds a JSON map of entities. False, and nothing is added: it has a fault or other keys, read it as a document."""
+def take_json(raw: bytes, mapped: Mapped) -> str:
+    """Adds a JSON map of entities, or says why not: it has a fault or other keys, and is to be read as a document."""
     try:
         rows = _decode(raw).entities
         entities = {row.id: _entity(row) for row in rows}
-    except (msgspec.DecodeError, BadMatcher, BadPattern, ValueError):
-        return False
-    if len(entities) < len(rows) or entities.keys() & mapped.entities.keys() or "" in entities:
-        return False
+    except (msgspec.DecodeError, BadMatcher, BadPattern, ValueError, RecursionError) as error:
+        return str(error) or type(error).__name__
+    if len(entities) < len(rows) or entities.keys() & mapped.entities.keys():
+        return "an entity is declared a second time"
+    if "" in entities:
+        return "an entity has no id"
     mapped.entities.update(entities)
-    return True
+    return ""
 
 
 def _entity(row: _EntityRow) -> Entity:
@@ -294,45 +294,14 @@ def _matchers(written: str) -> tuple[Matcher, ...]:
     return found
 
 
-# Prometheus' rule files.
-
-
 def take_prometheus(raw: bytes, mapped: Mapped) -> str:
-    """Adds what the alerting rules of a Prometheus rule file (or of a PrometheusRule object) say of `for:`.
-
-    Where two rules have one alertname and severity, the shorter counts. The reason it cannot be read, or "".
-    """
+    """Adds what the alerting rules of a Prometheus rule file say of `for:`. Where two rules have one alertname and
+    severity, the shorter counts. The reason it cannot be read, or ""."""
     try:
-        documents = list(yaml.load_all(raw, Loader=yaml.CSafeLoader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return f"not valid YAML: {' '.join(str(error).split())}"
-    found = list(_alerting_rules(documents))
+        found = read_waits(raw)
+    except ValueError as error:
+        return str(error)
     for name, severity, pending in found:
         by_severity = mapped.pending.setdefault(name, {})
         by_severity[severity] = min(pending, by_severity.get(severity, pending))
-    return "" if found else "it holds no alerting rule"
-
-
-def _alerting_rules(documents: list[Any]) -> Iterator[tuple[str, str, timedelta]]:
-    for document in documents:
-        spec = document.get("spec", document) if isinstance(document, dict) else {}
-        for group in _dicts(spec.get("groups") if isinstance(spec, dict) else None):
-            for rule in _dicts(group.get("rules")):
-                if isinstance(rule.get("alert"), str):
-                    labels = rule.get("labels")
-                    severity = labels.get("severity", "") if isinstance(labels, dict) else ""
-                    yield rule["alert"], severity if _static(severity) else "", _pending(rule.get("for"))
-
-
-def _dicts(value: Any) -> list[dict[Any, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _static(severity: Any) -> bool:
-    return isinstance(severity, str) and "{{" not in severity
-
-
-def _pending(given: Any) -> timedelta:
-    with suppress(BadDuration):
-        return parse_duration(str(given))
-    return _NO_TIME
+    return ""

@@ -19,6 +19,8 @@ from imd.config.diagnostic import Span
 from imd.config.document import Broken, Document, Entry, Mapping, Node, Scalar, Sequence, Value
 
 BYTES_MAX = 1024 * 1024
+DATA_BYTES_MAX = 4 * BYTES_MAX
+"""Of tables and maps: about two seconds. JSON and CSV are read many times as fast and may be larger."""
 DEPTH_MAX = 32
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
