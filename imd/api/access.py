@@ -75,14 +75,52 @@ def speaker(settings: Settings, request: web.Request, named: str, kind: str) -> 
     raise _unknown()
 
 
+def keyed(settings: Settings, request: web.Request, key: str, kind: str) -> str | None:
+    """The source for which a sender speaks that shows a key in its own protocol, or one of imd's tokens; None where it
+    may not speak at all.
+
+    A key of some source's `keys` names that source. Where no source of this type has keys or tokens and nobody else has
+    tokens either, any key is the type's own source. Otherwise a token in place of the key, or beside it, will do.
+    """
+    named = _holding(settings, key, kind)
+    if named:
+        return named
+    entries = [entry for entry in settings.sources.values() if entry.source.type == kind]
+    digests = [digest for digest in (_sha256(key), _digest(request)) if digest]
+    for digest in digests:
+        shown = [name for name in _sources(settings, digest) if settings.sources[name].source.type == kind]
+        if shown:
+            return shown[0]
+        token = _known(settings.auth, digest)
+        if token is not None and (Scope.INGEST in token.scopes or Scope.ADMIN in token.scopes):
+            return entries[0].source.name if len(entries) == 1 else kind
+    if settings.auth.tokens or any(entry.keys or entry.token_sha256 for entry in entries):
+        return None
+    return entries[0].source.name if len(entries) == 1 else kind
+
+
+def _holding(settings: Settings, key: str, kind: str) -> str:
+    """The source that has this key. All are compared, whichever it is."""
+    found = ""
+    given = key.encode("utf-8", "surrogateescape")
+    for entry in settings.sources.values():
+        for one in entry.keys if entry.source.type == kind else ():
+            if hmac.compare_digest(one.reveal().encode(), given):
+                found = entry.source.name
+    return found
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest() if secret else ""
+
+
 def _unknown() -> Refusal:
     return Refusal(401, "a valid token is needed", headers={"WWW-Authenticate": 'Bearer realm="imd"'})
 
 
 def _digest(request: web.Request) -> str:
     """Of the token shown; "" without one."""
-    secret = presented(request)
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest() if secret else ""
+    return _sha256(presented(request))
 
 
 def _sources(settings: Settings, digest: str) -> list[str]:

@@ -91,6 +91,10 @@ class LiveView(Protocol):
         """Every alert that fires, in order of id."""
         ...
 
+    def alert(self, key: bytes) -> Alert | None:
+        """The newest episode of this identity, firing or not long over."""
+        ...
+
     def incident(self, id: str) -> Incident | None:  # noqa: A002 - its name in the record
         """One that the engine holds, open or not long over."""
         ...

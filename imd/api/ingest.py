@@ -155,16 +155,18 @@ class Ingest:
         status = 400 if taken.rejected and not taken.accepted else 200
         return json(_Answer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
 
-    async def body(self, request: web.Request, source: str) -> bytes:
-        """The request's body within its bounds; one that is too large is counted, kept and logged by its sender."""
+    async def body(self, request: web.Request, source: str, bytes_max: int | None = None) -> bytes:
+        """The request's body within its bounds; one that is too large is counted, kept and logged by its sender.
+        `bytes_max`: a lower bound of its own protocol."""
         limits = self._context.settings().limits
+        bytes_max = min(limits.body_bytes_max, bytes_max or limits.body_bytes_max)
         try:
-            return await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
+            return await read_body(request, bytes_max, limits.body_read_timeout)
         except Refusal as refusal:
             if refusal.status == 413:
-                await self._report_too_large(source, request.remote or "unknown", limits.body_bytes_max)
+                await self._report_too_large(source, request.remote or "unknown", bytes_max)
             reason = Reason.TOO_LARGE if refusal.status == 413 else Reason.BODY
-            await self._keep_refusal(source, refusal.detail, reason, f"from {request.remote}")
+            await self.keep_refusal(source, refusal.detail, reason, f"from {request.remote}")
             raise
 
     async def take(self, source: str, decoder: Decoder, body: bytes, headers: Headers = NO_HEADERS) -> Taken:
@@ -174,16 +176,20 @@ class Ingest:
         try:
             decoded = decoder.decode(body, now, headers)
         except BadBody as error:
-            await self._keep_refusal(source, str(error), Reason.BODY, excerpt(body))
+            await self.keep_refusal(source, str(error), Reason.BODY, excerpt(body))
             raise
+        return await self.take_decoded(source, decoder.by_api, decoded, len(body), now)
+
+    async def take_decoded(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
+        """What a body means, from here on; see take."""
         if len(decoded.alerts) <= SLICE_ALERTS and not decoded.rejected and not decoded.ignored and decoded.alerts:
-            event = AlertsReported(source, decoder.by_api, tuple(decoded.alerts))
-            refused = await self._context.submit(event, len(body))
+            event = AlertsReported(source, by_api, tuple(decoded.alerts))
+            refused = await self._context.submit(event, size_bytes)
             self._context.heard[source] = now
             if not refused:
                 return Taken(len(decoded.alerts), [])
             return self._sum_up(source, decoded, refused)
-        return await self._take_slices(source, decoder.by_api, decoded, len(body), now)
+        return await self._take_slices(source, by_api, decoded, size_bytes, now)
 
     async def _take_slices(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
         """Every slice is stepped before the first is waited for, so that they share commits; the loop turns between."""
@@ -224,7 +230,7 @@ class Ingest:
         if rejected:
             _log.warning(Log.ALERTS_REJECTED, source=source, count=len(rejected), first=rejected[0].error)
 
-    async def _keep_refusal(self, source: str, error: str, reason: Reason, shown: str) -> None:
+    async def keep_refusal(self, source: str, error: str, reason: Reason, shown: str) -> None:
         """A whole body was refused: counted, logged and kept for `/v1/rejected`, if the store takes it."""
         self._context.metrics.count("alerts_rejected_total", (source, reason.value))
         _log.warning(Log.BODY_REFUSED, source=source, error=error)

@@ -29,6 +29,7 @@ from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.lists import Lists
+from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
 from imd.config.settings import Scope
@@ -65,6 +66,7 @@ def routes(context: Context) -> list[Route]:
     """Every path that imd serves, without prefixes."""
     senders = Senders(context)
     ingest = Ingest(context, senders)
+    enqueue = Enqueue(context, senders, ingest)
     neighbour = Alertmanager(context, senders, ingest)
     their_silences, silences = AlertmanagerSilences(context), Silences(context)
     incidents, lists = Incidents(context), Lists(context)
@@ -73,6 +75,9 @@ def routes(context: Context) -> list[Route]:
     as_alertmanager = answers.as_alertmanager
     return [
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
+        # The key in the body is what authorises: these two look at it themselves.
+        Route("POST", "/v2/enqueue", enqueue.event, None, as_pagerduty),
+        Route("POST", "/v2/change/enqueue", enqueue.change, None, as_pagerduty),
         Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager),
         Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/alerts/groups", neighbour.get_groups, Scope.READ, as_alertmanager),

@@ -53,10 +53,10 @@ SECRET_UNREADABLE = "R302"  # noqa: S105
 SECRET_UNSET = "R303"  # noqa: S105
 BAD_SECRET = "R304"  # noqa: S105
 RECEIVER_UNAVAILABLE = "R305"
-SOURCE_NOT_BUILT = "R306"
 BAD_STORE = "R307"
 NOT_OF_THIS_TYPE = "R321"
 READS_NOTHING = "R322"
+KEY_TAKEN = "R323"
 
 NAME_TAKEN = "R401"
 SECOND_PRIORITY = "R402"
@@ -165,10 +165,10 @@ TITLES = {
     SECRET_UNSET: "a secret names a variable that is not set",
     BAD_SECRET: "a secret of the wrong form",
     RECEIVER_UNAVAILABLE: "a receiver type is not available",
-    SOURCE_NOT_BUILT: "a source type is not built in this version",
     BAD_STORE: "not a store",
     NOT_OF_THIS_TYPE: "a key that does not go with the source's type",
     READS_NOTHING: "a value that is the same for every body",
+    KEY_TAKEN: "two sources have the same key",
     NAME_TAKEN: "a name is used twice",
     SECOND_PRIORITY: "priority stands in two files",
     SECOND_MATCHLESS_ROUTE: "a second route without a match",

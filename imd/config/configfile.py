@@ -54,7 +54,7 @@ from imd.config.shape import (
     whole,
     wrong_type,
 )
-from imd.config.sourcefile import lint_alike, source
+from imd.config.sourcefile import check_keys, lint_alike, source
 from imd.config.wording import quote
 
 T = TypeVar("T")
@@ -102,6 +102,7 @@ def _names(root: Node, values: dict[str, Any], found: Found, scope: Scope) -> No
     # `recievers:` may have been meant to hold them.
     found.receiver_lost = found.receiver_lost or lost or not entries(root).keys() <= CONFIG.keys()
     sources, places, _ = values.pop("sources", ([], {}, False))
+    check_keys(sources, places, scope)
     lint_alike(sources, places, scope)
     values["sources"] = {item.source.name: item for item in sources}
     found.fallback = peek(root, "fallback")

@@ -14,20 +14,33 @@ from imd.config.callerfile import ONE_TOKEN, TOKEN_SECRET, one_digest
 from imd.config.diagnostic import Span
 from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar
-from imd.config.form import Table
+from imd.config.form import Either, Table
 from imd.config.mapfile import bodymaps
 from imd.config.reading import labels
 from imd.config.settings import SourceSettings
-from imd.config.shape import Key, Keys, Refused, Scope, duration, listed, not_one_of, read_keys, secret, takes, text
+from imd.config.shape import (
+    Key,
+    Keys,
+    Refused,
+    Scope,
+    duration,
+    listed,
+    not_one_of,
+    read_keys,
+    secret,
+    secret_key,
+    takes,
+    text,
+)
 from imd.config.wording import quote
 from imd.model.policy import Source
+from imd.model.secret import Secret
 
 SOURCES_BUILT = (
     "alertmanager", "prometheus", "grafana", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "datadog",
     "newrelic", "zabbix", "icinga2", "nagios", "checkmk", "sentry", "splunk", "elastalert", "uptime_kuma",
-    "uptimerobot", "statuscake", "healthchecks", "opsgenie", "mapped",
+    "uptimerobot", "statuscake", "healthchecks", "pagerduty", "opsgenie", "mapped",
 )  # fmt: skip
-SOURCES_LATER = ("pagerduty",)
 TAKEN_BY = {"map": ("mapped", "aws_cloudwatch_sns"), "keys": ("pagerduty", "opsgenie")}
 """Keys that only sources of these types take."""
 
@@ -57,23 +70,31 @@ def _source_name(node: Node, scope: Scope) -> str:
 @takes(form.words(*SOURCES_BUILT))
 def _source_type(node: Node, scope: Scope) -> str:
     value = text(node, scope)
-    if value in SOURCES_LATER:
-        raise scope.fault(
-            codes.SOURCE_NOT_BUILT,
-            node,
-            f"source type {value} is not built in this version",
-            expected=f"expected one of: {', '.join(SOURCES_BUILT)}",
-        )
     if value not in SOURCES_BUILT and isinstance(node, Scalar):
         raise not_one_of(node, scope, SOURCES_BUILT)
     return value
+
+
+KEY: Keys = {"key": secret_key(required=True, about="The key itself.")}
+
+
+@takes(Either((form.TEXT, Table(KEY)), "text, or a map with key or key_file"))
+def _key(node: Node, scope: Scope) -> Secret:
+    """A key, written there or in a file."""
+    if not isinstance(node, MappingNode):
+        return secret(node, scope)
+    values = read_keys(KEY, node, scope.inside("", f"a key of {scope.owner}"))
+    if "key" not in values:
+        raise Refused
+    found: Secret = values["key"]
+    return found
 
 
 SOURCE: Keys = {
     "name": Key(_source_name, "The last part of /v1/ingest/{source}.", required=True),
     "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
     "tokens": Key(listed(_token), "The sender shows one of these.", []),
-    "keys": Key(listed(secret), "Routing keys of senders that put one into the body.", []),
+    "keys": Key(listed(_key), "What senders of PagerDuty's and Opsgenie's protocols show: each names this source.", []),
     "map": Key(bodymaps, "How a body becomes alerts, for type mapped."),
     "labels": Key(labels, "Are added to each alert and join its identity.", {}),
     "expire_after": Key(
@@ -126,6 +147,21 @@ def _fits_type(node: MappingNode, scope: Scope, kind: str) -> None:
 
 
 _LABELS_TELL = frozenset({"alertmanager", "prometheus", "mapped"})
+
+
+def check_keys(sources: Sequence[SourceSettings], places: Mapping[str, Span], scope: Scope) -> None:
+    """A key names one source."""
+    seen: dict[tuple[str, str], str] = {}
+    for one in sources:
+        for key in one.keys:
+            first = seen.setdefault((one.source.type, key.reveal()), one.source.name)
+            if first != one.source.name:
+                scope.fault(
+                    codes.KEY_TAKEN,
+                    places[one.source.name],
+                    f"source {quote(one.source.name)} has a key of source {quote(first)}",
+                    help="a key names one source: take it from one of them",
+                )
 
 
 def lint_alike(sources: Sequence[SourceSettings], places: Mapping[str, Span], scope: Scope) -> None:

@@ -63,7 +63,7 @@ def default_title(incident: Incident) -> str:
     name = key.pop("alertname", "") or incident.labels.get("alertname", "") or incident.rule
     others = " ".join(value for value in key.values() if value and value != name)
     head = f"{name} {others}".strip()
-    return one_line(f"{head}: {incident.summary}" if incident.summary else head)
+    return one_line(f"{head}: {incident.summary}" if incident.summary not in ("", name) else head)
 
 
 def one_line(text: str) -> str:

@@ -167,6 +167,9 @@ class _Daemon:
     def open_alerts(self) -> list[Alert]:
         return list(self._loop.open_alerts())
 
+    def alert(self, key: bytes) -> Alert | None:
+        return self._loop.state.alerts.get(key) if self._loop.state else None
+
     def incident(self, id: str) -> Incident | None:  # noqa: A002 - its name in the record
         return self._loop.state.incidents.get(id) if self._loop.state else None
 

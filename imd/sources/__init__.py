@@ -33,6 +33,7 @@ from imd.sources.contract import DEFAULT_LIMITS, NO_HEADERS, Decoded, Decoder, H
 from imd.sources.grafana import Grafana
 from imd.sources.labels import KnownLabels
 from imd.sources.mapped import Mapped
+from imd.sources.pagerduty import PagerDuty
 
 Factory = Callable[[KnownLabels, Source], Decoder]
 
@@ -62,6 +63,7 @@ DECODERS: dict[str, Factory] = {
     "uptimerobot": _by(uptimerobot.MAPS),
     "statuscake": _by(statuscake.MAPS),
     "healthchecks": _by(healthchecks.MAPS),
+    "pagerduty": lambda known, source: PagerDuty(known, source.name),
     "opsgenie": _by(opsgenie_webhook.MAPS),
     "mapped": _by(()),
 }

@@ -112,8 +112,14 @@ class Decoder(Protocol):
         ...
 
 
+_NAMED = r"[\w-]*(?:token|secret|password|api_?key|routing_key|service_key)"
+_SECRETS = re.compile(rf'("{_NAMED}"\s*:\s*")(?:[^"\\]|\\.)*|((?:^|[?&]){_NAMED}=)[^&\s]*', re.IGNORECASE)
+
+
 def excerpt(raw: bytes | memoryview | msgspec.Raw) -> str:
-    return bytes(memoryview(raw)[: EXCERPT_CHARS_MAX * 4]).decode("utf-8", "replace")[:EXCERPT_CHARS_MAX]
+    """The beginning, for people to see. What is named like a secret is starred out."""
+    text = bytes(memoryview(raw)[: EXCERPT_CHARS_MAX * 4]).decode("utf-8", "replace")
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text)[:EXCERPT_CHARS_MAX]
 
 
 def instant(value: datetime | None) -> datetime | None:

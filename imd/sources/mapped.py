@@ -148,7 +148,7 @@ class Compiled:
         room = labels_max - len(labels) - 3  # key, alertname and severity may come to them
         for path in self._map.spread_labels:
             for name, text in fields(find(path, at), _last(path)):
-                if room > 0 and _fits(name, text):
+                if room > 0 and fits_label(name, text):
                     room -= name not in labels
                     labels[name] = labels.get(name) or text
                 else:
@@ -158,7 +158,8 @@ class Compiled:
                 annotations.setdefault(name, text)
 
 
-def _fits(name: str, text: str) -> bool:
+def fits_label(name: str, text: str) -> bool:
+    """Whether a field that nobody named as a label may be one."""
     return name != KEY and len(name) + len(text) <= LABEL_CHARS_MAX and "\n" not in text and "\0" not in name + text
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -95,6 +95,9 @@ class Server:
             clock=self.clock,
             started_at=START,
         )
+
+    def alert(self, key: bytes) -> Alert | None:
+        return self.loop.state.alerts.get(key) if self.loop.state else None
 
     def open_alerts(self) -> Iterable[Alert]:
         return self.loop.open_alerts()
@@ -190,3 +193,7 @@ async def serving(
             await running.cleanup()
             await server.loop.stop()
             await asyncio.to_thread(store.close)
+
+
+Serve = Callable[[str], AbstractAsyncContextManager[Server]]
+"""The fixture `serve`."""

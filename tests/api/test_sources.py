@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-
-from imd.api.access import Access
-from imd.config.load import load
-from tests.api.server import Logged, Server, serving
-
-Serve = Callable[[str], AbstractAsyncContextManager[Server]]
-HEAD = "receivers: [{name: bench, type: console}]\n"
-
-
-@pytest.fixture
-def serve(tmp_path: Path, log: Logged) -> Serve:
-    """A server by the text of a config.yaml."""
-
-    @asynccontextmanager
-    async def started(config: str) -> AsyncIterator[Server]:
-        (tmp_path / "config.yaml").write_text(HEAD + config)
-        loaded = load(tmp_path / "config.yaml", (), {})
-        access = Access(lambda: loaded.settings)
-        async with serving(tmp_path, loaded.ruleset, loaded.settings, authorize=access.authorize) as server:
-            yield server
-
-    return started
-
+from tests.api.server import Serve
 
 JOBS = """
 sources:

@@ -44,6 +44,7 @@ PAIRS = [
     ("newrelic/1.json", "newrelic/legacy_closed.json"),
     ("newrelic/2.json", "newrelic/closed.json"),
     ("opsgenie_webhook/1.json", "opsgenie_webhook/close.json"),
+    ("pagerduty_events_v2/trigger.json", "pagerduty_events_v2/resolve.json"),
     ("sentry/event_alert.json", "sentry/issue_resolved.json"),
     ("sentry/metric_critical.json", "sentry/metric_resolved.json"),
     ("splunk/1.json", "splunk/resolved.json"),

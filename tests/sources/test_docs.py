@@ -49,3 +49,18 @@ def _source(section: str, kind: str, tmp_path: Path) -> Source:
         assert made.type == kind
         return made
     return Source(name=kind, type=kind)
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("migrate-from-*.md")), ids=lambda page: page.stem)
+def test_examples_of_migrations_load(page: Path, tmp_path: Path) -> None:
+    """Each is a whole config.yaml."""
+    examples = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert examples
+    for example in examples:
+        for number, name in enumerate(re.findall(r"_file: ([\w.-]+)", example)):
+            (tmp_path / name).write_text(f"{number:032x}\n")
+        (tmp_path / "config.yaml").write_text(example)
+        load(tmp_path / "config.yaml", (), {})

@@ -106,8 +106,12 @@ class Clients:
         """Sends everything to the webhook `url`. `cluster` is where it listens for `peers`; "" for a single one.
 
         Peers wait for each other no longer than an instant, so that every one of them sends."""
+        return self.notifying({"webhook_configs": [{"url": url, "send_resolved": True}]}, cluster, peers)
+
+    def notifying(self, receiver: dict[str, object], cluster: str = "", peers: Iterable[str] = ()) -> Client:
+        """An Alertmanager that sends everything to this receiver, which lacks only its name."""
         folder, port = self._new(), free_port()
-        (folder / "am.yml").write_text(json.dumps(_alertmanager_config(url)))
+        (folder / "am.yml").write_text(json.dumps(_alertmanager_config(receiver)))
         flags = {
             "config.file": "am.yml",
             "storage.path": "data",
@@ -182,7 +186,7 @@ def _target(target: str) -> object:
     return {"api_version": "v2", "path_prefix": slash + prefix, "static_configs": [{"targets": [address]}]}
 
 
-def _alertmanager_config(url: str) -> object:
+def _alertmanager_config(receiver: dict[str, object]) -> object:
     return {
         "route": {
             "receiver": "imd",
@@ -191,5 +195,5 @@ def _alertmanager_config(url: str) -> object:
             "group_interval": "1s",
             "repeat_interval": "2s",
         },
-        "receivers": [{"name": "imd", "webhook_configs": [{"url": url, "send_resolved": True}]}],
+        "receivers": [{"name": "imd", **receiver}],
     }

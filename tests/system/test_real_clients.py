@@ -109,6 +109,47 @@ def test_directly_with_a_prefix_and_by_webhook(imd: Daemon, exporter: Exporter, 
     assert imd.stop() == 0
 
 
+PAGERDUTY_KEY = "0123456789abcdef0123456789abcdef"
+KEYED = """
+sources:
+  - {name: am-pd, type: pagerduty, labels: {way: pagerduty}, keys: [0123456789abcdef0123456789abcdef]}
+"""
+
+
+def test_alertmanagers_own_pagerduty_receiver(
+    daemons: Daemons, exporter: Exporter, clients: Clients, sink: Sink
+) -> None:
+    """Its URL points at imd, and nothing else changes: what it triggers is paged, what it resolves is resolved."""
+    imd = daemons(CONFIG.format(url=sink.url) + KEYED, RULES)
+    imd.start()
+    receiver = {"routing_key": PAGERDUTY_KEY, "url": f"{imd.url}/v2/enqueue", "class": "{{ .CommonLabels.alertname }}"}
+    _by_its_own_receiver(imd, exporter, clients, sink, {"pagerduty_configs": [receiver]}, "pagerduty")
+
+
+def _by_its_own_receiver(
+    imd: Daemon, exporter: Exporter, clients: Clients, sink: Sink, receiver: dict[str, object], integration: str
+) -> None:
+    alertmanager = clients.notifying(receiver)
+    clients.prometheus(exporter.address, "/metrics", [f"127.0.0.1:{alertmanager.port}"], "Broken")
+    clients.await_all()
+    exporter.broken["/metrics"] = True
+    until("it is paged", lambda: sink.of("page"), SOON)
+    incident = _the_incident(imd, "Broken")
+    [alert] = imd.items(f"/v1/incidents/{incident['id']}/alerts")
+    assert alert["labels"]["way"] == integration
+    assert alert["labels"]["key"]
+    assert alert["generator_url"].startswith("http")
+
+    exporter.broken["/metrics"] = False
+    until("it resolves", lambda: _told_once(sink, incident["number"]), SOON)
+    failed = alertmanager.metric("alertmanager_notification_requests_failed_total", integration=integration)
+    sent = alertmanager.metric("alertmanager_notification_requests_total", integration=integration)
+    assert (failed, sent >= 2) == (0, True)
+    assert _the_incident(imd, "Broken")["state"] == "resolved"
+    assert imd.items("/v1/rejected") == []
+    assert imd.stop() == 0
+
+
 def test_two_replicas_are_one_episode(imd: Daemon, exporter: Exporter, clients: Clients, sink: Sink) -> None:
     """They see it seconds apart and say so with starts of their own: one episode, one page. One sees it end: it goes
     on. The other does: resolved."""
