@@ -8,23 +8,37 @@ from typing import Any
 
 import msgspec
 
+from imd.channels.apprise import Apprise
 from imd.channels.console import Console
 from imd.channels.contract import Answer, BadSettings, Channel, Permanent, Receipt, Temporary
+from imd.channels.discord import Discord
 from imd.channels.email import Email
 from imd.channels.exec import Exec
 from imd.channels.file import File
 from imd.channels.http import Endpoint, HttpBounds, HttpClient
+from imd.channels.matrix import Matrix
+from imd.channels.mattermost import Mattermost, MattermostWebhook
+from imd.channels.ntfy import Ntfy
 from imd.channels.opsgenie import Opsgenie
 from imd.channels.pagerduty import Pagerduty
+from imd.channels.pushover import Pushover
+from imd.channels.servicenow import Servicenow
 from imd.channels.slack import Slack, SlackWebhook
+from imd.channels.teams import Teams
+from imd.channels.telegram import Telegram
 from imd.channels.text import Writer
+from imd.channels.twilio import Twilio
+from imd.channels.victorops import Victorops
+from imd.channels.webex import Webex
 from imd.channels.webhook import Webhook
 from imd.clock import Clock
 from imd.config.channelsettings import (
+    AppriseSettings,
     ConsoleSettings,
     EmailSettings,
     ExecSettings,
     FileSettings,
+    MattermostSettings,
     SlackSettings,
     WebhookSettings,
 )
@@ -94,6 +108,15 @@ def _email(settings: EmailSettings, shared: Shared, writer: Writer) -> Channel:
     return Email(settings, writer, limits.connect_timeout.total_seconds(), limits.send_timeout.total_seconds())
 
 
+def _mattermost(settings: MattermostSettings, shared: Shared, writer: Writer) -> Channel:
+    kind = Mattermost if settings.url is None else MattermostWebhook
+    return kind(settings, shared.http, shared.clock, writer)
+
+
+def _apprise(settings: AppriseSettings, shared: Shared, writer: Writer) -> Channel:
+    return Apprise(settings, writer, shared.limits.send_timeout.total_seconds())
+
+
 def _over_http(make: Callable[[Any, HttpClient, Clock, Writer], Channel]) -> Callable[[Any, Shared, Writer], Channel]:
     """For the many that need no more than this."""
     return lambda settings, shared, writer: make(settings, shared.http, shared.clock, writer)
@@ -108,6 +131,18 @@ CHANNELS: dict[str, Callable[[Any, Shared, Writer], Channel]] = {
     "opsgenie": _over_http(Opsgenie),
     "slack": _slack,
     "email": _email,
+    "teams": _over_http(Teams),
+    "telegram": _over_http(Telegram),
+    "discord": _over_http(Discord),
+    "mattermost": _mattermost,
+    "ntfy": _over_http(Ntfy),
+    "pushover": _over_http(Pushover),
+    "twilio": _over_http(Twilio),
+    "matrix": _over_http(Matrix),
+    "webex": _over_http(Webex),
+    "victorops": _over_http(Victorops),
+    "servicenow": _over_http(Servicenow),
+    "apprise": _apprise,
 }
 """A receiver's `type` to the factory of its channel, which takes that type's settings, Shared and the receiver's
 Writer. Its keys are `config.receiverkeys.TYPES`."""

@@ -10,16 +10,26 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from imd.model.effect import Delivery
 
+T = TypeVar("T")
+
 Conversation = bytes
 """What a channel must know to go on about an incident: JSON, small, opaque to all others, and `b""` for none yet. It
 may hold names of messages (a Slack `ts`, a Message-ID), never a secret."""
 CONVERSATION_BYTES_MAX = 4096
+
+
+def recall(conversation: Conversation, kind: type[T]) -> T | None:
+    """The conversation as this (tagged) struct; None where there is none, or where it is of another type."""
+    try:
+        return msgspec.json.decode(conversation, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from imd import __version__
 from imd.channels import text
 from imd.channels.addresses import odd_literal
 from imd.channels.connector import AddressRefused, Resolver
-from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary
+from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, recall
 from imd.channels.text import Dialect, Message, Writer
 from imd.config.channelsettings import EmailSettings, Tls
 from imd.model.effect import Delivery
@@ -81,7 +81,7 @@ class Email:
         self._taken: OrderedDict[str, set[str]] = OrderedDict()
 
     async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
-        mails = _mails(conversation)
+        mails = recall(conversation, _Mails)
         mail = self.mail(self._writer.message(delivery), mails)
         phase = _Phase()
         try:
@@ -267,13 +267,6 @@ def _subject(message: Message, mails: _Mails | None) -> str:
         return text.one_line(message.headline, SUBJECT_CHARS_MAX)
     named = f"[{message.delivery.priority.value}] #{incident.number} {message.title}"
     return text.one_line(named, SUBJECT_CHARS_MAX)
-
-
-def _mails(conversation: Conversation) -> _Mails | None:
-    try:
-        return msgspec.json.decode(conversation, type=_Mails)
-    except msgspec.DecodeError:
-        return None
 
 
 def _local_part(delivery_id: str) -> str:

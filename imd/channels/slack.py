@@ -14,15 +14,15 @@ killed between a post and its commit, imd posts again.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from imd.channels import text
 from imd.channels.api import Api, Outcome
-from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, keyed
+from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, keyed, recall
 from imd.channels.http import Endpoint, HttpClient, Reply
+from imd.channels.spans import RICH, spans
 from imd.channels.text import Dialect, Message, Writer
 from imd.clock import Clock
 from imd.config.channelsettings import SlackSettings
@@ -107,11 +107,8 @@ class Slack:
         """Nothing: the connections are the shared client's."""
 
     def _thread(self, conversation: Conversation) -> _Thread | None:
-        try:
-            thread = msgspec.json.decode(conversation, type=_Thread)
-        except msgspec.DecodeError:
-            return None
-        return thread if thread.configured == self._channel else None
+        thread = recall(conversation, _Thread)
+        return thread if thread is not None and thread.configured == self._channel else None
 
     async def _post(self, message: Message) -> Answer:
         """A message of its own; the incident's, if it belongs to one."""
@@ -166,7 +163,7 @@ def _error_of(answer: Permanent) -> str:
     return answer.error.rpartition(" ")[2]
 
 
-# Text: escaped for mrkdwn, or in marks of our own that become elements.
+# Text: escaped for mrkdwn, or in spans that become elements.
 
 
 def escape(value: str) -> str:
@@ -175,15 +172,6 @@ def escape(value: str) -> str:
 
 
 MRKDWN = Dialect(escape=escape, bold=lambda value: f"*{value}*", link=lambda value, url: f"<{url}|{value}>")
-
-_BOLD, _END, _LINK, _URL = "\ue000", "\ue001", "\ue002", "\ue003"  # private use: `one_line` lets none of them through
-_MARKS = str.maketrans("", "", _BOLD + _END + _LINK + _URL)
-_SPAN = re.compile(f"{_BOLD}([^{_END}]*){_END}|{_LINK}([^{_URL}]*){_URL}([^{_END}]*){_END}")
-RICH = Dialect(
-    escape=lambda value: value.translate(_MARKS),
-    bold=lambda value: f"{_BOLD}{value}{_END}",
-    link=lambda value, url: f"{_LINK}{value}{_URL}{url}{_END}",
-)
 
 
 def _content(message: Message, writer: Writer) -> dict[str, Any]:
@@ -217,18 +205,9 @@ def _blocks(message: Message, writer: Writer) -> list[dict[str, Any]]:
 
 def _rich(marked: str) -> dict[str, Any]:
     elements: list[dict[str, Any]] = []
-
-    def plain(value: str) -> None:
-        if value:
-            elements.append({"type": "text", "text": value})
-
-    position = 0
-    for found in _SPAN.finditer(marked):
-        plain(marked[position : found.start()])
-        if found[1]:
-            elements.append({"type": "text", "text": found[1], "style": {"bold": True}})
-        elif found[3]:
-            elements.append({"type": "link", "url": found[3], "text": found[2]})
-        position = found.end()
-    plain(marked[position:])
+    for one in spans(marked):
+        if one.url:
+            elements.append({"type": "link", "url": one.url, "text": one.text})
+        else:
+            elements.append({"type": "text", "text": one.text, **({"style": {"bold": True}} if one.bold else {})})
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}

@@ -89,13 +89,137 @@ class EmailSettings(msgspec.Struct, frozen=True, kw_only=True):
     to: tuple[str, ...]
 
 
+class TeamsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`url` is the flow's, a secret as a whole."""
+
+    url: Secret
+
+
+class TelegramSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`chat` is a chat's id (groups are negative) or a public channel's @name; `topic` one of a group's topics."""
+
+    token: Secret
+    chat: str
+    topic: int | None = None
+    api_url: str = "https://api.telegram.org"
+
+
+class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`url` is a webhook's; `thread` the id of a thread in its channel."""
+
+    url: Secret
+    thread: str = ""
+
+
+class MattermostSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`token`, `server` and `channel` (its id) of a bot, or the `url` of an incoming webhook, where `channel` is a name
+    other than the webhook's own."""
+
+    token: Secret | None = None
+    server: str = ""
+    channel: str = ""
+    url: Secret | None = None
+
+
+class NtfySettings(msgspec.Struct, frozen=True, kw_only=True):
+    topic: str
+    server: str = "https://ntfy.sh"
+    token: Secret | None = None
+    username: str = ""
+    password: Secret | None = None
+
+
+class PushoverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`retry` and `expire` are of emergencies (P1): how often, and how long at most."""
+
+    token: Secret
+    user: Secret
+    device: str = ""
+    sound: str = ""
+    retry: timedelta = timedelta(minutes=1)
+    expire: timedelta = timedelta(hours=1)
+    api_url: str = "https://api.pushover.net"
+
+
+class TwilioMode(enum.StrEnum):
+    SMS = "sms"
+    VOICE = "voice"
+
+
+class TwilioSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`sender` is a number, or a messaging service's id. `key_sid`: `auth_token` is that API key's secret. `validity`:
+    how long an SMS may wait at Twilio's. `per_second`: what the sender may send."""
+
+    account_sid: str
+    auth_token: Secret
+    key_sid: str = ""
+    sender: str
+    to: str
+    mode: TwilioMode = TwilioMode.SMS
+    validity: timedelta = timedelta(minutes=15)
+    per_second: int = 1
+    api_url: str = "https://api.twilio.com"
+
+
+class MatrixSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`room` is a room's id, `!…`."""
+
+    server: str
+    token: Secret
+    room: str
+
+
+class WebexSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A space's id, or a person's mail address."""
+
+    token: Secret
+    room: str = ""
+    person: str = ""
+    api_url: str = "https://webexapis.com"
+
+
+class VictoropsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    api_key: Secret
+    routing_key: str
+    api_url: str = "https://alert.victorops.com/integrations/generic/20131114/alert"
+
+
+class ServicenowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`fields` are set on each new record, over imd's own."""
+
+    url: str
+    username: str
+    password: Secret
+    table: str = "incident"
+    close_code: str = "Solution provided"
+    fields: dict[str, str] = {}
+
+
+class AppriseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`url` is one of apprise's own, such as `gotify://…`."""
+
+    url: Secret
+
+
 ChannelSettings = (
     WebhookSettings
     | ConsoleSettings
     | FileSettings
     | ExecSettings
-    | SlackSettings
     | PagerdutySettings
     | OpsgenieSettings
+    | SlackSettings
+    | TeamsSettings
     | EmailSettings
+    | TelegramSettings
+    | DiscordSettings
+    | MattermostSettings
+    | NtfySettings
+    | PushoverSettings
+    | TwilioSettings
+    | MatrixSettings
+    | WebexSettings
+    | VictoropsSettings
+    | ServicenowSettings
+    | AppriseSettings
 )

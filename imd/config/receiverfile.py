@@ -38,10 +38,6 @@ from imd.config.templatekeys import templates
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver
 
-LATER = (
-    "teams", "telegram", "discord", "mattermost", "ntfy", "pushover", "twilio", "matrix", "webex", "victorops",
-    "servicenow", "apprise",
-)  # fmt: skip
 SEND_ALERTS_MAX = 10_000
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -117,10 +113,14 @@ def receiver(node: Node, scope: Scope) -> ReceiverSettings:
 
 def _exactly_one(kind: Type, node: Node, scope: Scope) -> bool:
     """Whether one group of the type's alternatives stands there, whole and alone; reports what does not."""
-    if not kind.exactly_one or not isinstance(node, Mapping):
+    if not isinstance(node, Mapping):
         return True
     there = {word.removesuffix("_file") if word not in kind.keys else word for word in node.entries}
-    begun = [group for group in kind.exactly_one if there & set(group)]
+    if not _together(kind, there, node, scope):
+        return False
+    if not kind.exactly_one:
+        return True
+    begun = [group for group in kind.exactly_one if there & set(group) - set(kind.shared)]
     either = " or ".join(" and ".join(f'"{word}"' for word in group) for group in kind.exactly_one)
     if len(begun) == 1 and set(begun[0]) <= there:
         return True
@@ -139,6 +139,17 @@ def _exactly_one(kind: Type, node: Node, scope: Scope) -> bool:
     return False
 
 
+def _together(kind: Type, there: set[str], node: Mapping, scope: Scope) -> bool:
+    found = [word for word in kind.together if word in there]
+    missing = [word for word in kind.together if word not in there]
+    if not found or not missing:
+        return True
+    entry = node.entries.get(found[0]) or node.entries[f"{found[0]}_file"]
+    expected = f'expected "{missing[0]}" beside "{found[0]}"'
+    scope.fault(codes.MISSING_KEY, entry.key, f'{scope.owner} has no "{missing[0]}"', expected=expected)
+    return False
+
+
 def _kind(node: Node, scope: Scope) -> Type:
     found = peek(node, "type")
     if found is None or found.value is None:
@@ -151,14 +162,6 @@ def _kind(node: Node, scope: Scope) -> Type:
     at = scope.inside("type", scope.owner)
     kind = TYPES.get(found.text)
     if kind is None:
-        if found.text in LATER:
-            raise at.fault(
-                codes.RECEIVER_UNAVAILABLE,
-                found,
-                f"receiver type {found.text} is not built in this version",
-                expected=f"expected one of: {', '.join(TYPES)}",
-                help="a webhook receiver or an exec receiver can stand in for it",
-            )
         raise not_one_of(found, at, TYPES)
     if not kind.installed:
         raise at.fault(

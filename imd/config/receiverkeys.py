@@ -8,25 +8,36 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from imd.config import codes, form
 from imd.config.channelsettings import (
+    AppriseSettings,
     ChannelSettings,
     ConsoleSettings,
+    DiscordSettings,
     EmailSettings,
     ExecSettings,
     FileSettings,
+    MatrixSettings,
+    MattermostSettings,
+    NtfySettings,
     OpsgenieSettings,
     PagerdutySettings,
+    PushoverSettings,
+    ServicenowSettings,
     SlackSettings,
+    TeamsSettings,
+    TelegramSettings,
     Tls,
+    TwilioMode,
+    TwilioSettings,
+    VictoropsSettings,
+    WebexSettings,
     WebhookSettings,
 )
 from imd.config.document import Node
@@ -42,6 +53,7 @@ from imd.config.shape import (
     choice,
     duration,
     listed,
+    mapped,
     secret_key,
     takes,
     text,
@@ -55,12 +67,15 @@ _WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105
 
 class Type(msgspec.Struct, frozen=True):
     """A type of receiver. `people`: its messages are read, so the operator may word them (`templates`). `exactly_one`:
-    groups of keys of which one, with all its keys, must stand there. `extra` and `module`: what has to be installed."""
+    groups of keys of which one, with all its keys, must stand there; those in `shared` may stand beside any.
+    `together`: keys of which all stand there or none. `extra` and `module`: what has to be installed."""
 
     settings: type[ChannelSettings]
     keys: Keys
     people: bool = True
     exactly_one: tuple[tuple[str, ...], ...] = ()
+    shared: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
     extra: str = ""
     module: str = ""
 
@@ -151,7 +166,7 @@ def _base_url(node: Node, scope: Scope) -> str:
 def worded(said: str, pattern: re.Pattern[str], example: str, code: str = codes.BAD_NAME) -> Reader[str]:
     """Text of a known form. `pattern` must match all of it."""
 
-    @takes(form.text(said, f"^({pattern.pattern})$", example))
+    @takes(Plain(said, {"type": ["string", "number"], "pattern": f"^({pattern.pattern})$"}))
     def read(node: Node, scope: Scope) -> str:
         value = text(node, scope)
         if pattern.fullmatch(value) is None:
@@ -191,7 +206,10 @@ def api_url(default: str, about: str = "The base of the vendor's API; another re
     return Key(_base_url, about, default)
 
 
-_Checks = Callable[[dict[str, Any], Node, Scope], None]
+_CHAT = worded("chat", re.compile(r"-?\d+|@\w+"), "-1001234567890")
+_NUMBER = worded("number", re.compile(r"\+[1-9]\d{4,14}"), '"+4915112345678"')
+_TWILIO_FROM = worded("sender", re.compile(r"\+[1-9]\d{4,14}|MG\w{32}|[A-Za-z0-9 ]{1,11}"), '"+15005550006"')
+_ACCOUNT = worded("account's id", re.compile(r"AC\w{32}"), "AC" + "0" * 32)
 
 TYPES: dict[str, Type] = {
     "webhook": Type(
@@ -270,6 +288,122 @@ TYPES: dict[str, Type] = {
             "from": Key(_sender, "Whom the mail is from.", required=True),
             "to": Key(listed(ADDRESS, least=1), "Whom the mail is to.", required=True),
         },
+        together=("username", "password"),
+    ),
+    "teams": Type(
+        TeamsSettings,
+        {"url": secret_key(_check_url, "The URL of a Workflows flow that posts cards.", required=True)},
+    ),
+    "telegram": Type(
+        TelegramSettings,
+        {
+            "token": token_key("The bot's token, from BotFather.", required=True),
+            "chat": Key(_CHAT, "The chat's id, negative for a group; or a public channel's @name.", required=True),
+            "topic": Key(whole(1, 1 << 53), "The id of one of a group's topics."),
+            "api_url": api_url("https://api.telegram.org"),
+        },
+    ),
+    "discord": Type(
+        DiscordSettings,
+        {
+            "url": secret_key(_check_url, "A channel's webhook.", required=True),
+            "thread": Key(worded("id", re.compile(r"\d{1,25}"), "1234567890"), "The id of a thread in that channel."),
+        },
+    ),
+    "mattermost": Type(
+        MattermostSettings,
+        {
+            "token": token_key("A bot's access token."),
+            "server": Key(_base_url, "The server that the token is for."),
+            "channel": Key(text, "With `token` the channel's id; with `url` a channel other than the webhook's own."),
+            "url": secret_key(_check_url, "An incoming webhook, in place of `token` and `server`."),
+        },
+        exactly_one=(("token", "server", "channel"), ("url",)),
+        shared=("channel",),
+    ),
+    "ntfy": Type(
+        NtfySettings,
+        {
+            "topic": Key(
+                worded("topic", re.compile(r"[-_A-Za-z0-9]{1,64}"), "oncall-x7Hq"), "The topic.", required=True
+            ),
+            "server": api_url("https://ntfy.sh", "The server."),
+            "token": token_key("An access token."),
+            "username": Key(text, "In place of a token; needs `password`."),
+            "password": secret_key(None, "Needs `username`."),
+        },
+        together=("username", "password"),
+    ),
+    "pushover": Type(
+        PushoverSettings,
+        {
+            "token": token_key("The application's API token.", required=True),
+            "user": token_key("The key of a user or group.", required=True),
+            "device": Key(text, "One of the user's devices; all without it."),
+            "sound": Key(text, "A sound other than the user's own."),
+            "retry": Key(duration(timedelta(seconds=30), _HOUR), "How often a P1 rings until it is answered.", "1m"),
+            "expire": Key(duration(timedelta(minutes=1), 3 * _HOUR), "How long a P1 rings at most.", "1h"),
+            "api_url": api_url("https://api.pushover.net"),
+        },
+    ),
+    "twilio": Type(
+        TwilioSettings,
+        {
+            "account_sid": Key(_ACCOUNT, "The account's id.", required=True),
+            "auth_token": token_key("Its auth token; or, with `key_sid`, an API key's secret.", required=True),
+            "key_sid": Key(worded("API key's id", re.compile(r"SK\w{32}"), "SK" + "0" * 32), "An API key's id."),
+            "from": Key(_TWILIO_FROM, "The sender's number, or a messaging service (`MG…`).", required=True),
+            "to": Key(_NUMBER, "The number that is reached.", required=True),
+            "mode": Key(choice(TwilioMode), "`voice` calls, and reads the page.", "sms"),
+            "validity": Key(
+                duration(timedelta(seconds=1), 10 * _HOUR), "How long an SMS may wait in Twilio's queue.", "15m"
+            ),
+            "per_second": Key(whole(1, 100), "SMS a second that the sender may send.", 1),
+            "api_url": api_url("https://api.twilio.com"),
+        },
+    ),
+    "matrix": Type(
+        MatrixSettings,
+        {
+            "server": Key(_base_url, "The homeserver.", required=True),
+            "token": token_key("The user's access token.", required=True),
+            "room": Key(worded("room's id", re.compile(r"!\S+"), "!abc:example.org"), "The room's id.", required=True),
+        },
+    ),
+    "webex": Type(
+        WebexSettings,
+        {
+            "token": token_key("The bot's access token.", required=True),
+            "room": Key(text, "A space's id."),
+            "person": Key(ADDRESS, "A person's mail address, in place of a space."),
+            "api_url": api_url("https://webexapis.com"),
+        },
+        exactly_one=(("room",), ("person",)),
+    ),
+    "victorops": Type(
+        VictoropsSettings,
+        {
+            "api_key": token_key("The REST endpoint's API key.", required=True),
+            "routing_key": Key(text, "The routing key.", required=True),
+            "api_url": api_url("https://alert.victorops.com/integrations/generic/20131114/alert"),
+        },
+    ),
+    "servicenow": Type(
+        ServicenowSettings,
+        {
+            "url": Key(_base_url, "The instance.", required=True),
+            "username": Key(text, "A user who may read and write the table.", required=True),
+            "password": secret_key(None, "Its password.", required=True),
+            "table": Key(worded("table", re.compile(r"[a-z][a-z0-9_]*"), "incident"), "The table.", "incident"),
+            "close_code": Key(text, "The code that a record is resolved with.", "Solution provided"),
+            "fields": Key(mapped(text), "Fields of each new record, over imd's own.", {}),
+        },
+    ),
+    "apprise": Type(
+        AppriseSettings,
+        {"url": secret_key(None, "One of apprise's URLs.", required=True)},
+        extra="apprise",
+        module="apprise",
     ),
 }
 """A receiver's `type` to what it takes, in the order of the documentation."""

@@ -4,11 +4,21 @@ arrives is compared."""
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
+import apprise
 import pagerduty
+import pytest
+import requests
+import twilio.rest
 from slack_sdk import WebClient, WebhookClient
+from twilio.http.http_client import TwilioHttpClient
 
+from imd.model.incident import Priority
+from imd.model.policy import PageKind, PageReason
+from tests.channels.samples import message
 from tests.channels.server import Request, Server, speaks
 from tests.channels.test_suite import STORY, ends
 from tests.channels.vendors import CANARY, VENDORS
@@ -102,3 +112,137 @@ async def test_slack_webhooks_are_those_of_its_sdk() -> None:
 
     (expected,) = await theirs("slack-webhook", call)
     assert (sent.path, sent.json()) == (expected.path, expected.json())
+
+
+async def test_sms_and_calls_are_those_of_twilios_sdk() -> None:
+    """The same form to the same place, with the same authentication."""
+    for name in ("twilio", "twilio-voice"):
+        (sent,) = await ours(name, STORY[0])
+        fields = dict(parse_qsl(sent.body.decode()))
+
+        def call(url: str, vendor: Any, fields: dict[str, str] = fields) -> None:
+            client = twilio.rest.Client("AC" + "0" * 32, CANARY, http_client=_Local(url))
+            if "Twiml" in fields:
+                client.calls.create(to=fields["To"], from_=fields["From"], twiml=fields["Twiml"])
+            else:
+                validity = int(fields["ValidityPeriod"])
+                client.messages.create(
+                    to=fields["To"], from_=fields["From"], body=fields["Body"], validity_period=validity
+                )
+
+        (expected,) = await theirs(name, call)
+        assert (sent.method, sent.path) == (expected.method, expected.path)
+        assert fields == dict(parse_qsl(expected.body.decode()))
+        for header in ("authorization", "content-type"):
+            assert sent.headers[header] == expected.headers[header]
+
+
+class _Local(TwilioHttpClient):
+    """Twilio's own client, to a local server: its host is fixed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+
+    def request(self, method: str, url: str, *arguments: Any, **named: Any) -> Any:
+        return super().request(method, url.replace("https://api.twilio.com", self._url), *arguments, **named)
+
+
+def by_apprise(monkeypatch: pytest.MonkeyPatch, notify: str, title: str = "", body: str = "b", **options: Any) -> Any:
+    """A call of apprise, whose requests go to the local server whatever host it has in mind."""
+
+    def call(local: str, _vendor: Any) -> None:
+        original = requests.Session.request
+
+        def redirected(self: Any, method: str, url: str, **named: Any) -> Any:
+            return original(self, method, re.sub(r"^https?://[^/]+", local, url), **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(requests.Session, "request", redirected)
+            notifier = apprise.Apprise()
+            assert notifier.add(notify)
+            notifier.notify(title=title, body=body, body_format="text", **options)
+
+    return call
+
+
+async def test_matrix_events_are_those_of_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Method, path but for the transaction, and the fields of a text."""
+    (sent,) = await ours("matrix", STORY[0])
+    captured: list[Request] = []
+
+    def accept(request: Request) -> tuple[int, bytes]:
+        captured.append(request)
+        return 200, b'{"user_id":"@imd:example.org","room_id":"!abc:example.org","event_id":"$1","device_id":"d"}'
+
+    url = f"matrix://{CANARY}@localhost/!abc:example.org?v=3&format=html"
+    async with Server([speaks(accept)]) as server:
+        await asyncio.to_thread(by_apprise(monkeypatch, url), server.url(""), None)
+    expected = next(one for one in captured if "/send/m.room.message/" in one.path)
+    assert sent.method == expected.method
+    assert unquote(sent.path).rpartition("/")[0] == unquote(expected.path).rpartition("/")[0]
+    assert sent.headers["authorization"] == expected.headers["authorization"]
+    assert set(expected.json()) <= set(sent.json())
+
+
+ENVELOPES = {
+    # name: apprise's URL, and which fields both must agree on
+    "discord": (f"discord://1234/{CANARY}?thread=99", ("embeds",)),
+    "ntfy": (f"ntfy://{CANARY}@localhost/oncall?auth=token", ("topic", "title", "message")),
+    "opsgenie": (f"opsgenie://{CANARY}?action=new", ("source", "message", "description", "priority")),
+    "webex": (f"wxteams://{CANARY}/Y2lzY29zcGFyazovL3Jvb20?mode=bot", ("roomId", "markdown")),
+    "mattermost-webhook": (f"mmost://localhost/{CANARY}?to=ops&mode=webhook", ("text", "channel")),
+    "victorops": (
+        f"victorops://routing@{CANARY}/entity",
+        ("entity_id", "message_type", "entity_display_name", "state_message", "monitoring_tool"),
+    ),
+    "teams": (f"workflows://localhost/{'w' * 32}/{'s' * 43}", ("type", "attachments")),
+    "telegram": (f"tgram://123456789:{'a' * 35}/-1001/", ("chat_id", "text", "parse_mode", "disable_notification")),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+async def test_fields_are_those_that_apprise_sends(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the chats without an SDK of the vendor's: every field named is in both, with values of the same kind."""
+    url, fields = ENVELOPES[name]
+    (sent,) = await ours(name, STORY[0])
+    captured: list[Request] = []
+
+    def accept(request: Request) -> tuple[int, bytes]:
+        captured.append(request)
+        return 200, b'{"ok":true,"id":"1","result":{"message_id":1}}'
+
+    async with Server([speaks(accept)]) as server:
+        await asyncio.to_thread(by_apprise(monkeypatch, url, "title", "body"), server.url(""), None)
+    expected = captured[-1]
+    assert sent.method == expected.method
+    mine, other = sent.json(), expected.json()
+    for field in fields:
+        assert field in other, f"apprise sends {sorted(other)}"
+        assert type(mine[field]) is type(other[field]), field
+    if name == "teams":
+        (card,), (their_card,) = mine["attachments"], other["attachments"]
+        assert set(card) == set(their_card)
+        assert card["contentType"] == their_card["contentType"]
+        for field in ("$schema", "type", "msteams"):
+            assert card["content"][field] == their_card["content"][field]
+
+
+async def test_pushover_forms_are_those_of_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every field that apprise sends for an emergency, in one form; ours has a link and a time besides."""
+    (sent,) = await ours("pushover", message(PageKind.PAGE, 1, reason=PageReason.FIRST, priority=Priority.P1))
+    captured: list[Request] = []
+
+    def accept(request: Request) -> tuple[int, bytes]:
+        captured.append(request)
+        return 200, b'{"status":1,"request":"r"}'
+
+    url = f"pover://{'u' * 30}@{'t' * 30}?priority=emergency&interval=60&expire=3600"
+    async with Server([speaks(accept)]) as server:
+        await asyncio.to_thread(by_apprise(monkeypatch, url, "title", "body"), server.url(""), None)
+    mine = dict(parse_qsl(sent.body.decode()))
+    other = dict(parse_qsl(captured[-1].body.decode()))
+    assert sent.path == captured[-1].path
+    assert {"priority": "2", "retry": "60", "expire": "3600"}.items() <= mine.items()
+    assert {"priority": "2", "retry": "60", "expire": "3600"}.items() <= other.items()
+    assert set(other) - {"sound", "device"} <= set(mine)

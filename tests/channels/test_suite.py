@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -82,7 +83,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_every_type_has_a_suite() -> None:
     """A new channel cannot be forgotten: each is here, speaks SMTP, or is one of the plain ones."""
-    plain = {"webhook", "console", "file", "exec", "email"}
+    plain = {"webhook", "console", "file", "exec", "email", "apprise"}
     assert {vendor.kind for vendor in VENDORS.values()} | plain == set(CHANNELS) == set(TYPES)
 
 
@@ -100,8 +101,8 @@ async def test_a_test_page_and_a_digest_are_taken(name: str) -> None:
         assert await told(at.channel, trial()) == b""
         assert await told(at.channel, digest()) == b""
         sent = b"".join(request.body for request in at.server.requests).decode()
-    assert "is this thing on?" in sent.replace("+", " ")
-    assert "n2 lost" in sent.replace("+", " ")
+    assert "is this thing on?" in unquote_plus(sent)
+    assert "n2 lost" in unquote_plus(sent)
 
 
 async def test_the_whole_story_is_taken(name: str) -> None:

@@ -216,7 +216,7 @@ def test_all_faults_of_all_files_in_order(tmp_path: Path) -> None:
     ("config", "rules", "codes"),
     [
         ("recievers: [{name: x, type: console}]", "", ["R003"]),
-        ("receivers: [{name: x, type: apprise}]", "", ["R305"]),
+        ("receivers: [{name: x, type: aprise}]", "", ["R005"]),
         ("receivers: [{type: console}]", "", ["R002"]),
         ("receivers: {name: x}", "", ["R004"]),
         ("receivers: [{name: x, type: console}]", "polices: [{name: p}]\n", ["R003"]),

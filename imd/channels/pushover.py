@@ -1,0 +1,121 @@
+"""The `pushover` receiver: notifications on phones, and for P1 ones that ring until somebody answers.
+
+Owns priorities and receipts. A P1 page is an emergency (priority 2): it repeats until it is acknowledged on a phone or
+expires, and an acknowledgement or the end here stops it there. Nothing can be edited: each message is a notification,
+changes and ends are quiet ones. Source: pushover.net/api and /api/receipts, read November 2026.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from imd.channels import text
+from imd.channels.api import Api
+from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, keyed, recall
+from imd.channels.http import Endpoint, HttpClient, Reply, segment
+from imd.channels.text import Message, Writer
+from imd.clock import Clock
+from imd.config.channelsettings import PushoverSettings
+from imd.model.effect import Delivery
+from imd.model.policy import PageKind
+
+MESSAGE_CHARS_MAX = 1024
+TITLE_CHARS_MAX = 250
+URL_CHARS_MAX, URL_TITLE_CHARS_MAX = 512, 100
+RETRY_SECONDS_MIN, EXPIRE_SECONDS_MAX = 30, 10_800
+PRIORITY = {"P1": 2, "P2": 1, "P3": 0, "P4": -1, "P5": -2}
+QUIET = -1
+RECEIPTS_MAX = 20
+PER_SECOND, BURST = 2.0, 10
+"""Ours: "no more than two concurrent connections" is asked for; a month's messages are counted, not a second's."""
+
+
+class _Receipts(msgspec.Struct, frozen=True, tag="pushover"):
+    """Emergencies that may still ring, the newest last."""
+
+    receipts: list[str]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    status: int = 0
+    request: str = ""
+    receipt: str = ""
+    errors: list[str] = []
+
+
+class Pushover:
+    """Sends to one user or group by one application's token."""
+
+    def __init__(self, settings: PushoverSettings, http: HttpClient, clock: Clock, writer: Writer) -> None:
+        self._token, self._user = settings.token.reveal(), settings.user.reveal()
+        endpoint = Endpoint(settings.api_url, secrets=[self._token, self._user], public=True)
+        self._api = Api(endpoint, http, clock)
+        self._retry = max(RETRY_SECONDS_MIN, int(settings.retry.total_seconds()))
+        self._expire = min(EXPIRE_SECONDS_MAX, int(settings.expire.total_seconds()))
+        self._device, self._sound = settings.device, settings.sound
+        self._writer = writer
+        self.paces: tuple[Pace, ...] = (Pace(keyed("pushover", settings.api_url, self._token), PER_SECOND, BURST),)
+
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
+        ringing = recall(conversation, _Receipts) if delivery.incident else None
+        known = list(ringing.receipts) if ringing is not None else []
+        answer, said = await self._push(self._writer.message(delivery))
+        if not isinstance(answer, Receipt):
+            return answer
+        if delivery.kind in (PageKind.ACKNOWLEDGED, PageKind.RESOLVED):
+            known = [each for each in known if not await self._cancelled(each)]
+        if said.receipt and delivery.incident:
+            known = [*known, said.receipt][-RECEIPTS_MAX:]
+        if ringing is None and not known:
+            return answer
+        return Receipt(answer.detail, msgspec.json.encode(_Receipts(receipts=known)))
+
+    async def close(self) -> None:
+        """Nothing: the connections are the shared client's."""
+
+    def fields(self, message: Message) -> dict[str, str]:
+        """The form that is sent."""
+        delivery = message.delivery
+        body = self._writer.body(message, room=MESSAGE_CHARS_MAX)
+        loud = delivery.kind in (PageKind.PAGE, PageKind.DIGEST) or not delivery.incident
+        rank = PRIORITY[delivery.priority.value]
+        if delivery.kind is not PageKind.PAGE:
+            rank = min(rank, 1 if loud else QUIET)
+        fields = {
+            "token": self._token,
+            "user": self._user,
+            "title": text.cut(message.headline, TITLE_CHARS_MAX),
+            "message": body or text.cut(message.headline, MESSAGE_CHARS_MAX),
+            "priority": str(rank),
+            "timestamp": str(int(delivery.created_at.timestamp())),
+        }
+        if rank == 2:
+            fields |= {"retry": str(self._retry), "expire": str(self._expire)}
+        links = [(name, url) for name, url in text.links(message) if len(url) <= URL_CHARS_MAX]
+        if links:
+            fields |= {"url": links[0][1], "url_title": links[0][0][:URL_TITLE_CHARS_MAX]}
+        if self._device:
+            fields["device"] = self._device
+        if self._sound:
+            fields["sound"] = self._sound
+        return fields
+
+    async def _push(self, message: Message) -> tuple[Answer, _Said]:
+        outcome = await self._api.form("/1/messages.json", self.fields(message))
+        answer = self._api.judge(outcome)
+        if not isinstance(answer, Receipt) or not isinstance(outcome, Reply):
+            return answer, _Said()
+        said = outcome.decoded(_Said)
+        if said is None:
+            return Temporary(self._api.fault("answered what is not Pushover's JSON"), ambiguous=True), _Said()
+        if said.status != 1:
+            return Permanent(
+                self._api.fault(f"refused: {'; '.join(said.errors) or 'status ' + str(said.status)}")
+            ), said
+        return Receipt(said.request), said
+
+    async def _cancelled(self, receipt: str) -> bool:
+        """Whether this emergency rings no more. One that is gone for good does not; one that could not be reached stays
+        on the list, and rings until it expires."""
+        path = f"/1/receipts/{segment(receipt)}/cancel.json"
+        return not isinstance(self._api.judge(await self._api.form(path, {"token": self._token})), Temporary)

@@ -1,0 +1,106 @@
+"""The `teams` receiver: an Adaptive Card to a Workflows webhook.
+
+Owns the card. Nothing can be edited or threaded by this way: each message is a card of its own. The flow says 202 as
+soon as its trigger has the request; what Teams says later of its size or of the channel, nobody hears. So the card is
+kept well below Teams' limit. Text goes out as text runs, in which no markdown is read.
+
+Sources: learn.microsoft.com, Create and send messages (28 KB), Adaptive Cards schema 1.2 (RichTextBlock, TextRun);
+uptime-kuma #4922 for a 202 that was not delivered; apprise for the envelope; read November 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from imd.channels import text
+from imd.channels.api import Api
+from imd.channels.contract import Answer, Conversation, Pace, keyed
+from imd.channels.http import Endpoint, HttpClient
+from imd.channels.spans import RICH, spans
+from imd.channels.text import Dialect, Message, Writer
+from imd.clock import Clock
+from imd.config.channelsettings import TeamsSettings
+from imd.model.effect import Delivery
+from imd.model.policy import PageKind
+
+MESSAGE_BYTES_MAX = 24_000  # "approximately 28 KB", of which the flow takes some for itself
+PER_SECOND, BURST = 1.0, 4  # Teams: four requests a second for one webhook; beyond, it throttles
+_COLOUR = {"P1": "attention", "P2": "attention", "P3": "warning", "P4": "accent", "P5": "default"}
+
+_encode = msgspec.json.Encoder().encode
+_MARKS = re.compile(r"([\\*_~`|>#\[\]()<!\-+])")
+MARKDOWN = Dialect(
+    escape=lambda value: _MARKS.sub(r"\\\1", value),
+    bold=lambda value: f"**{value}**",
+    link=lambda value, url: f"[{value}]({url})",
+    newline="\n\n",
+)
+
+
+class Teams:
+    """Sends to one flow's URL."""
+
+    def __init__(self, settings: TeamsSettings, http: HttpClient, clock: Clock, writer: Writer) -> None:
+        url = settings.url.reveal()
+        self._api = Api(Endpoint(url), http, clock)
+        self._writer = writer
+        self.paces: tuple[Pace, ...] = (Pace(keyed("teams", url), PER_SECOND, BURST),)
+
+    async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
+        return self._api.judge(await self._api.json("", self.message(self._writer.message(delivery))))
+
+    async def close(self) -> None:
+        """Nothing: the connections are the shared client's."""
+
+    def message(self, message: Message) -> dict[str, Any]:
+        """The envelope and its card, no larger than it may be."""
+        own = self._writer.own_body(message, MARKDOWN, MESSAGE_BYTES_MAX // 2, text.utf8)
+        if own is not None:
+            blocks = [{"type": "TextBlock", "text": own, "wrap": True}] if own.strip() else []
+            return _envelope(message, blocks, text.links(message))
+        room = MESSAGE_BYTES_MAX
+        while True:
+            lines = self._writer.built_in(message, RICH, room, text.utf8).split("\n")
+            made = _envelope(message, [block for line in lines if (block := _line(line))], text.links(message))
+            if len(_encode(made)) <= MESSAGE_BYTES_MAX or room < 500:
+                return made
+            room //= 2
+
+
+def _envelope(message: Message, blocks: list[dict[str, Any]], links: list[tuple[str, str]]) -> dict[str, Any]:
+    head = {
+        "type": "TextRun",
+        "text": message.headline,
+        "weight": "bolder",
+        "size": "medium",
+        "color": _colour(message),
+    }
+    card: dict[str, Any] = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "body": [{"type": "RichTextBlock", "inlines": [head]}, *blocks],
+        "msteams": {"width": "full"},
+    }
+    if links:
+        card["actions"] = [{"type": "Action.OpenUrl", "title": name, "url": url} for name, url in links]
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _line(marked: str) -> dict[str, Any] | None:
+    """A line as a block. Links are buttons below the card instead."""
+    found = [one for one in spans(marked) if not one.url]
+    if not found:
+        return None
+    runs = [{"type": "TextRun", "text": one.text, **({"weight": "bolder"} if one.bold else {})} for one in found]
+    return {"type": "RichTextBlock", "inlines": runs}
+
+
+def _colour(message: Message) -> str:
+    if message.delivery.kind is PageKind.RESOLVED:
+        return "good"
+    return "accent" if message.state == "acknowledged" else _COLOUR[message.delivery.priority.value]
