@@ -115,12 +115,12 @@ def _lower(there: str) -> str:
 
 
 def _within(module: Module, pieces: list[str]) -> tuple[str, str] | None:
-    """Inside core only the engine knows the stages together, and only escalation asks who is on call."""
+    """Inside core only the engine knows the stages together, and only roster works out who is on call."""
     target = ".".join(pieces[:3])
     if target == "imd.core.engine" and module.part == "core" and module.name != target:
         return "a stage imports the engine", "take the value as an argument; the engine calls the stage"
-    if target == "imd.core.oncall" and module.name not in ("imd.core.engine", "imd.core.escalation", target):
-        return "only escalation may use oncall", "let core/escalation.py ask, and hand the answer on"
+    if target == "imd.core.oncall" and module.name not in ("imd.core.engine", "imd.core.roster", target):
+        return "only roster may use oncall", "ask core/roster.py, which knows the overrides of the day too"
     return None
 
 

@@ -52,7 +52,7 @@ PLANTED = {
     ("imd/core/c.py", "from imd import clock"): "reaches for the shelf",
     ("imd/core/d.py", "from ..daemon import loop"): "imports go down",
     ("imd/core/e.py", "from imd.core.engine import Engine"): "a stage imports the engine",
-    ("imd/core/f.py", "from imd.core import oncall"): "only escalation may use oncall",
+    ("imd/core/f.py", "from imd.core import oncall"): "only roster may use oncall",
     ("imd/core/g.py", "import time"): "is pure and imports time",
     ("imd/core/h.py", "from os.path import join"): "",
     ("imd/core/i.py", "from datetime import datetime\nx = datetime.now()"): "is pure and calls datetime.now()",

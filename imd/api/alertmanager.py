@@ -193,7 +193,8 @@ def _receivers_of(rule_name: str, ruleset: Ruleset) -> list[str]:
     found: dict[str, None] = {}
     for target in (target for step in (policy.steps if policy else ()) for target in step.notify):
         for name in _people_of(target, ruleset):
-            found.update(dict.fromkeys(ruleset.people[name].reach if name in ruleset.people else ()))
+            reach = ruleset.people[name].reach if name in ruleset.people else ()
+            found.update(dict.fromkeys(way.receiver for way in reach))
         if target.kind is TargetKind.RECEIVER:
             found[target.name] = None
     return list(found)

@@ -61,7 +61,7 @@ KEY_TAKEN = "R323"
 NAME_TAKEN = "R401"
 SECOND_PRIORITY = "R402"
 SECOND_MATCHLESS_ROUTE = "R403"
-ONE_WAY_TO_REACH = "R404"
+BAD_REACH = "R404"
 ALL_LABELS_AND_MORE = "R405"
 BAD_PROMETHEUS_RULES = "R406"
 BAD_ROTATION = "R407"
@@ -172,7 +172,7 @@ TITLES = {
     NAME_TAKEN: "a name is used twice",
     SECOND_PRIORITY: "priority stands in two files",
     SECOND_MATCHLESS_ROUTE: "a second route without a match",
-    ONE_WAY_TO_REACH: "a person has not exactly one way to be reached",
+    BAD_REACH: "ways to reach a person that do not add up",
     ALL_LABELS_AND_MORE: "'...' stands beside other labels",
     BAD_PROMETHEUS_RULES: "a Prometheus rule file says nothing of alerts",
     BAD_ROTATION: "a rotation's keys make no turns",

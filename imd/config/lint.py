@@ -19,7 +19,7 @@ from imd.config.routelint import lint_routes
 from imd.config.rulefile import DEFAULT, Reference, RuleFiles
 from imd.config.rulelint import lint_rules
 from imd.config.wording import quote, suggest
-from imd.model.policy import PageKind, TargetKind
+from imd.model.policy import NOBODY, PageKind, TargetKind
 from imd.model.rule import MATCH_ALL, Mode
 
 _CODES = {
@@ -49,7 +49,7 @@ def check_names(whole: WholeSet) -> None:
     files = whole.files
     known: dict[str, Iterable[str]] = {}
     if "policy" not in files.lost:
-        known["policy"] = [*files.policies, *([DEFAULT] if DEFAULT not in files.policies else [])]
+        known["policy"] = list(dict.fromkeys((*files.policies, DEFAULT, NOBODY)))
     if "person" not in files.lost:
         known["person"] = list(files.people)
     if "schedule" not in files.lost:

@@ -36,7 +36,7 @@ from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, read_topology, take_
 from imd.config.yamlfile import BYTES_MAX, DATA_BYTES_MAX, read_document
 from imd.model.condition import Condition
 from imd.model.enrich import TABLE_BYTES_MAX, Table
-from imd.model.policy import BUILT_IN_RULE, Policy, Receiver, Route, Ruleset, built_in_policy
+from imd.model.policy import BUILT_IN_RULE, NOBODY, Policy, Receiver, Route, Ruleset, built_in_policy
 from imd.model.quiet import Maintenance
 from imd.model.rule import MATCH_ALL, PriorityTable, Rule
 from imd.model.template import Template
@@ -369,7 +369,7 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         rules=tuple(_rules(files)),
         enrich=tuple(named.value for named in files.enrich.values() if named.value is not None),
         routes=tuple(_routes(files)),
-        policies=_with_default(policies, receivers),
+        policies=_with_built_in(policies, receivers),
         receivers=receivers,
         people={named.name: named.value for named in files.people.values() if named.value is not None},
         teams={named.name: named.value for named in files.teams.values() if named.value is not None},
@@ -395,8 +395,10 @@ def _receivers(files: RuleFiles, settings: Settings | None) -> dict[str, Receive
     return {word: Receiver(name=word) for word in named or (DEFAULT,)}
 
 
-def _with_default(policies: dict[str, Policy], receivers: Iterable[str]) -> dict[str, Policy]:
-    return policies if DEFAULT in policies else {**policies, DEFAULT: built_in_policy(tuple(receivers))}
+def _with_built_in(policies: dict[str, Policy], receivers: Iterable[str]) -> dict[str, Policy]:
+    """With the built-in policies whose names nobody has taken."""
+    built_in = {DEFAULT: built_in_policy(tuple(receivers)), NOBODY: Policy(name=NOBODY, steps=(), remind=None)}
+    return policies | {word: policy for word, policy in built_in.items() if word not in policies}
 
 
 def _rules(files: RuleFiles) -> Iterator[Rule]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ from imd.config.shape import (
     wrong_type,
 )
 from imd.config.wording import quote
-from imd.model.policy import Person, Team
+from imd.model.policy import Person, Team, Way
 from imd.model.quiet import TimeInterval
 from imd.model.schedule import Override, Rotation, Schedule
 
@@ -75,11 +76,27 @@ def _handoff_day(node: Node, scope: Scope) -> int:
     return days[0]
 
 
-REACH: Keys = {"receiver": Key(name, "A receiver's name.", required=True)}
+_REACH_MAX = 10  # ways to one person
+REACH: Keys = {
+    "receiver": Key(name, "A receiver's name.", required=True),
+    "after": Key(
+        duration(timedelta(0), _DAY), "Taken so long after the first way, unless somebody has answered by then.", "0s"
+    ),
+}
+_WAYS = Several(Table(REACH), 1)
 PERSON: Keys = {
     "name": Key(name, "How policies name the person: `person:NAME`.", required=True),
     "timezone": Key(timezone, "In which the person lives.", "UTC"),
-    "reach": Key(any_text, "How to reach the person, exactly one way.", required=True, form=Several(Table(REACH), 1)),
+    "reach": Key(
+        any_text, "Ways to reach the person, in order; the first is taken at once.", required=True, form=_WAYS
+    ),
+    "reach_low": Key(any_text, "The ways for P4 and P5, where they are others than `reach`.", form=_WAYS),
+    "quiet_hours": Key(
+        weekly,
+        "P4 and P5 wait until these are over; read in the person's time zone.",
+        form=one_or_more(WEEKLY),
+        examples=({"from": "22:00", "to": "07:00"},),
+    ),
 }
 TEAM: Keys = {
     "name": Key(name, "How policies name the team: `team:NAME`.", required=True),
@@ -129,32 +146,55 @@ class OnCallReader:
         self._refer = refer
 
     def person(self, node: Node, scope: Scope) -> Person:
-        values = read_keys(_with(PERSON, reach=self._reach), node, scope)
+        values = read_keys(_with(PERSON, reach=self._reach, reach_low=self._reach), node, scope)
         _all_needed(PERSON, values)
-        return Person(**values)
+        assert isinstance(node, MappingNode)
+        if len(values) < len(node.entries):
+            raise Refused
+        windows = values.pop("quiet_hours", None)
+        quiet = TimeInterval(weekly=windows, timezone=values.get("timezone", "UTC")) if windows is not None else None
+        return Person(**values, quiet_hours=quiet)
 
-    def _reach(self, node: Node, scope: Scope) -> tuple[str, ...]:
+    def _reach(self, node: Node, scope: Scope) -> tuple[Way, ...]:
+        """Ways in the order of their times, the first at once, no receiver twice."""
         if not isinstance(node, Sequence):
             raise wrong_type(node, scope, "a list such as [{receiver: NAME}]")
-        if len(node.items) != 1:
-            count = len(node.items)
+        if not 0 < len(node.items) <= _REACH_MAX:
             raise scope.fault(
-                codes.ONE_WAY_TO_REACH,
-                node.items[1] if count else node,
-                f"{scope.subject} names {count} ways",
-                expected="expected exactly one",
-                help="a second way, and waiting for it, is not built in this version: page it by an escalation step"
-                if count
-                else "",
+                codes.BAD_REACH,
+                node,
+                f"{scope.subject} names {len(node.items)} ways",
+                expected=f"expected 1 to {_REACH_MAX}",
             )
-        at = scope.inside("", f"{quote('reach')} of {scope.owner}")
-        values = read_keys(REACH, node.items[0], at)
-        if "receiver" not in values:
+        ways: list[Way] = []
+        for item in node.items:
+            with suppress(Refused):
+                ways.append(self._way(item, scope, ways))
+        if len(ways) < len(node.items):
             raise Refused
-        word = peek(node.items[0], "receiver")
-        assert word is not None
-        self._refer("receiver", word.text, word, scope)
-        return (values["receiver"],)
+        return tuple(ways)
+
+    def _way(self, node: Node, scope: Scope, before: list[Way]) -> Way:
+        at = scope.inside("", f"{quote(scope.key)} of {scope.owner}")
+        values = read_keys(REACH, node, at)
+        assert isinstance(node, MappingNode)
+        word = peek(node, "receiver")
+        if "receiver" in values and word is not None:
+            self._refer("receiver", word.text, word, scope)
+        if len(values) < len(node.entries) or "receiver" not in values:
+            raise Refused
+        way = Way(**values)
+        wrong = ""
+        if not before and way.after:
+            wrong = "the first way is taken at once"
+        elif before and way.after < before[-1].after:
+            wrong = f"this way comes before that by {quote(before[-1].receiver)}"
+        if wrong:
+            help_ = "leave after out" if not before else "put the ways in the order of their times"
+            raise at.fault(codes.BAD_REACH, node.entries["after"].value, f"{at.owner}: {wrong}", help=help_)
+        if any(one.receiver == way.receiver for one in before) and word is not None:
+            raise at.fault(codes.BAD_REACH, word, f"{at.owner} names receiver {quote(way.receiver)} twice")
+        return way
 
     def team(self, node: Node, scope: Scope) -> Team:
         values = read_keys(_with(TEAM, people=self._people), node, scope)

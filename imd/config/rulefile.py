@@ -38,6 +38,9 @@ T = TypeVar("T")
 DEFAULT = "default"
 _POINTED_AT = {"policy", "person", "schedule", "team", "times"}
 """Kinds whose names other parts use."""
+_ROUTE_FIELDS = {"except": "but", "continue": "goes_on"}
+_CONDITIONS = {"match", "priority", "during", "except"}
+"""A route that has one of these does not take every incident."""
 _ZERO = timedelta(0)
 
 
@@ -287,8 +290,9 @@ class _Parts:
         values = read_keys({**STEP, "notify": Key(listed(self._target, least=1), required=True)}, node, at)
         if not values.get("notify"):
             raise Refused
-        wait = {"wait": values["for"]} if "for" in values else {}
-        return EscalationStep(notify=values["notify"], **wait)
+        if "for" in values:
+            values["wait"] = values.pop("for")
+        return EscalationStep(**values)
 
     def _target(self, node: Node, scope: Scope) -> Target:
         value = text(node, scope)
@@ -316,11 +320,18 @@ class _Parts:
         if "policy" not in values:
             raise Refused
         self._refer("policy", node, "policy", scope)
+        self._refer("times", node, "during", scope)
+        self._refer("times", node, "except", scope)
+        assert isinstance(node, MappingNode)
+        if len(values) < len(node.entries):
+            raise Refused
         if "priority" in values:
             values["priority"] = frozenset(values["priority"])
-        assert isinstance(node, MappingNode)
+        for word, field in _ROUTE_FIELDS.items():
+            if word in values:
+                values[field] = values.pop(word)
         placed = PlacedRoute(Route(**values), scope.document, next(iter(node.entries.values())).key.span)
-        if "match" in node.entries or "priority" in node.entries:
+        if _CONDITIONS & node.entries.keys() or placed.route.goes_on:
             self._files.routes.append(placed)
         elif self._files.matchless_route is None:
             self._files.matchless_route = placed

@@ -27,6 +27,7 @@ from imd.config.shape import (
     Refused,
     Scope,
     any_text,
+    boolean,
     choice,
     duration,
     form_of,
@@ -230,6 +231,11 @@ STEP: Keys = {
         form=Several(_TARGET, 1),
     ),
     "for": Key(duration(_SECOND, 30 * _DAY), "How long to wait for an acknowledgement before the next step.", "5m"),
+    "round_robin": Key(
+        boolean,
+        "Only one of them is paged, each incident the next one; everyone of a team counts for themselves.",
+        False,
+    ),
 }
 POLICY: Keys = {
     "name": Key(name, "Names the policy; `default` takes what no route takes.", required=True),
@@ -243,8 +249,10 @@ POLICY: Keys = {
 ROUTE: Keys = {
     "match": Key(match, "Against the incident's labels: the rule's, the group key's, what all members share."),
     "priority": Key(listed(choice(Priority), least=1), "Only for incidents of these priorities."),
-    "policy": Key(name, "The policy that the incident gets.", required=True),
-    **_later("during", "except", "continue"),
+    "during": Key(name, "A name of `times`: only then."),
+    "except": Key(name, "A name of `times`: not then."),
+    "policy": Key(name, "The policy that the incident gets; `nobody` pages nobody.", required=True),
+    "continue": Key(boolean, "The routes behind it are tried too, and add their policies.", False),
 }
 _LEVEL = form_of(choice(Level))
 _CELL, _LEVELS = Key(choice(Priority)), [level.value for level in Level]
@@ -280,7 +288,7 @@ TOP: Keys = {
         form=Several(ENRICHMENT),
     ),
     "inhibit": _entries(INHIBIT, "Which alerts mute which others."),
-    "times": Key(any_text, "Windows with a name, for `maintenance`.", {}, form=ByName(INTERVAL_FORM)),
+    "times": Key(any_text, "Windows with a name, for `maintenance` and `routes`.", {}, form=ByName(INTERVAL_FORM)),
     "maintenance": Key(any_text, "Planned windows in which alerts are quiet.", [], form=Several(MAINTENANCE_FORM)),
     "rules": Key(
         any_text,

@@ -71,7 +71,7 @@ def _acknowledge(tx: Transaction, event: ActionTaken, incident: Incident, state:
     tx.say(incident, "acknowledged", text, by=event.by, through=event.through)
     tx.observe("incident_ack_seconds", (tx.now - incident.opened_at).total_seconds())
     incidents.notifier.follow_up(tx, incident, rule, PageKind.ACKNOWLEDGED, note=event.note)
-    timeout = incidents.escalation.policy(incident).ack_timeout
+    timeout = incidents.escalation.ack_timeout(incident)
     if timeout is not None:
         arm(state, incident, "ack", tx.now + timeout)
 

@@ -31,6 +31,8 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     HeartbeatBeat,
+    OverrideEnded,
+    OverrideSet,
     PauseSet,
     Restarted,
     RulesChanged,
@@ -95,14 +97,12 @@ class Engine:
                 actions.act(tx, event, self.state, self._intake.incidents)
             case SilenceSet() | SilenceExpired() | PauseSet():
                 self._intake.quiet.take(tx, event)
+            case OverrideSet() | OverrideEnded():
+                self._intake.incidents.escalation.roster.take(tx, event)
             case DeliveryFinished():
                 self._delivery_finished(tx, event)
-            case RulesChanged(ruleset=ruleset):
-                self._rules_changed(tx, ruleset)
-            case Restarted(alive_at=alive_at):
-                self._restarted(tx, alive_at)
-            case ClockStepped(by=by):
-                self._clock_stepped(tx, by)
+            case RulesChanged() | Restarted() | ClockStepped():
+                self._world_changed(tx, event)
             case Tick():
                 pass
             case _:
@@ -196,6 +196,15 @@ class Engine:
 
     # -- the world changes ----------------------------------------------------------------------------------------
 
+    def _world_changed(self, tx: Transaction, event: RulesChanged | Restarted | ClockStepped) -> None:
+        match event:
+            case RulesChanged(ruleset=ruleset):
+                self._rules_changed(tx, ruleset)
+            case Restarted(alive_at=alive_at):
+                self._restarted(tx, alive_at)
+            case ClockStepped(by=by):
+                self._clock_stepped(tx, by)
+
     def _rules_changed(self, tx: Transaction, ruleset: Ruleset) -> None:
         """Open incidents keep the rule they opened with; everything new goes by the new rules."""
         before, self.ruleset = self.ruleset, ruleset
@@ -216,7 +225,7 @@ class Engine:
         self._intake.hearing.away(tx, alive_at)
         self._intake.heartbeats.away(tx, alive_at)
         self._intake.quiet.restarted(tx)
-        self._timers.restarted(tx, tx.now - alive_at)
+        self._timers.restarted(tx, alive_at)
         keeping.save_presence(tx, self.state)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:

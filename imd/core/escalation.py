@@ -1,36 +1,28 @@
-"""Who hears when: policy and escalation steps to pages and timers, until somebody answers.
+"""Who hears when: the walk through an incident's policies, step by step, until somebody answers.
 
-Owns the walk through a policy. How it works: `incident.step` and `incident.round` say where the walk stands; the timer
-`escalate` moves it on, `accept` moves it on early when a page was not accepted in time, `remind` speaks again after it
-is exhausted. P4, P5 and the built-in policy are quiet: step 1 once and nothing more. Of a hushed incident (core.hush)
-nobody hears.
+Owns the walk. How it works: an incident walks through its own policy, and through those beside it (`walks`). `round`
+and `step` say where a walk stands; the timer `escalate` moves it on, a page that was not accepted in time moves it on
+early, `remind` speaks again once all are exhausted. Of P4, P5 and what comes to the built-in policy step 1 hears once
+and no more follows. Of a hushed incident (core.hush) nobody hears. Whom a step means, and by which way, is `reach`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from imd.core import oncall
-from imd.core.notify import Notifier, arm
+from imd.core.notify import Notifier
+from imd.core.reach import Notified, Reacher, once
+from imd.core.roster import Roster
 from imd.core.state import State
 from imd.core.transaction import Transaction
-from imd.model.effect import CancelPages
+from imd.core.walks import Walking, arm_timer, halt, policies, take_up, timers, walk_of, walks
+from imd.model.effect import CancelPages, SaveTurn
 from imd.model.event import DeliveryFinished, Outcome
 from imd.model.incident import Awaited, Incident, IncidentState
-from imd.model.policy import (
-    BUILT_IN_POLICY,
-    PageKind,
-    PageReason,
-    Policy,
-    Receiver,
-    Ruleset,
-    Target,
-    TargetKind,
-)
+from imd.model.policy import EscalationStep, PageKind, PageReason, Policy, Ruleset, Target, TargetKind
 from imd.model.rule import Rule
 
-_WALK_TIMERS = ("escalate", "accept", "remind")
+_GONE_ON = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 class Escalation:
@@ -38,68 +30,116 @@ class Escalation:
         self._ruleset = ruleset
         self._state = state
         self._notifier = notifier
+        self.roster = Roster(ruleset, state)
+        self.reacher = Reacher(ruleset, state, notifier, self.roster)
 
     def begin(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
-        """Step 1 of the incident's policy, now."""
-        incident.round = incident.step = 0
-        incident.exhausted = False
-        self._enter(tx, incident, rule, reason)
+        """Step 1 of each of the incident's policies, now."""
+        self.reacher.stop(incident)
+        paged: dict[str, str] = {}
+        for walk in list(walks(incident)):
+            walk.step = -1
+            self._begin(tx, incident, rule, walk, reason, paged)
 
     def stop(self, tx: Transaction, incident: Incident, cancel: bool) -> None:
-        """Somebody answered, or it is over: no step follows. With `cancel`, no page leaves that has not left yet."""
-        for timer in _WALK_TIMERS:
-            incident.timers.pop(timer, None)
+        """Somebody answered, or it is over: nothing follows. With `cancel`, no page leaves that has not left yet."""
+        self.reacher.stop(incident)
+        for walk in walks(incident):
+            halt(incident, walk)
         for awaited in incident.awaited.values():
             awaited.deadline_at = None
+        for timer in ("accept", "route"):
+            incident.timers.pop(timer, None)
         if cancel and incident.awaited:
             tx.effects.append(CancelPages(incident.id, None, (PageKind.PAGE,)))
 
-    def move_on(self, tx: Transaction, incident: Incident, rule: Rule, why: str) -> None:
-        """The next step, else the next round, else exhausted."""
-        policy = self.policy(incident)
-        if incident.step + 1 < len(policy.steps):
-            incident.step += 1
-            tx.say(incident, "passed_on", f"went on to step {incident.step + 1} of policy {policy.name}: {why}")
-            self._enter(tx, incident, rule, PageReason.ESCALATED if incident.round == 0 else PageReason.REPEATED)
-        elif incident.round < policy.repeat and self._reaches_anybody(incident, policy, tx.now):
-            incident.round += 1
-            incident.step = 0
-            tx.say(
-                incident, "passed_on", f"policy {policy.name} starts over ({incident.round} of {policy.repeat}): {why}"
-            )
-            self._enter(tx, incident, rule, PageReason.REPEATED)
-        elif not incident.exhausted:
-            self._exhaust(tx, incident, rule, policy, why)
+    def take_policies(self, tx: Transaction, incident: Incident, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """The incident has these policies now, its own last; those of them that are new. Nothing follows any more of
+        one that is not among them."""
+        before = policies(incident)
+        if before == wanted:
+            return ()
+        for walk in list(walks(incident)):
+            if walk.policy not in wanted:
+                self._leave(tx, incident, walk)
+        take_up(incident, wanted)
+        return tuple(policy for policy in wanted if policy not in before)
 
-    def escalate_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        """The timer `escalate`: nobody answered."""
-        if incident.state is not IncidentState.TRIGGERED:
+    def _leave(self, tx: Transaction, incident: Incident, walk: Walking) -> None:
+        halt(incident, walk)
+        self.reacher.stop(incident, walk.policy)
+        its_own = [one for one in incident.awaited.values() if one.policy == walk.policy]
+        others = {one.receiver for one in incident.awaited.values() if one.policy != walk.policy}
+        for awaited in its_own:
+            awaited.deadline_at = None
+        for receiver in dict.fromkeys(one.receiver for one in its_own):
+            if receiver not in others:
+                tx.effects.append(CancelPages(incident.id, receiver, (PageKind.PAGE,)))
+        self.reacher.arm(incident)
+
+    def move_on(self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, why: str) -> None:
+        """The next step, else the next round, else exhausted."""
+        policy = self._ruleset.policy(walk.policy)
+        if walk.step + 1 < len(policy.steps):
+            walk.step += 1
+            tx.say(incident, "passed_on", f"went on to step {walk.step + 1} of policy {policy.name}: {why}")
+            reason = PageReason.ESCALATED if walk.round == 0 else PageReason.REPEATED
+            self._enter(tx, incident, rule, walk, reason, {})
+        elif walk.round < policy.repeat and self._reaches_anybody(incident, policy, tx.now):
+            walk.round += 1
+            walk.step = 0
+            rounds = f"{walk.round} of {policy.repeat}"
+            tx.say(incident, "passed_on", f"policy {policy.name} starts over ({rounds}): {why}")
+            self._enter(tx, incident, rule, walk, PageReason.REPEATED, {})
+        elif not walk.exhausted:
+            self._exhaust(tx, incident, rule, walk, policy, why)
+
+    # -- what falls due --------------------------------------------------------------------------------------------
+
+    def escalate_due(self, tx: Transaction, incident: Incident, rule: Rule, policy: str) -> None:
+        """The timer `escalate` of the policy beside it, or with "" of its own: nobody answered."""
+        walk = walk_of(incident, policy) if policy else incident
+        if incident.state is not IncidentState.TRIGGERED or walk is None:
             return
-        if incident.step < 0:  # an acknowledgement lapsed: step 1 follows only now
-            self.begin(tx, incident, rule, PageReason.ESCALATED)
+        if walk.step < 0:  # an acknowledgement lapsed: step 1 follows only now
+            self._begin(tx, incident, rule, walk, PageReason.ESCALATED, {})
         else:
-            self.move_on(tx, incident, rule, "nobody acknowledged in time")
+            self.move_on(tx, incident, rule, walk, "nobody acknowledged in time")
+
+    def reach_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        """The timer `reach`: nobody answered, and somebody has another way, or quiet hours that are over."""
+        self.reacher.due(tx, incident, rule)
 
     def accept_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         """The timer `accept`: pages past their deliver_within pass on at once; their attempts go on."""
-        late = [one for one in incident.awaited.values() if one.deadline_at is not None and one.deadline_at <= tx.now]
-        for awaited in late:
+        late = [
+            (page, one)
+            for page, one in incident.awaited.items()
+            if one.deadline_at is not None and one.deadline_at <= tx.now
+        ]
+        for _, awaited in late:
             awaited.deadline_at = None
-        self._arm_accept(incident)
-        for awaited in late:
-            if self._pass_on(tx, incident, rule, awaited, f"{awaited.receiver} did not accept the page in time"):
-                return
+        self.reacher.arm(incident)
+        for page, awaited in late:
+            self._pass_on(tx, incident, rule, page, awaited, f"{awaited.receiver} did not accept the page in time")
 
-    def remind_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        """The timer `remind`: still unanswered and still firing after the policy was exhausted."""
-        policy = self.policy(incident)
-        if incident.state is not IncidentState.TRIGGERED or policy.remind is None:
+    def remind_due(self, tx: Transaction, incident: Incident, rule: Rule, policy: str) -> None:
+        """The timer `remind`: still unanswered and still firing after the policies were exhausted."""
+        walk = walk_of(incident, policy) if policy else incident
+        if incident.state is not IncidentState.TRIGGERED or walk is None:
+            return
+        chosen = self._ruleset.policy(walk.policy)
+        if chosen.remind is None or not chosen.steps:
             return
         if incident.firing:  # else it may still fire again before it resolves
             tx.say(incident, "reminded", "still unanswered and firing: the fallback and the last step hear of it again")
-            self._page_fallback(tx, incident, rule, PageReason.REPEATED)
-            self._notify(tx, incident, rule, policy.steps[-1].notify, PageReason.REPEATED, len(policy.steps))
-        arm(self._state, incident, "remind", tx.now + policy.remind)
+            paged: dict[str, str] = {}
+            if walk is incident:
+                self._page_fallback(tx, incident, rule, PageReason.REPEATED, paged)
+            last = len(chosen.steps) - 1
+            targets = self._chosen(incident, walk, chosen.steps[last], last)
+            self.reacher.notify(tx, incident, rule, walk, targets, PageReason.REPEATED, last + 1, paged)
+        arm_timer(self._state, incident, walk, "remind", tx.now + chosen.remind)
 
     def finished(self, tx: Transaction, incident: Incident, rule: Rule, event: DeliveryFinished) -> None:
         """A delivery ended. Only pages matter here: the others were owed and are over either way."""
@@ -123,196 +163,216 @@ class Escalation:
             self._notifier.plan_updates(tx, incident)
         else:
             self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
-        still_waited_for = awaited.deadline_at is not None
-        if event.outcome in (Outcome.FAILED, Outcome.UNKNOWN) and still_waited_for:
+        still_waited_for = awaited.deadline_at is not None or once(incident, self._ruleset.policy(awaited.policy))
+        if event.outcome in _GONE_ON and still_waited_for:
             how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"
-            self._pass_on(tx, incident, rule, awaited, f"{awaited.receiver} {how}")
-        self._arm_accept(incident)
+            self._pass_on(tx, incident, rule, event.delivery, awaited, f"{awaited.receiver} {how}")
+        self.reacher.arm(incident)
+
+    # -- what people and priorities do -----------------------------------------------------------------------------
 
     def raised(
         self,
         tx: Transaction,
         incident: Incident,
         rule: Rule,
-        policy_changed: bool,
+        new: tuple[str, ...],
         reason: PageReason = PageReason.RAISED,
     ) -> None:
-        """The priority went up, or, as `reason` says, an alert began to flap. A changed policy starts; else the current
-        step hears it once more."""
-        if policy_changed:
-            self.stop(tx, incident, cancel=True)
-            self.begin(tx, incident, rule, reason)
-            return
+        """The priority went up, or, as `reason` says, an alert began to flap. The `new` policies begin; of the others
+        the current step hears it once more."""
+        paged = self.begin_new(tx, incident, rule, new, reason)
         if incident.state is not IncidentState.TRIGGERED:
-            self.page_acknowledger(tx, incident, rule, reason)
+            if not new:
+                self.page_acknowledger(tx, incident, rule, reason)
             return
-        policy = self.policy(incident)
-        step = policy.steps[min(max(incident.step, 0), len(policy.steps) - 1)]
-        reached = self._notify(tx, incident, rule, step.notify, reason, incident.step + 1)
-        if self._quiet(incident, policy) or incident.exhausted or "escalate" in incident.timers:
-            return
-        if reached:
-            arm(self._state, incident, "escalate", tx.now + step.wait)
-        else:  # it was quiet until now, and of this step nobody takes the new priority either
-            self.move_on(tx, incident, rule, f"nobody of step {incident.step + 1} is notified")
+        for walk in list(walks(incident)):
+            if walk.policy not in new:
+                self._hear_again(tx, incident, rule, walk, reason, paged)
+
+    def begin_new(
+        self, tx: Transaction, incident: Incident, rule: Rule, new: tuple[str, ...], reason: PageReason
+    ) -> dict[str, str]:
+        """Step 1 of policies that the incident has got just now; the pages, by receiver."""
+        paged: dict[str, str] = {}
+        for walk in list(walks(incident)):
+            if walk.policy in new:
+                self._begin(tx, incident, rule, walk, reason, paged)
+        return paged
 
     def lapse(self, tx: Transaction, incident: Incident, rule: Rule, by: str) -> None:
         """The acknowledgement ran out: its author hears of it, step 1 follows after step 1's `for`."""
-        incident.round, incident.step, incident.exhausted = 0, -1, False
-        self._page_person(tx, incident, rule, by, PageReason.ACK_LAPSED)
+        for walk in walks(incident):
+            walk.round, walk.step, walk.exhausted = 0, -1, False
+        self.page_acknowledger(tx, incident, rule, PageReason.ACK_LAPSED, by)
         if incident.hushed:
             return
-        arm(self._state, incident, "escalate", tx.now + self.policy(incident).steps[0].wait)
+        for walk in walks(incident):
+            policy = self._ruleset.policy(walk.policy)
+            if policy.steps:
+                arm_timer(self._state, incident, walk, "escalate", tx.now + policy.steps[0].wait)
 
-    def page_acknowledger(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
-        self._page_person(tx, incident, rule, incident.acknowledged_by, reason)
-
-    def policy(self, incident: Incident) -> Policy:
-        """The policy of the incident's name; `default` if a reload took it away."""
-        return self._ruleset.policies.get(incident.policy) or self._ruleset.policies[BUILT_IN_POLICY]
-
-    def _enter(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
-        policy = self.policy(incident)
-        step = policy.steps[incident.step]
-        reached = self._notify(tx, incident, rule, step.notify, reason, incident.step + 1)
-        if incident.state is not IncidentState.TRIGGERED or self._quiet(incident, policy):
-            return
-        if reached:
-            arm(self._state, incident, "escalate", tx.now + step.wait)
-        else:  # there is nobody to wait for
-            self.move_on(tx, incident, rule, f"nobody of step {incident.step + 1} is notified")
-
-    def _exhaust(self, tx: Transaction, incident: Incident, rule: Rule, policy: Policy, why: str) -> None:
-        incident.exhausted = True
-        incident.timers.pop("escalate", None)
-        tx.say(incident, "exhausted", f"policy {policy.name} is exhausted, nobody answered: {why}")
-        tx.count("incidents_exhausted_total")
-        self._page_fallback(tx, incident, rule, PageReason.ESCALATED)
-        if policy.remind is not None:
-            arm(self._state, incident, "remind", tx.now + policy.remind)
-
-    def _page_fallback(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
-        if self._ruleset.fallback:
-            self._notify(tx, incident, rule, (Target(TargetKind.RECEIVER, self._ruleset.fallback),), reason, 0)
-        else:
-            tx.say(incident, "not_notified", "not notified: the fallback, because none is configured")
-
-    def _pass_on(self, tx: Transaction, incident: Incident, rule: Rule, awaited: Awaited, why: str) -> bool:
-        """Once a step: only a page of the step where the walk stands moves it on."""
-        current = (awaited.round, awaited.step) == (incident.round, incident.step)
-        if incident.state is not IncidentState.TRIGGERED or not current or incident.exhausted:
-            return False
-        if self._quiet(incident, self.policy(incident)):
-            return False
-        self.move_on(tx, incident, rule, why)
-        return True
-
-    def _notify(
-        self,
-        tx: Transaction,
-        incident: Incident,
-        rule: Rule,
-        targets: tuple[Target, ...],
-        reason: PageReason,
-        step: int,
-    ) -> bool:
-        """Pages the receivers behind these targets, each once; whether there was any."""
-        if incident.silent:
-            tx.say(incident, "not_notified", f"not notified: anybody, because rule {rule.name} has mode monitor")
-            return False
-        if incident.hushed:
-            because = f"all its firing alerts are suppressed by {incident.hushed}"
-            tx.say(incident, "not_notified", f"not notified: anybody, because {because}")
-            return False
-        paged: set[str] = set()
-        for target, receiver in self._receivers(tx, incident, targets):
-            if receiver.name in paged:
-                continue
-            paged.add(receiver.name)
-            self._page(tx, incident, rule, receiver, target.name, reason, step)
-        self._arm_accept(incident)
-        return bool(paged)
-
-    def _page(
-        self,
-        tx: Transaction,
-        incident: Incident,
-        rule: Rule,
-        receiver: Receiver,
-        to: str,
-        reason: PageReason,
-        step: int,
+    def page_acknowledger(
+        self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason, by: str = ""
     ) -> None:
-        sent = self._notifier.page(tx, incident, rule, receiver, to, reason, step)
-        if not self._quiet(incident, self.policy(incident)):
-            incident.awaited[sent].deadline_at = tx.now + receiver.accept_within(incident.priority)
-        where = f"step {step} of policy {incident.policy}" if step else "outside the policy's steps"
-        tx.say(incident, "paged", f"paged {to} by {receiver.name} ({reason.value}), {where}", delivery=sent, to=to)
-
-    def _receivers(
-        self, tx: Transaction, incident: Incident, targets: tuple[Target, ...]
-    ) -> Iterator[tuple[Target, Receiver]]:
-        """The receivers behind a step's targets; a line for each that is not notified, with the reason."""
-        for named in targets:
-            for target in self._people_behind(tx, incident, named):
-                receiver = self._receiver(target)
-                because = _left_out(incident, receiver)
-                if receiver is None or because:
-                    tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
-                else:
-                    yield target, receiver
-
-    def _people_behind(self, tx: Transaction, incident: Incident, target: Target) -> list[Target]:
-        """Whoever is on call, everyone of a team; else the target itself. A line where there is nobody."""
-        people, because = self._meant(target, tx.now)
-        if not people:
-            tx.say(incident, "not_notified", f"not notified: {target}, because {because}")
-        return people
-
-    def _meant(self, target: Target, now: datetime) -> tuple[list[Target], str]:
-        """The people, or why there are none."""
-        if target.kind is TargetKind.TEAM and target.name in self._ruleset.teams:
-            return [Target(TargetKind.PERSON, name) for name in self._ruleset.teams[target.name].people], ""
-        if target.kind is TargetKind.SCHEDULE and target.name in self._ruleset.schedules:
-            found = oncall.on_call(self._ruleset.schedules[target.name], now, self._ruleset.people)
-            person = [Target(TargetKind.PERSON, found.person)] if found.person else []
-            return person, f"nobody is on call: {found.because}"
-        return [target], ""
-
-    def _reaches_anybody(self, incident: Incident, policy: Policy, now: datetime) -> bool:
-        targets = (one for step in policy.steps for named in step.notify for one in self._meant(named, now)[0])
-        return any(not _left_out(incident, self._receiver(one)) for one in targets)
-
-    def _receiver(self, target: Target) -> Receiver | None:
-        if target.kind is TargetKind.RECEIVER:
-            return self._ruleset.receivers.get(target.name)
-        person = self._ruleset.people.get(target.name)
-        return self._ruleset.receivers.get(person.reach[0]) if person is not None and person.reach else None
-
-    def _page_person(self, tx: Transaction, incident: Incident, rule: Rule, name: str, reason: PageReason) -> None:
+        """Whoever has acknowledged it, or `by`, who had."""
+        name = by or incident.acknowledged_by
         if name in self._ruleset.people:
-            self._notify(tx, incident, rule, (Target(TargetKind.PERSON, name),), reason, 0)
+            targets = (Target(TargetKind.PERSON, name),)
+            self.reacher.notify(tx, incident, rule, incident, targets, reason, 0)
         else:
             tx.say(incident, "not_notified", f"not notified: {name or 'nobody'}, because people: has no such name")
 
-    def _quiet(self, incident: Incident, policy: Policy) -> bool:
-        return policy.once or incident.silent or bool(incident.hushed) or incident.priority.rank >= 4
+    def ack_timeout(self, incident: Incident) -> timedelta | None:
+        """When an acknowledgement lapses: by the strictest of its policies."""
+        timeouts = [self._ruleset.policy(walk.policy).ack_timeout for walk in walks(incident)]
+        return min((one for one in timeouts if one is not None), default=None)
 
-    def _arm_accept(self, incident: Incident) -> None:
-        due = min((one.deadline_at for one in incident.awaited.values() if one.deadline_at is not None), default=None)
-        if due is None:
-            incident.timers.pop("accept", None)
-        elif incident.timers.get("accept") != due:
-            arm(self._state, incident, "accept", due)
+    def pages_nobody(self, incident: Incident) -> bool:
+        """None of its policies has a step: it waits for the hours of a route."""
+        return not any(self._ruleset.policy(walk.policy).steps for walk in walks(incident))
 
+    # -- the walk --------------------------------------------------------------------------------------------------
 
-def _left_out(incident: Incident, receiver: Receiver | None) -> str:
-    """Why the receiver of a target gets no page of this incident; "" where it gets one."""
-    if receiver is None:
-        return "it is not in the configuration any more"
-    if PageKind.PAGE not in receiver.send:
-        return f"receiver {receiver.name} does not send pages"
-    if incident.priority.rank > receiver.min_priority.rank:
-        lowest = receiver.min_priority.value
-        return f"receiver {receiver.name} takes {lowest} and up, this is {incident.priority.value}"
-    return ""
+    def _begin(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        walk: Walking,
+        reason: PageReason,
+        paged: dict[str, str],
+    ) -> None:
+        policy = self._ruleset.policy(walk.policy)
+        walk.round, walk.exhausted = 0, False
+        if not policy.steps:
+            tx.say(incident, "not_notified", f"not notified: anybody, because policy {policy.name} pages nobody")
+            return
+        walk.step = 0
+        self._enter(tx, incident, rule, walk, reason, paged)
+        further = len(policy.steps) - 1
+        if incident.priority.low and further and not policy.once and not incident.silent and not incident.hushed:
+            steps = f"step 2 to {further + 1}" if further > 1 else "step 2"
+            because = f"of a {incident.priority.value} step 1 hears, once"
+            tx.say(incident, "not_notified", f"not notified: {steps} of policy {policy.name}, because {because}")
+
+    def _enter(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        walk: Walking,
+        reason: PageReason,
+        paged: dict[str, str],
+    ) -> None:
+        policy = self._ruleset.policy(walk.policy)
+        step = policy.steps[walk.step]
+        if step.round_robin:
+            found = self._take_turn(tx, incident, rule, walk, step, reason, paged)
+        else:
+            found = self.reacher.notify(tx, incident, rule, walk, step.notify, reason, walk.step + 1, paged)
+        if incident.state is IncidentState.TRIGGERED and not once(incident, policy):
+            self._wait(tx, incident, rule, walk, step, found)
+
+    def _wait(
+        self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, step: EscalationStep, found: Notified
+    ) -> None:
+        """For an acknowledgement, unless there is nobody who could."""
+        if found.nobody:
+            self.move_on(tx, incident, rule, walk, f"nobody of step {walk.step + 1} is notified")
+        elif found.vacant:
+            self.move_on(tx, incident, rule, walk, f"nobody is on call by schedule {found.vacant}")
+        else:
+            arm_timer(self._state, incident, walk, "escalate", tx.now + step.wait)
+
+    def _take_turn(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        walk: Walking,
+        step: EscalationStep,
+        reason: PageReason,
+        paged: dict[str, str],
+    ) -> Notified:
+        """Round robin: the next one who can be notified; the count goes over all incidents."""
+        key = f"{walk.policy}/{walk.step + 1}"
+        choices = self.reacher.choices(step.notify)
+        first = self._state.turns.get(key, 0)
+        found = Notified()
+        for number in range(len(choices)):
+            target = choices[(first + number) % len(choices)]
+            found = self.reacher.notify(tx, incident, rule, walk, (target,), reason, walk.step + 1, paged)
+            if not found.nobody:
+                incident.turns[key] = str(target)
+                self._state.turns[key] = (first + number + 1) % len(choices)
+                tx.effects.append(SaveTurn(key, self._state.turns[key]))
+                return found
+        return found
+
+    def _chosen(self, incident: Incident, walk: Walking, step: EscalationStep, number: int) -> tuple[Target, ...]:
+        """Whom the step has notified: all, or the one whose turn it was."""
+        taken = incident.turns.get(f"{walk.policy}/{number + 1}") if step.round_robin else None
+        return (Target.parse(taken),) if taken else step.notify
+
+    def _hear_again(
+        self,
+        tx: Transaction,
+        incident: Incident,
+        rule: Rule,
+        walk: Walking,
+        reason: PageReason,
+        paged: dict[str, str],
+    ) -> None:
+        """The current step's targets once more. One that was heard of once so far may walk on from now."""
+        policy = self._ruleset.policy(walk.policy)
+        if not policy.steps:
+            return
+        number = min(max(walk.step, 0), len(policy.steps) - 1)
+        step = policy.steps[number]
+        targets = self._chosen(incident, walk, step, number)
+        found = self.reacher.notify(tx, incident, rule, walk, targets, reason, walk.step + 1, paged)
+        if once(incident, policy) or walk.exhausted or "escalate" in timers(incident, walk):
+            return
+        self._wait(tx, incident, rule, walk, step, found)
+
+    def _pass_on(self, tx: Transaction, incident: Incident, rule: Rule, page: str, awaited: Awaited, why: str) -> None:
+        """The next way; else the next step, once a step: only a page of the step where the walk stands moves it on."""
+        if not self.reacher.failed(tx, incident, rule, page, awaited, why):
+            return
+        walk = walk_of(incident, awaited.policy)
+        if walk is None or incident.state is not IncidentState.TRIGGERED or walk.exhausted:
+            return
+        current = (awaited.round, awaited.step) == (walk.round, walk.step)
+        if current and not once(incident, self._ruleset.policy(walk.policy)):
+            self.move_on(tx, incident, rule, walk, why)
+
+    def _exhaust(
+        self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, policy: Policy, why: str
+    ) -> None:
+        """The end of a policy. The fallback hears once all of the incident's are at theirs."""
+        walk.exhausted = True
+        halt(incident, walk)
+        tx.say(incident, "exhausted", f"policy {policy.name} is exhausted, nobody answered: {why}")
+        tx.count("incidents_exhausted_total")
+        all_walks = [one for one in walks(incident) if self._ruleset.policy(one.policy).steps]
+        if not all(one.exhausted for one in all_walks):
+            return
+        self._page_fallback(tx, incident, rule, PageReason.ESCALATED, {})
+        for one in all_walks:
+            remind = self._ruleset.policy(one.policy).remind
+            if remind is not None:
+                arm_timer(self._state, incident, one, "remind", tx.now + remind)
+
+    def _page_fallback(
+        self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason, paged: dict[str, str]
+    ) -> None:
+        if self._ruleset.fallback:
+            targets = (Target(TargetKind.RECEIVER, self._ruleset.fallback),)
+            self.reacher.notify(tx, incident, rule, incident, targets, reason, 0, paged)
+        else:
+            tx.say(incident, "not_notified", "not notified: the fallback, because none is configured")
+
+    def _reaches_anybody(self, incident: Incident, policy: Policy, now: datetime) -> bool:
+        targets = (target for step in policy.steps for target in step.notify)
+        return self.reacher.reaches_anybody(incident, targets, now)

@@ -45,7 +45,7 @@ def changed(
     calm = f"it counts as firing until it has been calm for {span_text(terms.calm)}"
     tx.say(incident, "flapping", f"{named([alert])} is flapping: {often}; {calm}")
     if incident.state in _TOLD:
-        incidents.escalation.raised(tx, incident, incidents.rule_of(incident), False, PageReason.FLAPPING)
+        incidents.escalation.raised(tx, incident, incidents.rule_of(incident), (), PageReason.FLAPPING)
 
 
 def look(tx: Transaction, alert: Alert, state: State, incidents: Incidents) -> None:

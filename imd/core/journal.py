@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from imd.model.alert import Alert, AlertReport
-from imd.model.event import ActionTaken, DeliveryFinished, SilenceExpired
+from imd.model.event import ActionTaken, DeliveryFinished, OverrideEnded, SilenceExpired
 from imd.model.heartbeat import By
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 
 _encode = msgspec.json.Encoder().encode
 _ABSENT = msgspec.Raw(b"")
@@ -97,6 +98,21 @@ class _BeatLine(msgspec.Struct, omit_defaults=True):
     type: str
     heartbeat: str
     by: dict[str, str] = {}
+
+
+class _OverrideLine(msgspec.Struct, omit_defaults=True):
+    """`action` is set or ended. `override` is its id."""
+
+    ts: datetime
+    type: str
+    action: str
+    override: str
+    by: str
+    schedule: str = ""
+    person: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    comment: str = ""
 
 
 class _RestartLine(msgspec.Struct):
@@ -219,6 +235,28 @@ def silence_ended(now: datetime, event: SilenceExpired) -> bytes:
 def beat(now: datetime, heartbeat: str, by: By) -> bytes:
     """One that came by itself; what an alert that feeds it says is on its own line."""
     return _encode(_BeatLine(ts=now, type="beat", heartbeat=heartbeat, by=dict(by)))
+
+
+def override_set(now: datetime, override: Override) -> bytes:
+    return _encode(
+        _OverrideLine(
+            ts=now,
+            type="override",
+            action="set",
+            override=override.id,
+            by=override.created_by,
+            schedule=override.schedule,
+            person=override.person,
+            starts_at=override.begins_at,
+            ends_at=override.ends_at,
+            comment=override.comment,
+        )
+    )
+
+
+def override_ended(now: datetime, event: OverrideEnded) -> bytes:
+    """Before its time; one that ends as planned leaves no line."""
+    return _encode(_OverrideLine(ts=now, type="override", action="ended", override=event.override, by=event.by))
 
 
 def reloaded(now: datetime, config_hash: str) -> bytes:

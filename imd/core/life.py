@@ -202,14 +202,24 @@ class Life:
         if failed:
             tx.count("templates_failed_total", rule.name)
 
-    def route(self, tx: Transaction, incident: Incident) -> bool:
-        """Reads the routes; whether the policy is another one than before."""
-        chosen = self._router.choose(incident, self.rule_of(incident))
-        changed = chosen.policy != incident.policy
-        if changed:
-            incident.policy = chosen.policy
-            tx.say(incident, "route", f"policy {chosen.policy}: {chosen.because}")
-        return changed
+    def route(self, tx: Transaction, incident: Incident) -> tuple[str, ...]:
+        """Reads the routes; the policies that are new to it. Where none pages anybody and hours of a route may change
+        that, they are read again then."""
+        chosen = self._router.choose(incident, self.rule_of(incident), tx.now)
+        new = self.escalation.take_policies(tx, incident, chosen.policies)
+        for policy, because in zip(chosen.policies, chosen.because, strict=True):
+            if policy in new:
+                tx.say(incident, "route", f"policy {policy}: {because}")
+        incident.timers.pop("route", None)
+        if chosen.again_at is not None:
+            tx.say(incident, "route", f"the routes are read again at {chosen.again_at:%Y-%m-%d %H:%M} UTC")
+            arm(self._state, incident, "route", chosen.again_at)
+        return new
+
+    def route_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        """The timer `route`: hours of a route begin or end, and nobody has been paged so far."""
+        if incident.state is IncidentState.TRIGGERED and not incident.hushed:
+            self.escalation.begin_new(tx, incident, rule, self.route(tx, incident), PageReason.FIRST)
 
     # -- transitions ----------------------------------------------------------------------------------------------
 

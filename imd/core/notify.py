@@ -35,15 +35,15 @@ class Notifier:
         incident: Incident,
         rule: Rule,
         receiver: Receiver,
-        to: str,
+        awaited: Awaited,
         reason: PageReason,
         step: int,
     ) -> str:
         """Sends a page; the delivery's id. The receiver is owed what follows from now on, once it heard."""
-        told = incident.told.setdefault(receiver.name, Told(to=to))
+        told, to = incident.told.setdefault(receiver.name, Told(to=awaited.to)), awaited.to
         sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, self._members(incident))
         told.at, told.changed = tx.now, incident.changed
-        incident.awaited[sent] = Awaited(receiver.name, to, incident.step, incident.round, None)
+        incident.awaited[sent] = awaited
         return sent
 
     def follow_up(self, tx: Transaction, incident: Incident, rule: Rule, kind: PageKind, note: str = "") -> None:

@@ -19,7 +19,7 @@ from imd.core.transaction import Transaction
 from imd.core.waiting import Place
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
-from imd.model.policy import PageKind, Ruleset
+from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.model.rule import Mode, Relate, Rule
 
 LONGER = timedelta(days=1)  # than any hold
@@ -140,8 +140,9 @@ class Related:
         self._hand_over(tx, older, younger)
         self._relator.merge(younger.id, older.id)
         self._incidents.plan_leave(younger, tx.now)
-        if older.state in _WORKED_ON and self._incidents.route(tx, older):
-            self._incidents.escalation.raised(tx, older, self._incidents.rule_of(older), True)
+        if older.state in _WORKED_ON:
+            new, rule = self._incidents.route(tx, older), self._incidents.rule_of(older)
+            self._incidents.escalation.begin_new(tx, older, rule, new, PageReason.RAISED)
         return older
 
     def _too_large(self, tx: Transaction, older: Incident, younger: Incident) -> bool:

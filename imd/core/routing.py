@@ -1,37 +1,98 @@
-"""Which policy an incident gets: its rule's, else the first route that takes it, else `default`.
+"""Which policies an incident gets: its rule's, else those of the routes that take it, else `default`.
 
 Owns what a route sees: label by label the rule's, else the group key's, else what all members have in common, else the
-cause's. Pure.
+cause's; and the hours of routes. Pure.
+
+Routes are tried in order. The first that takes the incident decides, unless it has `continue`: then the routes behind
+it are tried too, and the incident walks through the policies of all that took it. The last of them is the incident's
+own policy, the others are beside it. Outside its hours a route takes nothing; whoever wants an incident to wait for
+them sends it to the policy `nobody` behind: its routes are read again when hours begin or end.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
+from imd.core import times
 from imd.model.incident import Incident
 from imd.model.policy import BUILT_IN_POLICY, Route, Ruleset
+from imd.model.quiet import TimeInterval
 from imd.model.rule import Rule, Test, match_test
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The policy and what chose it, in words."""
+    """The policies in order of their routes, the incident's own last, and for each what chose it, in words. `again_at`:
+    none of them pages anybody, and the answer may be another one then."""
 
-    policy: str
-    because: str
+    policies: tuple[str, ...]
+    because: tuple[str, ...]
+    again_at: datetime | None = None
+
+
+class _Compiled(msgspec.Struct, frozen=True):
+    number: int
+    route: Route
+    test: Test
+    during: TimeInterval | None
+    but: TimeInterval | None
+
+    @property
+    def words(self) -> str:
+        """`route 2 (during office)`."""
+        hours = [f"during {self.route.during}"] if self.route.during else []
+        hours += [f"except {self.route.but}"] if self.route.but else []
+        return f"route {self.number}" + (f" ({', '.join(hours)})" if hours else "")
+
+    def in_hours(self, now: datetime) -> bool:
+        inside = self.during is None or times.in_force(self.during, now)
+        return inside and not (self.but is not None and times.in_force(self.but, now))
+
+    def next_change(self, now: datetime) -> datetime | None:
+        """When its hours may begin or end."""
+        changes = [times.next_boundary(one, now) for one in (self.during, self.but) if one is not None]
+        return min((at for at in changes if at is not None), default=None)
 
 
 class Router:
     """Compiled routes, in order of trial."""
 
     def __init__(self, ruleset: Ruleset) -> None:
-        self._policies = ruleset.policies
-        self._routes: list[tuple[Route, Test]] = [(route, match_test(route.match)) for route in ruleset.routes]
+        self._ruleset = ruleset
+        self._routes = [
+            _Compiled(
+                number,
+                route,
+                match_test(route.match),
+                ruleset.times.get(route.during),
+                ruleset.times.get(route.but),
+            )
+            for number, route in enumerate(ruleset.routes, start=1)
+        ]
 
-    def choose(self, incident: Incident, rule: Rule) -> Chosen:
-        if rule.policy in self._policies:
-            return Chosen(rule.policy, f"rule {rule.name}")
+    def choose(self, incident: Incident, rule: Rule, now: datetime) -> Chosen:
+        """For the incident as it is now."""
+        if rule.policy in self._ruleset.policies:
+            return Chosen((rule.policy,), (f"rule {rule.name}",))
         labels = {**incident.labels, **{name: value for name, value in incident.group_key if value}, **rule.labels}
-        for number, (route, test) in enumerate(self._routes, start=1):
-            if (route.priority is None or incident.priority in route.priority) and test(labels):
-                return Chosen(route.policy, f"route {number}")
-        return Chosen(BUILT_IN_POLICY, "no route took it")
+        taken: dict[str, str] = {}
+        waiting: list[_Compiled] = []
+        for one in self._routes:
+            if (one.route.priority is not None and incident.priority not in one.route.priority) or not one.test(labels):
+                continue
+            if not one.in_hours(now):
+                waiting.append(one)
+                continue
+            taken[one.route.policy] = taken.pop(one.route.policy, one.words)
+            if not one.route.goes_on:
+                break
+        return self._chosen(taken or {BUILT_IN_POLICY: "no route took it"}, waiting, now)
+
+    def _chosen(self, taken: dict[str, str], waiting: list[_Compiled], now: datetime) -> Chosen:
+        closed = f"; outside its hours: {', '.join(one.words for one in waiting)}" if waiting else ""
+        because = tuple(words + closed for words in taken.values())
+        again_at = None
+        if not any(self._ruleset.policy(policy).steps for policy in taken):
+            again_at = min((at for one in waiting if (at := one.next_change(now)) is not None), default=None)
+        return Chosen(tuple(taken), because, again_at)

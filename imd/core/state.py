@@ -11,7 +11,7 @@ import enum
 import heapq
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from imd.core.correlate import GroupKey
@@ -24,6 +24,7 @@ from imd.model.incident import Incident, IncidentState
 from imd.model.presence import Outage, Presence, Spoke
 from imd.model.quiet import Silence
 from imd.model.rule import Rule
+from imd.model.schedule import Override
 
 AT_ONCE = datetime(1, 1, 2, tzinfo=UTC)  # a deadline that the next step takes before any other
 
@@ -111,7 +112,8 @@ class State:
 
     `waiting` holds the alerts that wait for an open_when, `restored_waiting` those that do since before a restart and
     `homeless` those whose rule waits no more, until they are placed; `follow_ups` when one that `absent` waits for last
-    came. `beats` are the heartbeats' records, `feeders` the firing alerts that speak for them, by id."""
+    came. `overrides` are those of schedules, by id, ended ones too; `turns` whose turn is next at each step with
+    round_robin. `beats` are the heartbeats' records, `feeders` the firing alerts that speak for them, by id."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -133,6 +135,8 @@ class State:
         self.stale: dict[str, dict[int, Alert]] = {}
         self.unseen: dict[int, Alert] = {}
         self.silences: dict[str, Silence] = {}
+        self.overrides: dict[str, Override] = {}
+        self.turns: dict[str, int] = {}
         self.suppressed = Suppressed()
         self.to_judge: dict[int, Alert] = {}
         self.judge_after: datetime | None = None
@@ -270,6 +274,8 @@ def restore(
     beats: Iterable[Beat] = (),
     presence: Presence | None = None,
     at: datetime | None = None,
+    overrides: Iterable[Override] = (),
+    turns: Mapping[str, int] | None = None,
 ) -> State:
     """A State from what the store kept; `at` is the instant of the last step, or somewhat before. The engine arms the
     deadlines (Engine._arm_restored)."""
@@ -278,6 +284,8 @@ def restore(
     state.last_alert_id = last_alert_id
     state.last_number = last_number
     state.silences = {one.id: one for one in sorted(silences, key=lambda one: one.id)}
+    state.overrides = {one.id: one for one in sorted(overrides, key=lambda one: one.id)}
+    state.turns = dict(turns or {})
     state.beats = {(beat.heartbeat, beat.by): beat for beat in beats}
     for incident in sorted(incidents, key=lambda one: one.number):
         state.add_incident(incident)

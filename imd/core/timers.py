@@ -14,6 +14,7 @@ from imd.core.life import LOOK_AGAIN
 from imd.core.notify import arm
 from imd.core.state import State
 from imd.core.transaction import Transaction
+from imd.core.walks import resume, shift
 from imd.model.effect import Journal
 from imd.model.incident import Incident, IncidentState
 from imd.model.rule import Rule
@@ -43,7 +44,8 @@ class Timers:
 
     def _timer(self, tx: Transaction, incident: Incident, name: str, due_at: datetime) -> None:
         rule = self._incidents.rule_of(incident)
-        match name:
+        kind, _, which = name.partition(":")
+        match kind:
             case "hold":
                 incident.timers["hold"] = tx.now
                 if incident.state is IncidentState.PENDING and incident.firing:
@@ -58,20 +60,26 @@ class Timers:
                 self._lapse(tx, incident, rule)
             case "accept":
                 self._incidents.escalation.accept_due(tx, incident, rule)
-            case "escalate":
-                self._incidents.escalation.escalate_due(tx, incident, rule)
-            case "remind":
-                self._incidents.escalation.remind_due(tx, incident, rule)
+            case "reach":
+                self._incidents.escalation.reach_due(tx, incident, rule)
+            case "route":
+                self._incidents.route_due(tx, incident, rule)
             case "still":
                 self._still_firing(tx, incident, rule, due_at)
+            case "escalate":
+                self._incidents.escalation.escalate_due(tx, incident, rule, which)
+            case "remind":
+                self._incidents.escalation.remind_due(tx, incident, rule, which)
             case _:
-                self._incidents.notifier.update(tx, incident, rule, name.removeprefix("update:"))
+                self._incidents.notifier.update(tx, incident, rule, which)
 
     def _lapse(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         by = incident.acknowledged_by
         lifecycle.move(incident, "lapse", tx.now)
         tx.say(incident, "ack_lapsed", f"the acknowledgement by {by} ran out after ack_timeout")
         self._incidents.escalation.lapse(tx, incident, rule, by)
+        if self._incidents.escalation.pages_nobody(incident):
+            self._incidents.route_due(tx, incident, rule)
 
     def _still_firing(self, tx: Transaction, incident: Incident, rule: Rule, due_at: datetime) -> None:
         """Resolved by hand: a member that is still reported so long after that reopens it. That report decides, so the
@@ -89,27 +97,34 @@ class Timers:
         else:
             arm(self._state, incident, "still", due_at + LOOK_AGAIN * ((tx.now - due_at) // LOOK_AGAIN + 1))
 
-    def restarted(self, tx: Transaction, outage: timedelta) -> None:
-        """After a long outage the senders speak first: nothing is decided by a deadline before they had the time."""
-        if outage <= LONG_OUTAGE:
-            return
-        self._state.judge_after = tx.now + SENDERS_FIRST
-        self._incidents.openings.put_off(tx, tx.now + SENDERS_FIRST)
+    def restarted(self, tx: Transaction, alive_at: datetime) -> None:
+        """What fell due meanwhile pages no crowd at once (`walks.resume`). After a long outage the senders speak first:
+        nothing is decided by a deadline before they had the time."""
+        outage = tx.now - alive_at
+        resumes_at = tx.now + SENDERS_FIRST if outage > LONG_OUTAGE else tx.now
+        if outage > LONG_OUTAGE:
+            self._state.judge_after = resumes_at
+            self._incidents.openings.put_off(tx, resumes_at)
         for incident in self._state.incidents.values():
-            early = [name for name, at in incident.timers.items() if at < tx.now + SENDERS_FIRST]
-            for name in early:
-                arm(self._state, incident, name, tx.now + SENDERS_FIRST)
-            if early:
-                minutes = int(outage.total_seconds() // 60)
-                tx.say(incident, "restarted", f"imd was away for {minutes} min; its senders get 90 s to speak first")
+            moved = resume(self._state, incident, alive_at, resumes_at)
+            self._incidents.escalation.reacher.arm(incident)
+            if outage > LONG_OUTAGE:
+                early = [name for name, at in incident.timers.items() if at < resumes_at]
+                for name in early:
+                    arm(self._state, incident, name, resumes_at)
+                if moved or early:
+                    minutes = int(outage.total_seconds() // 60)
+                    text = f"imd was away for {minutes} min; its senders get 90 s to speak first"
+                    tx.say(incident, "restarted", text)
+            elif moved:
+                tx.touch(incident)
 
     def shift(self, tx: Transaction, by: timedelta) -> None:
-        """The clock was set: what was five minutes away still is."""
+        """The clock was set: what was five minutes away still is. Hours of routes go by the wall clock."""
         for incident in self._state.incidents.values():
             for name, at in list(incident.timers.items()):
-                arm(self._state, incident, name, at + by)
-            for awaited in incident.awaited.values():
-                if awaited.deadline_at is not None:
-                    awaited.deadline_at += by
-            if incident.timers:
+                arm(self._state, incident, name, at if name == "route" else at + by)
+            shift(incident, by)
+            self._incidents.escalation.reacher.arm(incident)
+            if incident.timers or incident.reaches:
                 tx.touch(incident)

@@ -47,6 +47,11 @@ def upcoming(interval: TimeInterval, now: datetime) -> Window | None:
     return min((window for window in _windows(interval, now, HORIZON) if window.ends_at > now), default=None)
 
 
+def local(at: datetime, timezone: str) -> datetime:
+    """The same instant as a clock on the wall there shows it."""
+    return at.astimezone(ZoneInfo(timezone))
+
+
 def _windows(interval: TimeInterval, now: datetime, ahead: timedelta) -> Iterator[Window]:
     """Every window that may be in force now, and the first of each kind that begins within `ahead`."""
     yield from (Window(once.begins_at, once.ends_at) for once in interval.once)

@@ -437,4 +437,6 @@ def _restored(snapshot: Snapshot) -> State:
         snapshot.beats,
         snapshot.presence,
         snapshot.alive_at,
+        snapshot.overrides,
+        snapshot.turns,
     )

@@ -13,6 +13,7 @@ from imd.model.incident import Incident, Priority, TimelineEntry
 from imd.model.policy import PageKind, PageReason
 from imd.model.presence import Presence
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,6 +98,19 @@ class SavePresence(msgspec.Struct, frozen=True):
     presence: Presence
 
 
+class SaveOverride(msgspec.Struct, frozen=True):
+    """An override of a schedule is new or was ended: commit before the answer."""
+
+    override: Override
+
+
+class SaveTurn(msgspec.Struct, frozen=True):
+    """Whose turn is next at a step with round_robin (`POLICY/STEP`, steps from 1): their place, from 0."""
+
+    step: str
+    next: int
+
+
 class AppendTimeline(msgspec.Struct, frozen=True):
     incident: str
     entry: TimelineEntry
@@ -170,6 +184,8 @@ Effect = (
     | ForgetIncident
     | SaveSilence
     | SavePresence
+    | SaveOverride
+    | SaveTurn
     | AppendTimeline
     | Deliver
     | CancelPages

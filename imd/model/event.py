@@ -11,6 +11,7 @@ from imd.model.alert import AlertReport, Identity
 from imd.model.heartbeat import By
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 
 
 class AlertsReported(msgspec.Struct, frozen=True):
@@ -90,6 +91,19 @@ class PauseSet(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class OverrideSet(msgspec.Struct, frozen=True):
+    """A person says who is on call for a while, whoever's turn it is."""
+
+    override: Override
+
+
+class OverrideEnded(msgspec.Struct, frozen=True):
+    """A person ends an override before its time, or takes one back that has not begun."""
+
+    override: str
+    by: str
+
+
 class Outcome(enum.StrEnum):
     """How a delivery ended. UNKNOWN: given up or cancelled after an attempt that may have arrived."""
 
@@ -144,6 +158,8 @@ Event = (
     | SilenceSet
     | SilenceExpired
     | PauseSet
+    | OverrideSet
+    | OverrideEnded
     | DeliveryFinished
     | RulesChanged
     | Restarted

@@ -48,6 +48,11 @@ class Priority(enum.StrEnum):
     def rank(self) -> int:
         return int(self.value[1])
 
+    @property
+    def low(self) -> bool:
+        """It can wait for the morning: P4 and P5, of which step 1 hears once."""
+        return self.rank >= 4
+
 
 class RootCause(msgspec.Struct, frozen=True):
     entity: str
@@ -69,13 +74,47 @@ class Told(msgspec.Struct):
 
 
 class Awaited(msgspec.Struct):
-    """A page not yet settled, of which step; and when to pass on (None: never, or passed on already)."""
+    """A page not yet settled, of which step of which policy; and when to pass on (None: never, or passed on already).
+    `person`: it is one of that person's ways; "" where a step names the receiver itself."""
 
     receiver: str
     to: str
     step: int
     round: int
     deadline_at: datetime | None
+    policy: str = ""
+    person: str = ""
+
+
+class Walk(msgspec.Struct):
+    """Where a policy stands: its round and step from 0; step -1: not begun, or to begin once its timer says so. An
+    incident has the same fields, for its own policy; those that routes with `continue` put beside it are Walks."""
+
+    policy: str
+    round: int = 0
+    step: int = -1
+    exhausted: bool = False
+
+
+class Reach(msgspec.Struct, kw_only=True):
+    """A person who was notified and has not answered: which way comes next, and when (`due_at` None: none by itself).
+
+    `target` is what named the person (`schedule:primary`), `page` the delivery of the newest way, `began_at` when the
+    first one left, or would have: delays count from there. `way` 0: held back until `due_at`, for quiet hours; the
+    target is asked anew then. `policy`, `round`, `step` say of which step it is; `shown` is the step in messages.
+    """
+
+    person: str
+    target: str
+    policy: str
+    round: int
+    step: int
+    shown: int
+    reason: str
+    began_at: datetime
+    way: int = 0
+    page: str = ""
+    due_at: datetime | None = None
 
 
 class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -90,6 +129,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
     hold the incident open, for they were suppressed only after joining. `aside` counts members ever that came
     suppressed and were not released. `hushed` is why nobody hears of it: all that hold it open are suppressed.
+
+    `round`, `step` and `exhausted` are those of `policy`; `also` are the policies beside it. `turns` are the targets
+    that steps with round_robin chose, by `POLICY/STEP` with steps from 1.
     """
 
     id: str
@@ -139,6 +181,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     lines: int = 0
     deliveries: int = 0
     cause_of: int = 0
+    also: list[Walk] = []
+    reaches: list[Reach] = []
+    turns: dict[str, str] = {}
 
     @property
     def open(self) -> bool:

@@ -58,12 +58,25 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
         return timedelta(seconds=20 if priority.rank <= 2 else 60)
 
 
+class Way(msgspec.Struct, frozen=True):
+    """One way to a person: a receiver, `after` so long without an answer."""
+
+    receiver: str
+    after: timedelta = timedelta(0)
+
+
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """A human being. `reach` names receivers; for now exactly one."""
+    """A human being, and the ways to reach them, in order; the first one is taken at once. `reach_low`: for P4 and P5,
+    where these are others. `quiet_hours`: P4 and P5 wait until they are over."""
 
     name: str
     timezone: str = "UTC"
-    reach: tuple[str, ...]
+    reach: tuple[Way, ...]
+    reach_low: tuple[Way, ...] = ()
+    quiet_hours: TimeInterval | None = None
+
+    def ways(self, priority: Priority) -> tuple[Way, ...]:
+        return (self.reach_low if priority.low else ()) or self.reach
 
 
 class Team(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,16 +102,25 @@ class Target(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.name}"
 
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """From what str() gave."""
+        kind, _, name = text.partition(":")
+        return cls(TargetKind(kind), name)
+
 
 class EscalationStep(msgspec.Struct, frozen=True, kw_only=True):
-    """Notify these, then wait `wait` (YAML: `for`) before the next step."""
+    """Notify these, then wait `wait` (YAML: `for`) before the next step. `round_robin`: one of them only, each incident
+    the next one; everyone of a team counts for themselves."""
 
     notify: tuple[Target, ...]
     wait: timedelta = timedelta(minutes=5)
+    round_robin: bool = False
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Ordered escalation steps. `once` marks the built-in policy: its one step is notified once, then nothing more."""
+    """Ordered escalation steps; none in the built-in policy `nobody`. `once` marks the built-in policy `default`: its
+    one step is notified once, then nothing more."""
 
     name: str
     steps: tuple[EscalationStep, ...]
@@ -109,11 +131,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Which policy an incident gets, where its rule names none. The first that matches; a matchless one is last."""
+    """Which policy an incident gets, where its rule names none. The first that matches; a matchless one is last.
+    `during` and `but` (YAML: `except`) name `times`: only in them, not in them. `goes_on` (YAML: `continue`): the
+    routes behind it are tried too."""
 
     policy: str
     match: Match = MATCH_ALL
     priority: frozenset[Priority] | None = None
+    during: str = ""
+    but: str = ""
+    goes_on: bool = False
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,13 +167,16 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 BUILT_IN_RULE = Rule(name="default")
 BUILT_IN_POLICY = "default"
+NOBODY = "nobody"
+"""The built-in policy that pages nobody: its incidents wait for the hours of another route."""
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decisions depend on, checked as a whole by `config.load`. Dicts are by name, in config order.
 
     `rules` are in order of trial; the last takes every alert. `enrich` is in order of work. `policies` always hold
-    `default`. `config_hash` names this very content; `store_id` prefixes every dedup_key (fixed in replay).
+    `default`, and where they are loaded `nobody`. `config_hash` names this very content; `store_id` prefixes every
+    dedup_key (fixed in replay).
     """
 
     rules: tuple[Rule, ...] = (BUILT_IN_RULE,)
@@ -168,6 +198,10 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str = ""
     bounds: Bounds = Bounds()
     config_hash: str = ""
+
+    def policy(self, name: str) -> Policy:
+        """The policy of that name; `default` if a reload took it away."""
+        return self.policies.get(name) or self.policies[BUILT_IN_POLICY]
 
 
 def built_in_policy(receivers: tuple[str, ...]) -> Policy:

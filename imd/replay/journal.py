@@ -25,7 +25,8 @@ from imd.model.event import (
     Event,
     Expired,
     HeartbeatBeat,
-    Outcome,
+    OverrideEnded,
+    OverrideSet,
     Restarted,
     SilenceExpired,
     SilenceSet,
@@ -33,14 +34,13 @@ from imd.model.event import (
 from imd.model.policy import Source
 from imd.model.quiet import Silence
 from imd.model.rule import Matcher
-from imd.sources.contract import NOT_JSON, AlertRefused, Instant, instant
+from imd.model.schedule import Override
+from imd.replay import shapes
+from imd.sources.contract import NOT_JSON, AlertRefused, instant
 from imd.sources.labels import KnownLabels
 
 FAULTS_MAX = 20
 _FIRST_YEAR, _END_YEAR = 1900, 9000
-NO_LONGER_REPORTED = "no longer reported"
-_ABSENT = msgspec.Raw(b"")
-_When = Instant | float | int
 
 
 class BadEvents(ValueError):
@@ -69,97 +69,6 @@ class Glance(msgspec.Struct, frozen=True):
     actions: bool
     deliveries: dict[str, str]
 
-
-class _Alert(msgspec.Struct, gc=False):
-    ts: _When
-    type: str = "alert"
-    status: str = ""
-    labels: msgspec.Raw = _ABSENT
-    annotations: msgspec.Raw = _ABSENT
-    starts_at: _When | None = None
-    ends_at: _When | None = None
-    source: str = ""
-    by_api: bool = False
-    same_step: bool = False
-    identity: msgspec.Raw = _ABSENT
-
-
-class _Expired(msgspec.Struct):
-    ts: _When
-    labels: msgspec.Raw = _ABSENT
-    ends_at: _When | None = None
-    source: str = ""
-    reason: str = NO_LONGER_REPORTED
-    same_step: bool = False
-    identity: msgspec.Raw = _ABSENT
-
-
-class _Action(msgspec.Struct):
-    ts: _When
-    action: str
-    incident: str | int
-    by: str = "unknown"
-    note: str = ""
-    force: bool = False
-    through: str = "api"
-    alert: msgspec.Raw = _ABSENT
-
-
-class _Delivery(msgspec.Struct):
-    ts: _When
-    delivery: str
-    incident: str
-    receiver: str
-    outcome: Outcome
-    error: str = ""
-
-
-class _Silence(msgspec.Struct):
-    ts: _When
-    action: str = ""
-    silence: str = ""
-    by: str = "unknown"
-    matchers: list[str] = []
-    starts_at: _When | None = None
-    ends_at: _When | None = None
-    comment: str = ""
-    replaces: str = ""
-
-
-class _Beat(msgspec.Struct):
-    ts: _When
-    heartbeat: str
-    by: dict[str, str] = {}
-
-
-class _Restart(msgspec.Struct):
-    ts: _When
-    alive_at: _When
-
-
-class _Clock(msgspec.Struct):
-    ts: _When
-    by_seconds: float
-
-
-class _Timed(msgspec.Struct):
-    ts: _When
-
-
-class _Typed(msgspec.Struct):
-    type: str = "alert"
-
-
-_alert = msgspec.json.Decoder(_Alert).decode
-_expired = msgspec.json.Decoder(_Expired).decode
-_action = msgspec.json.Decoder(_Action).decode
-_delivery = msgspec.json.Decoder(_Delivery).decode
-_silence = msgspec.json.Decoder(_Silence).decode
-_beat = msgspec.json.Decoder(_Beat).decode
-_restart = msgspec.json.Decoder(_Restart).decode
-_clock = msgspec.json.Decoder(_Clock).decode
-_timed = msgspec.json.Decoder(_Timed).decode
-_typed = msgspec.json.Decoder(_Typed).decode
 
 _Read = tuple[datetime, Event | None, bytes]
 """When by the line itself, the event (None: counted instead), and `Recorded.first`."""
@@ -204,6 +113,7 @@ class EventsReader:
             "reload": self._reload,
             "silence": self._silence,
             "beat": self._beat,
+            "override": self._override,
         }
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Recorded]:
@@ -241,18 +151,18 @@ class EventsReader:
             return opened
         return _Open(self._at(_instant(alert.ts, "ts")), [number], sender, reports=[report])
 
-    def _as_alert(self, line: bytes) -> _Alert | None:
+    def _as_alert(self, line: bytes) -> shapes.Alert | None:
         """None where the line is of another type, whose keys may mean other things."""
         try:
-            alert = _alert(line)
+            alert = shapes.alert(line)
         except msgspec.ValidationError:
-            if _typed(line).type == "alert":
+            if shapes.typed(line).type == "alert":
                 raise
             return None
         return alert if alert.type == "alert" else None
 
     def _other(self, number: int, line: bytes, opened: _Open | None) -> _Open | Recorded | None:
-        kind = _typed(line).type
+        kind = shapes.typed(line).type
         if kind == "expired":
             return self._expired(number, line, opened)
         read = self._readers.get(kind)
@@ -273,14 +183,14 @@ class EventsReader:
             self.late += 1
         return self._now
 
-    def _report(self, alert: _Alert) -> AlertReport:
+    def _report(self, alert: shapes.Alert) -> AlertReport:
         if alert.status not in ("firing", "resolved"):
             raise _Wrong(f'status is "{alert.status[:50]}", expected "firing" or "resolved"')
         starts_at, ends_at = _stated(alert.starts_at, "starts_at"), _stated(alert.ends_at, "ends_at")
         known = self._of(alert.source).find(bytes(alert.labels), bytes(alert.annotations))
         identity, annotations = known.identity, known.annotations
         labels: bytes | None = None
-        if alert.identity is not _ABSENT:
+        if alert.identity is not shapes.ABSENT:
             identity, labels = self._identity(alert.source, alert.identity), identity.canonical
         return AlertReport(identity, alert.status == "resolved", starts_at, ends_at, annotations, labels=labels)
 
@@ -297,9 +207,9 @@ class EventsReader:
     # -- the other types ------------------------------------------------------------------------------------------
 
     def _expired(self, number: int, line: bytes, opened: _Open | None) -> _Open:
-        read = _expired(line)
+        read = shapes.expired(line)
         at = _instant(read.ts, "ts")
-        identity = self._identity(read.source, read.labels if read.identity is _ABSENT else read.identity)
+        identity = self._identity(read.source, read.labels if read.identity is shapes.ABSENT else read.identity)
         ends_at = at if read.ends_at is None else _instant(read.ends_at, "ends_at")
         expired = Expired(identity, ends_at, read.reason)
         if read.same_step and opened is not None and opened.sender is None:
@@ -309,7 +219,7 @@ class EventsReader:
         return _Open(self._at(at), [number], None, expired=[expired])
 
     def _action(self, line: bytes) -> _Read:
-        read = _action(line)
+        read = shapes.action(line)
         at = _instant(read.ts, "ts")
         if read.action not in set(ActionKind):
             self.skipped[f"action {read.action[:50]}"] += 1
@@ -323,10 +233,10 @@ class EventsReader:
             force=read.force,
             through=read.through,
         )
-        return at, event, b"" if read.alert is _ABSENT else self._identity("", read.alert).key
+        return at, event, b"" if read.alert is shapes.ABSENT else self._identity("", read.alert).key
 
     def _delivery(self, line: bytes) -> _Read:
-        read = _delivery(line)
+        read = shapes.delivery(line)
         event = DeliveryFinished(
             delivery=read.delivery,
             incident=read.incident,
@@ -337,11 +247,11 @@ class EventsReader:
         return _instant(read.ts, "ts"), event, b""
 
     def _restart(self, line: bytes) -> _Read:
-        read = _restart(line)
+        read = shapes.restart(line)
         return _instant(read.ts, "ts"), Restarted(_instant(read.alive_at, "alive_at")), b""
 
     def _clock(self, line: bytes) -> _Read:
-        read = _clock(line)
+        read = shapes.clock(line)
         try:
             by = timedelta(seconds=read.by_seconds)
         except (OverflowError, ValueError):
@@ -355,14 +265,14 @@ class EventsReader:
 
     def _untold(self, line: bytes) -> _Read:
         """Time passes, and that is all."""
-        return _instant(_timed(line).ts, "ts"), None, b""
+        return _instant(shapes.timed(line).ts, "ts"), None, b""
 
     def _beat(self, line: bytes) -> _Read:
-        read = _beat(line)
+        read = shapes.beat(line)
         return _instant(read.ts, "ts"), HeartbeatBeat(read.heartbeat, tuple(read.by.items())), b""
 
     def _silence(self, line: bytes) -> _Read:
-        read = _silence(line)
+        read = shapes.silence(line)
         at = _instant(read.ts, "ts")
         if not read.action or not read.silence:  # not one of ours
             self.skipped["silence"] += 1
@@ -383,6 +293,27 @@ class EventsReader:
             comment=read.comment,
         )
         return at, SilenceSet(silence, read.replaces), b""
+
+    def _override(self, line: bytes) -> _Read:
+        read = shapes.override(line)
+        at = _instant(read.ts, "ts")
+        if read.action == "ended":
+            return at, OverrideEnded(read.override, read.by), b""
+        if read.action != "set":
+            raise _Wrong(f'action is "{read.action[:50]}", expected "set" or "ended"')
+        if read.ends_at is None:
+            raise _Wrong("ends_at is missing")
+        override = Override(
+            id=read.override,
+            schedule=read.schedule,
+            person=read.person,
+            begins_at=at if read.starts_at is None else _instant(read.starts_at, "starts_at"),
+            ends_at=_instant(read.ends_at, "ends_at"),
+            created_by=read.by,
+            created_at=at,
+            comment=read.comment,
+        )
+        return at, OverrideSet(override), b""
 
     def _fault(self, number: int, fault: Exception) -> None:
         self._fault_count += 1
@@ -405,9 +336,9 @@ def glance(lines: Iterable[bytes]) -> Glance:
         if b'"action"' not in line and b'"delivery"' not in line:
             continue
         try:
-            kind = _typed(line).type
+            kind = shapes.typed(line).type
             if kind == "delivery":
-                read = _delivery(line)
+                read = shapes.delivery(line)
                 deliveries[delivery_of(read.delivery, read.incident)] = read.receiver
             actions = actions or kind == "action"
         except NOT_JSON:

@@ -53,10 +53,11 @@ from imd.model.event import (
 )
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE, Silence
-from imd.replay.journal import NO_LONGER_REPORTED, Recorded
+from imd.replay.journal import Recorded
 from imd.replay.judging import judge
 from imd.replay.run import Replay
 from imd.replay.seen import Line, Seen, flow, time_text
+from imd.replay.shapes import NO_LONGER_REPORTED
 
 SOURCE = "test"
 _INSTANT = timedelta(microseconds=1)

@@ -41,7 +41,8 @@ from imd.model.event import (
 )
 from imd.model.incident import Incident
 from imd.model.policy import PageKind, PageReason, Ruleset
-from imd.replay.journal import NO_LONGER_REPORTED, Recorded, delivery_of
+from imd.replay.journal import Recorded, delivery_of
+from imd.replay.shapes import NO_LONGER_REPORTED
 
 STORE_ID = "replay"
 WAITED_FOR = ("hold", "rate", "resolve")

@@ -30,9 +30,11 @@ from imd.model.effect import (
     SaveBeat,
     SaveConversation,
     SaveIncident,
+    SaveOverride,
     SavePresence,
     SaveSeen,
     SaveSilence,
+    SaveTurn,
     SettleDelivery,
 )
 from imd.model.heartbeat import By
@@ -46,6 +48,8 @@ ERROR_CHARS_MAX = 2048
 AlertTuple: TypeAlias = tuple[int, int, str, bytes]
 SeenTuple: TypeAlias = tuple[int, bytes]
 SilenceTuple: TypeAlias = tuple[str, int, bytes]
+OverrideTuple: TypeAlias = tuple[str, int, bytes]
+TurnTuple: TypeAlias = tuple[str, int]
 IncidentTuple: TypeAlias = tuple[int, str, str, str, str, int, int | None, bytes]
 EntryTuple: TypeAlias = tuple[str, int, bytes]
 CancelTuple: TypeAlias = tuple[str, str | None, str]
@@ -67,7 +71,8 @@ class Batch:
       dropped    ids whose rows go; forgotten: ids whose rows stay and are no longer held
       incidents  id -> (number, id, state, priority, rule, opened_at, over_at, record)
       past       ids of incidents that are no longer held
-      silences   id -> (id, ends_at, record)
+      silences, overrides  id -> (id, ends_at, record)
+      turns      step -> (step, next)
       timeline   (incident, seq, record)
       cancelled  (incident, receiver or None for all, kind), for deliveries of earlier batches
       outgoing   id -> (id, incident, receiver, kind, created_at, cancelled, record)
@@ -94,6 +99,7 @@ class Batch:
         "incidents",
         "journal",
         "outgoing",
+        "overrides",
         "past",
         "presence",
         "rejections",
@@ -102,6 +108,7 @@ class Batch:
         "settled",
         "silences",
         "timeline",
+        "turns",
         "words",
     )
 
@@ -114,6 +121,8 @@ class Batch:
         self.incidents: dict[str, IncidentTuple] = {}
         self.past: set[str] = set()
         self.silences: dict[str, SilenceTuple] = {}
+        self.overrides: dict[str, OverrideTuple] = {}
+        self.turns: dict[str, TurnTuple] = {}
         self.timeline: list[EntryTuple] = []
         self.cancelled: list[CancelTuple] = []
         self.outgoing: dict[str, DeliveryTuple] = {}
@@ -167,6 +176,8 @@ class Batch:
             + len(self.incidents)
             + len(self.past)
             + len(self.silences)
+            + len(self.overrides)
+            + len(self.turns)
             + len(self.timeline)
             + len(self.cancelled)
             + len(self.outgoing)
@@ -253,6 +264,13 @@ class Batch:
     def _save_presence(self, effect: SavePresence, _now: datetime) -> None:
         self.presence = pack(effect.presence)
 
+    def _save_override(self, effect: SaveOverride, _now: datetime) -> None:
+        override = effect.override
+        self.overrides[override.id] = (override.id, micros(override.ends_at), pack(override))
+
+    def _save_turn(self, effect: SaveTurn, _now: datetime) -> None:
+        self.turns[effect.step] = (effect.step, effect.next)
+
     def _append_timeline(self, effect: AppendTimeline, _now: datetime) -> None:
         self.timeline.append((effect.incident, effect.entry.seq, pack(effect.entry)))
 
@@ -315,6 +333,8 @@ _ADD: dict[type, Callable[..., None]] = {
     ForgetIncident: Batch._forget_incident,
     SaveSilence: Batch._save_silence,
     SavePresence: Batch._save_presence,
+    SaveOverride: Batch._save_override,
+    SaveTurn: Batch._save_turn,
     AppendTimeline: Batch._append_timeline,
     Deliver: Batch._deliver,
     CancelPages: Batch._cancel_pages,

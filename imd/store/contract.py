@@ -24,6 +24,7 @@ from imd.model.incident import Incident, IncidentState, Priority, TimelineEntry
 from imd.model.presence import Presence
 from imd.model.quiet import Silence
 from imd.model.rule import MATCH_ALL, Match
+from imd.model.schedule import Override
 from imd.store.batch import Batch
 
 __all__ = [
@@ -95,9 +96,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
     by number: each that was saved and not forgotten; `beats`, by name and values: likewise. `deliveries`, in order of
-    creation: the unsettled ones. `conversations`: those of all these incidents. `silences` are those not pruned, ended
-    ones too. `alive_at` and `presence` are None in a fresh store. The two `last_` are the highest ever given, deleted
-    rows included. `lost_at`: the database was recovered then, with or without losses, and imd has not been alive since.
+    creation: the unsettled ones. `conversations`: those of all these incidents. `silences` and `overrides` are those
+    not pruned, ended ones too; `turns` as in core.state. `alive_at` and `presence` are None in a fresh store. The two
+    `last_` are the highest ever given, deleted rows included. `lost_at`: the database was recovered then, with or
+    without losses, and imd has not been alive since.
     """
 
     store_id: str
@@ -110,6 +112,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_number: int
     beats: list[Beat] = []
     presence: Presence | None = None
+    overrides: list[Override] = []
+    turns: dict[str, int] = {}
     conversations: list[StoredConversation] = []
     lost_at: datetime | None = None
 
@@ -178,7 +182,7 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How long things are kept. Incidents and silences count from their end; rejected parts are bounded by number. The
-    audit log is kept as long as incidents are."""
+    audit log and ended overrides are kept as long as incidents are."""
 
     journal: timedelta = timedelta(days=30)
     closed: timedelta = timedelta(days=400)

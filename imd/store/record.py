@@ -18,6 +18,7 @@ from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
 from imd.model.presence import Presence
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -80,6 +81,7 @@ unpack_incident = Unpacker(Incident)
 unpack_entry = Unpacker(TimelineEntry)
 unpack_delivery = Unpacker(Delivery)
 unpack_silence = Unpacker(Silence)
+unpack_override = Unpacker(Override)
 unpack_beat = Unpacker(Beat)
 unpack_presence = Unpacker(Presence)
 

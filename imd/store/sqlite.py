@@ -42,6 +42,7 @@ from imd.store.record import (
     unpack_beat,
     unpack_delivery,
     unpack_incident,
+    unpack_override,
     unpack_presence,
     unpack_silence,
     whole_alert,
@@ -64,6 +65,7 @@ WHERE alert.id IN (
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
 _SILENCES = "SELECT id, record FROM silence ORDER BY id"
 _PRESENCE = "SELECT id, record FROM presence"
+_OVERRIDES = "SELECT id, record FROM schedule_override ORDER BY id"
 _BEATS = "SELECT name, record FROM heartbeat ORDER BY name, by"
 _PENDING = """
 SELECT seq, record, attempts, next_attempt_at, ambiguous, cancelled FROM delivery
@@ -193,6 +195,8 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         last_number=max(highest[1], meta.get("last_number", 0)),
         beats=_records(connection, path, "heartbeat", _BEATS, unpack_beat),
         presence=next(iter(_records(connection, path, "presence", _PRESENCE, unpack_presence)), None),
+        overrides=_records(connection, path, "override", _OVERRIDES, unpack_override),
+        turns=dict(connection.execute("SELECT step, next FROM turn")),
         conversations=[StoredConversation(*row) for row in connection.execute(_CONVERSATIONS)],
     )
 

@@ -30,6 +30,9 @@ _DELETE_DELIVERIES = """
 DELETE FROM delivery WHERE seq IN (SELECT seq FROM delivery WHERE incident = ? AND state <> 'pending' LIMIT ?)"""
 _DELETE_SILENCES = """
 DELETE FROM silence WHERE id IN (SELECT id FROM silence WHERE ends_at < ? ORDER BY ends_at LIMIT ?)"""
+_DELETE_OVERRIDES = """
+DELETE FROM schedule_override
+WHERE id IN (SELECT id FROM schedule_override WHERE ends_at < ? ORDER BY ends_at LIMIT ?)"""
 # Lines are in order of time but for steps of the clock; looking at the oldest few alone needs no index.
 _DELETE_JOURNAL = """
 DELETE FROM journal WHERE seq IN (SELECT seq FROM journal ORDER BY seq LIMIT ?) AND at < ?"""
@@ -46,6 +49,7 @@ def slices(retention: Retention, now: datetime) -> list[Callable[[apsw.Connectio
         lambda connection: _delete(connection, _DELETE_JOURNAL, (SLICE, journal_before)),
         lambda connection: _prune_audit(connection, closed_before),
         lambda connection: _delete(connection, _DELETE_SILENCES, (ended_before, SLICE)),
+        lambda connection: _delete(connection, _DELETE_OVERRIDES, (closed_before, SLICE)),
         lambda connection: _delete(
             connection,
             "DELETE FROM rejected WHERE seq IN (SELECT seq FROM rejected "

@@ -31,6 +31,10 @@ SET held = 1, state = excluded.state, priority = excluded.priority, over_at = ex
 _SAVE_SILENCE = """
 INSERT INTO silence (id, ends_at, record) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.record"""
+_SAVE_OVERRIDE = """
+INSERT INTO schedule_override (id, ends_at, record) VALUES (?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.record"""
+_SAVE_TURN = "INSERT INTO turn (step, next) VALUES (?, ?) ON CONFLICT (step) DO UPDATE SET next = excluded.next"
 _APPEND_ENTRY = """
 INSERT INTO timeline (incident, seq, record) VALUES (?, ?, ?)
 ON CONFLICT (incident, seq) DO UPDATE SET record = excluded.record"""
@@ -66,8 +70,7 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
         many(_SAVE_INCIDENT, batch.incidents.values())
     if batch.past:
         many("UPDATE incident SET held = 0 WHERE id = ?", [(each,) for each in sorted(batch.past)])
-    if batch.silences:
-        many(_SAVE_SILENCE, batch.silences.values())
+    _write_people(connection, batch)
     if batch.timeline:
         many(_APPEND_ENTRY, batch.timeline)
     _write_deliveries(connection, batch)
@@ -86,6 +89,17 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
         connection.execute("INSERT OR REPLACE INTO presence (id, record) VALUES (1, ?)", (batch.presence,))
     if batch.alive_at is not None:
         connection.execute(_ALIVE, (batch.alive_at,))
+
+
+def _write_people(connection: apsw.Connection, batch: Batch) -> None:
+    """What people set, and whose turn it is."""
+    many = connection.executemany
+    if batch.silences:
+        many(_SAVE_SILENCE, batch.silences.values())
+    if batch.overrides:
+        many(_SAVE_OVERRIDE, batch.overrides.values())
+    if batch.turns:
+        many(_SAVE_TURN, batch.turns.values())
 
 
 def _write_audit(connection: apsw.Connection, batch: Batch) -> None:

@@ -22,6 +22,7 @@ from imd.store.record import (
     unpack_delivery,
     unpack_entry,
     unpack_incident,
+    unpack_override,
     unpack_presence,
     unpack_seen,
     unpack_silence,
@@ -41,6 +42,7 @@ RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "timeline": ("incident || ' line ' || seq", unpack_entry),
     "delivery": ("id", unpack_delivery),
     "silence": ("id", unpack_silence),
+    "schedule_override": ("id", unpack_override),
     "heartbeat": ("name || ' ' || by", unpack_beat),
     "presence": ("id", unpack_presence),
 }

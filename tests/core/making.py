@@ -21,9 +21,11 @@ from imd.model.effect import (
     SaveAlert,
     SaveBeat,
     SaveIncident,
+    SaveOverride,
     SavePresence,
     SaveSeen,
     SaveSilence,
+    SaveTurn,
 )
 from imd.model.event import AlertsReported
 from imd.model.heartbeat import Beat
@@ -39,11 +41,13 @@ from imd.model.policy import (
     Source,
     Target,
     TargetKind,
+    Way,
     built_in_policy,
 )
 from imd.model.presence import Presence
 from imd.model.quiet import Inhibition, Silence
 from imd.model.rule import Matcher, Op, Rule
+from imd.model.schedule import Override
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 STORE_ID = "0123456789abcdef"
@@ -102,9 +106,9 @@ def minutes(number: float) -> timedelta:
     return timedelta(minutes=number)
 
 
-def step(*targets: str, wait: timedelta = timedelta(minutes=5)) -> EscalationStep:
+def step(*targets: str, wait: timedelta = timedelta(minutes=5), round_robin: bool = False) -> EscalationStep:
     """`step("ana", "#chat", "@primary", "+platform")`: persons by name; receivers, schedules and teams by a sign."""
-    return EscalationStep(notify=tuple(_target(name) for name in targets), wait=wait)
+    return EscalationStep(notify=tuple(_target(name) for name in targets), wait=wait, round_robin=round_robin)
 
 
 _SIGNS = {"#": TargetKind.RECEIVER, "@": TargetKind.SCHEDULE, "+": TargetKind.TEAM}
@@ -115,6 +119,16 @@ def _target(name: str) -> Target:
     return Target(kind, name[1:]) if kind is not None else Target(TargetKind.PERSON, name)
 
 
+def person(name: str, *ways: str, low: tuple[str, ...] = (), **other: object) -> Person:
+    """`person("ana", "ntfy", "sms 2m")`: receivers, each so many minutes after the first."""
+    return Person(name=name, reach=_ways(ways), reach_low=_ways(low), **other)  # type: ignore[arg-type]
+
+
+def _ways(texts: Iterable[str]) -> tuple[Way, ...]:
+    parts = (text.partition(" ") for text in texts)
+    return tuple(Way(receiver, minutes(float(after.rstrip("m") or 0))) for receiver, _, after in parts)
+
+
 def policy(*steps: EscalationStep, name: str = "default", **other: object) -> Policy:
     return msgspec.structs.replace(Policy(name=name, steps=steps), **other)
 
@@ -123,20 +137,24 @@ def ruleset(
     *rules: Rule,
     policies: Iterable[Policy] = (),
     receivers: Iterable[Receiver] = (),
-    people: Iterable[str] = ("ana", "ben", "cleo"),
+    people: Iterable[str | Person] = ("ana", "ben", "cleo"),
     sources: Iterable[Source] = (),
     **other: object,
 ) -> Ruleset:
-    """Each person is reached by `NAME-phone`, which wants every kind. Without policies: the built-in one."""
-    reached = {f"{name}-phone": Receiver(name=f"{name}-phone", send=EVERY_KIND) for name in people}
-    all_receivers = {one.name: one for one in receivers} | reached
+    """A person given by name is reached by `NAME-phone`, which wants every kind; one given whole by ways of which the
+    receivers are made likewise. Without policies: the built-in one."""
+    everyone = [Person(name=one, reach=(Way(f"{one}-phone"),)) if isinstance(one, str) else one for one in people]
+    ways = (way.receiver for one in everyone for way in (*one.reach, *one.reach_low))
+    all_receivers = {one.name: one for one in receivers}
+    for way in ways:
+        all_receivers.setdefault(way, Receiver(name=way, send=EVERY_KIND))
     all_policies = {one.name: one for one in policies}
     all_policies.setdefault("default", built_in_policy(tuple(all_receivers)))
     whole = Ruleset(
         rules=rules if rules and rules[-1].name == "default" else (*rules, BUILT_IN_RULE),
         policies=all_policies,
         receivers=all_receivers,
-        people={name: Person(name=name, reach=(f"{name}-phone",)) for name in people},
+        people={one.name: one for one in everyone},
         sources={one.name: one for one in sources},
         config_hash="c0ffee",
     )
@@ -153,6 +171,8 @@ class Kept:
         self.silences: dict[str, bytes] = {}
         self.beats: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
         self.presence = msgspec.msgpack.encode(Presence())
+        self.overrides: dict[str, bytes] = {}
+        self.turns: dict[str, int] = {}
         self.last_alert_id = 0
         self.last_number = 0
 
@@ -175,14 +195,23 @@ class Kept:
                     assert incident.id not in self.past, f"{incident.id} was forgotten and is saved again"
                     self.incidents[incident.id] = msgspec.msgpack.encode(incident)
                     self.last_number = max(self.last_number, incident.number)
-                case SaveSilence(silence=silence):
-                    self.silences[silence.id] = msgspec.msgpack.encode(silence)
-                case SavePresence(presence=presence):
-                    self.presence = msgspec.msgpack.encode(presence)
                 case ForgetIncident(id=incident_id):
                     self._forget(incident_id)
+                case SaveSilence() | SavePresence() | SaveOverride() | SaveTurn():
+                    self._keep(effect)
                 case _:
                     pass
+
+    def _keep(self, effect: SaveSilence | SavePresence | SaveOverride | SaveTurn) -> None:
+        match effect:
+            case SaveSilence(silence=silence):
+                self.silences[silence.id] = msgspec.msgpack.encode(silence)
+            case SavePresence(presence=presence):
+                self.presence = msgspec.msgpack.encode(presence)
+            case SaveOverride(override=override):
+                self.overrides[override.id] = msgspec.msgpack.encode(override)
+            case SaveTurn(step=which, next=following):
+                self.turns[which] = following
 
     def restored(self, at: datetime | None = None) -> State:
         """A State as after a start; `at`: of the last step."""
@@ -196,6 +225,8 @@ class Kept:
             [msgspec.msgpack.decode(each, type=Beat) for each in self.beats.values()],
             msgspec.msgpack.decode(self.presence, type=Presence),
             at,
+            [msgspec.msgpack.decode(each, type=Override) for each in self.overrides.values()],
+            self.turns,
         )
 
     def incident(self, number: int) -> Incident:

@@ -14,7 +14,7 @@ import pytest
 from imd.core import journal
 from imd.core.engine import Engine
 from imd.core.state import State
-from imd.model.effect import Journal, SaveAlert, SaveBeat, SaveIncident, SaveSilence
+from imd.model.effect import Journal, SaveAlert, SaveBeat, SaveIncident, SaveOverride, SaveSilence
 from imd.model.event import (
     ActionKind,
     ActionTaken,
@@ -26,6 +26,8 @@ from imd.model.event import (
     Expired,
     HeartbeatBeat,
     Outcome,
+    OverrideEnded,
+    OverrideSet,
     PauseSet,
     Restarted,
     RulesChanged,
@@ -35,10 +37,17 @@ from imd.model.event import (
     Tick,
 )
 from imd.model.heartbeat import Heartbeat
+from imd.model.schedule import Override, Schedule
 from imd.replay.journal import EventsReader
 from tests.core.making import STORE_ID, after, identify, minutes, report, ruleset, silence
 
-RULES = ruleset(heartbeats=(Heartbeat(name="backup", every=minutes(5), by=("cluster",)),))
+RULES = ruleset(
+    heartbeats=(Heartbeat(name="backup", every=minutes(5), by=("cluster",)),),
+    schedules={"primary": Schedule(name="primary")},
+)
+STANDING = Override(
+    id="00000000-0000-4000-8000-000000000004", schedule="primary", person="ana", begins_at=after(0), ends_at=after(900)
+)
 A = {"alertname": "A", "severity": "critical"}
 FIRST = "i000000000001"
 DELIVERY = f"{STORE_ID}-{FIRST}-1"
@@ -57,6 +66,19 @@ EXAMPLES: dict[type, Event] = {
     SilenceSet: SilenceSet(silence(60, 900, alertname="A"), replaces="00000000-0000-4000-8000-000000000009"),
     SilenceExpired: SilenceExpired("00000000-0000-4000-8000-000000000002", "ben"),
     PauseSet: PauseSet(until=after(600), by="ben", reason="drill"),
+    OverrideSet: OverrideSet(
+        Override(
+            id="00000000-0000-4000-8000-000000000003",
+            schedule="primary",
+            person="ben",
+            begins_at=after(100),
+            ends_at=after(900),
+            created_by="ana",
+            created_at=after(60),
+            comment="dentist",
+        )
+    ),
+    OverrideEnded: OverrideEnded("00000000-0000-4000-8000-000000000004", "ben"),
     HeartbeatBeat: HeartbeatBeat("backup", (("cluster", "eu"),)),
     DeliveryFinished: DeliveryFinished(
         delivery=DELIVERY, incident=FIRST, receiver="ana-phone", outcome=Outcome.FAILED, error="no such number"
@@ -68,13 +90,16 @@ EXAMPLES: dict[type, Event] = {
 
 
 def lines(event: Event) -> list[bytes]:
-    """Of one event, on an engine in whose one incident A fires, with a silence to end."""
+    """Of one event, on an engine in whose one incident A fires, with a silence and an override to end."""
     engine = Engine(RULES, State(STORE_ID))
     engine.step(AlertsReported("am", False, (report(A),)), after(0))
     engine.step(Tick(), after(10))
     engine.step(SilenceSet(silence(0, 900, 2, alertname="Z")), after(20))
+    engine.step(OverrideSet(STANDING), after(20))
     effects = engine.step(event, after(60))
-    changed = any(isinstance(effect, SaveAlert | SaveIncident | SaveSilence | SaveBeat) for effect in effects)
+    changed = any(
+        isinstance(effect, SaveAlert | SaveIncident | SaveSilence | SaveOverride | SaveBeat) for effect in effects
+    )
     found = [effect.line for effect in effects if isinstance(effect, Journal)]
     assert found or not changed
     return found

@@ -13,6 +13,7 @@ from imd.model.incident import Incident, IncidentState, Priority, RootCause, Tim
 from imd.model.policy import PageKind, PageReason
 from imd.model.quiet import Silence
 from imd.model.rule import Matcher, Op
+from imd.model.schedule import Override
 from imd.store.contract import Batch, Store
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -136,5 +137,20 @@ def silence(number: int, **changes: object) -> Silence:
         updated_at=NOW,
         created_by="ana",
         comment="disk swap",
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def override(number: int, **changes: object) -> Override:
+    """A day long, from NOW."""
+    made = Override(
+        id=f"00000000-0000-4000-8000-{number:012d}",
+        schedule="primary",
+        person="ana",
+        begins_at=NOW,
+        ends_at=NOW + timedelta(days=1),
+        created_by="ben",
+        created_at=NOW,
+        comment="Zürich",
     )
     return msgspec.structs.replace(made, **changes)

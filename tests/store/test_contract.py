@@ -26,8 +26,10 @@ from imd.model.effect import (
     SaveBeat,
     SaveConversation,
     SaveIncident,
+    SaveOverride,
     SaveSeen,
     SaveSilence,
+    SaveTurn,
     SettleDelivery,
 )
 from imd.model.heartbeat import Beat
@@ -46,6 +48,7 @@ from tests.store.samples import (
     entry,
     incident,
     incident_id,
+    override,
     pair,
     silence,
 )
@@ -389,6 +392,19 @@ async def test_alerts_and_deliveries_page_by_page(store: Store) -> None:
     assert [row.delivery.id for row in await store.deliveries(before=rows[-1].seq)] == ["d1", "d0"]
     assert [row.delivery.id for row in await store.deliveries(incident_id(1))] == ["d5", "d3", "d1"]
     assert await store.deliveries(state=DeliveryState.FAILED) == []
+
+
+def test_overrides_and_turns_come_back(open_again: Opener) -> None:
+    """Every field survives a restart, the last word wins; an ended override is kept as long as closed incidents."""
+    store = open_again()
+    commit(store, SaveOverride(override(1)), SaveOverride(override(2)), SaveTurn("a/1", 1), SaveTurn("b:c/2", 0))
+    commit(store, SaveOverride(override(1).ended(NOW + timedelta(hours=1), "cleo")), SaveTurn("a/1", 2))
+    store = open_again()
+    assert store.load().overrides == [override(1).ended(NOW + timedelta(hours=1), "cleo"), override(2)]
+    assert store.load().turns == {"a/1": 2, "b:c/2": 0}
+    assert asyncio.run(store.prune(NOW + timedelta(days=400))) == 0
+    assert asyncio.run(store.prune(NOW + timedelta(days=400, hours=2))) == 1
+    assert open_again().load().overrides == [override(2)]
 
 
 def test_silences_come_back_and_go_five_days_after_their_end(open_again: Opener) -> None:

@@ -30,6 +30,8 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     Outcome,
+    OverrideEnded,
+    OverrideSet,
     PauseSet,
     Restarted,
     RulesChanged,
@@ -39,8 +41,9 @@ from imd.model.event import (
     Tick,
 )
 from imd.model.incident import Incident
-from imd.model.policy import PageKind, PageReason, Policy, Receiver, Ruleset, Source
+from imd.model.policy import PageKind, PageReason, Person, Policy, Receiver, Ruleset, Source
 from imd.model.rule import Rule
+from imd.model.schedule import Override
 from tests.core.making import STORE_ID, T0, Kept, keyed, minutes, report, ruleset, silence
 
 SENT_AHEAD = minutes(4)  # how far ahead of now Prometheus sets the end of a firing alert
@@ -60,7 +63,7 @@ class Story:
         *rules: Rule,
         policies: Iterable[Policy] = (),
         receivers: Iterable[Receiver] = (),
-        people: Iterable[str] = ("ana", "ben", "cleo"),
+        people: Iterable[str | Person] = ("ana", "ben", "cleo"),
         sources: Iterable[Source] = (),
         **other: object,
     ) -> None:
@@ -201,6 +204,24 @@ class Story:
     def unpaused(self, by: str = "ana") -> Self:
         return self._step(SilenceExpired("pause", by))
 
+    def overridden(
+        self, person: str, until: str, *, starts: str = "", schedule: str = "primary", number: int = 1, by: str = "ana"
+    ) -> Self:
+        """A person says who is on call for a while."""
+        override = Override(
+            id=f"override-{number}",
+            schedule=schedule,
+            person=person,
+            begins_at=time_of(starts) if starts else self.now,
+            ends_at=time_of(until),
+            created_by=by,
+            created_at=self.now,
+        )
+        return self._step(OverrideSet(override))
+
+    def override_ended(self, number: int = 1, by: str = "ana") -> Self:
+        return self._step(OverrideEnded(f"override-{number}", by))
+
     def reload(self, changed: Ruleset) -> Self:
         self.ruleset = changed
         return self._step(RulesChanged(changed))
@@ -237,9 +258,9 @@ class Story:
 
     # -- what people hear -----------------------------------------------------------------------------------------
 
-    def page_to(self, who: str, reason: str = "first", *, incident: int = 1, priority: str = "") -> Self:
-        """Just now, a page to this person or receiver, for this reason."""
-        page = self._heard(who, PageKind.PAGE, incident)
+    def page_to(self, who: str, reason: str = "first", *, incident: int = 1, priority: str = "", by: str = "") -> Self:
+        """Just now, a page to this person or receiver, for this reason; `by` this receiver."""
+        page = self._heard(who, PageKind.PAGE, incident, by)
         assert page.reason is PageReason(reason), _shown(page)
         assert not priority or page.priority.value == priority, _shown(page)
         return self
@@ -316,9 +337,9 @@ class Story:
     def _act(self, kind: ActionKind, who: str, incident: int, note: str = "", force: bool = False) -> Self:
         return self._step(ActionTaken(kind=kind, incident=f"i{incident:012d}", by=who, note=note, force=force))
 
-    def _heard(self, who: str, kind: PageKind, incident: int) -> Delivery:
+    def _heard(self, who: str, kind: PageKind, incident: int, by: str = "") -> Delivery:
         for one in self._untold:
-            if (one.to, one.kind, one.number) == (who, kind, incident):
+            if (one.to, one.kind, one.number) == (who, kind, incident) and by in ("", one.receiver):
                 self._untold.remove(one)
                 return one
         heard = "; ".join(_shown(one) for one in self._untold) or "nothing"

@@ -1,0 +1,121 @@
+"""The keys of EVENTS.jsonl's lines, by type (design section 2), and how a line becomes them.
+
+Owns which keys a line may have and what stands for those that it leaves out. Every decoder raises what msgspec raises;
+what the values mean is `journal`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from imd.model.event import Outcome
+from imd.sources.contract import Instant
+
+NO_LONGER_REPORTED = "no longer reported"
+ABSENT = msgspec.Raw(b"")
+When = Instant | float | int
+
+
+class Alert(msgspec.Struct, gc=False):
+    ts: When
+    type: str = "alert"
+    status: str = ""
+    labels: msgspec.Raw = ABSENT
+    annotations: msgspec.Raw = ABSENT
+    starts_at: When | None = None
+    ends_at: When | None = None
+    source: str = ""
+    by_api: bool = False
+    same_step: bool = False
+    identity: msgspec.Raw = ABSENT
+
+
+class Expired(msgspec.Struct):
+    ts: When
+    labels: msgspec.Raw = ABSENT
+    ends_at: When | None = None
+    source: str = ""
+    reason: str = NO_LONGER_REPORTED
+    same_step: bool = False
+    identity: msgspec.Raw = ABSENT
+
+
+class Action(msgspec.Struct):
+    ts: When
+    action: str
+    incident: str | int
+    by: str = "unknown"
+    note: str = ""
+    force: bool = False
+    through: str = "api"
+    alert: msgspec.Raw = ABSENT
+
+
+class Delivery(msgspec.Struct):
+    ts: When
+    delivery: str
+    incident: str
+    receiver: str
+    outcome: Outcome
+    error: str = ""
+
+
+class Silence(msgspec.Struct):
+    ts: When
+    action: str = ""
+    silence: str = ""
+    by: str = "unknown"
+    matchers: list[str] = []
+    starts_at: When | None = None
+    ends_at: When | None = None
+    comment: str = ""
+    replaces: str = ""
+
+
+class Beat(msgspec.Struct):
+    ts: When
+    heartbeat: str
+    by: dict[str, str] = {}
+
+
+class Override(msgspec.Struct):
+    ts: When
+    action: str
+    override: str
+    by: str = "unknown"
+    schedule: str = ""
+    person: str = ""
+    starts_at: When | None = None
+    ends_at: When | None = None
+    comment: str = ""
+
+
+class Restart(msgspec.Struct):
+    ts: When
+    alive_at: When
+
+
+class Clock(msgspec.Struct):
+    ts: When
+    by_seconds: float
+
+
+class Timed(msgspec.Struct):
+    ts: When
+
+
+class Typed(msgspec.Struct):
+    type: str = "alert"
+
+
+alert = msgspec.json.Decoder(Alert).decode
+expired = msgspec.json.Decoder(Expired).decode
+action = msgspec.json.Decoder(Action).decode
+delivery = msgspec.json.Decoder(Delivery).decode
+silence = msgspec.json.Decoder(Silence).decode
+beat = msgspec.json.Decoder(Beat).decode
+override = msgspec.json.Decoder(Override).decode
+restart = msgspec.json.Decoder(Restart).decode
+clock = msgspec.json.Decoder(Clock).decode
+timed = msgspec.json.Decoder(Timed).decode
+typed = msgspec.json.Decoder(Typed).decode
