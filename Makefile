@@ -11,7 +11,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 CODE := imd tests $(wildcard benchmarks)
 
-.PHONY: run test lint bench lock clean help
+.PHONY: run test lint schemas bench lock clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +35,9 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check $(CODE)
 	$(VENV)/bin/ruff format --check $(CODE)
 	$(VENV)/bin/mypy
+
+schemas: $(VENV)/run.stamp
+	for kind in config rules tests; do $(VENV)/bin/imd schema $$kind > schemas/$$kind.json || exit 1; done
 
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m benchmarks $(ARGS)

@@ -112,6 +112,15 @@ def _tests(commands: _Commands[argparse.ArgumentParser]) -> None:
     test.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome as JUnit XML too")
     test.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
+    schema = _add(
+        commands,
+        "schema",
+        "print the JSON Schema of a kind of file, for editors",
+        "imd schema rules > rules.schema.json",
+    )
+    schema.add_argument("kind", choices=["config", "rules", "tests"], help="config.yaml, rule files or *.test.yaml")
+    schema.add_argument("--json", action="store_true", help="changes nothing: a schema is JSON")
+
 
 def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:
     send = _remote(

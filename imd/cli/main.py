@@ -87,6 +87,12 @@ def _test(arguments: Namespace) -> int:
     return testing.run(arguments)
 
 
+def _schema(arguments: Namespace) -> int:
+    from imd.cli import schema
+
+    return schema.run(arguments)
+
+
 def _replay(arguments: Namespace) -> int:
     from imd.cli import replaying
 
@@ -129,6 +135,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "deliveries": _observe,
     "status": _observe,
     "test": _test,
+    "schema": _schema,
     "replay": _replay,
     "backtest": _backtest,
     "journal": _journal,

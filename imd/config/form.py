@@ -79,7 +79,7 @@ def whole(low: int, high: int) -> Plain:
 def duration(low: str, high: str) -> Plain:
     """A Prometheus duration in these bounds, of which JSON Schema knows nothing."""
     schema = {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": 0}]}
-    return Plain("duration", schema, f"{low} to {high}")
+    return Plain("duration", schema, f"{low} to {high}", "duration")
 
 
 def text(said: str, pattern: str = "", *examples: str) -> Plain:

@@ -218,7 +218,8 @@ RULE: Keys = {
 }
 DEFAULT_RULE: Keys = {**RULE, "match": msgspec.structs.replace(RULE["match"], required=False)}
 _RULE_FORM = Table(
-    RULE, {"anyOf": [{"required": ["match"]}, {"properties": {"name": {"const": "default"}}, "required": ["name"]}]}
+    DEFAULT_RULE,
+    {"anyOf": [{"required": ["match"]}, {"properties": {"name": {"const": "default"}}, "required": ["name"]}]},
 )
 _TARGET = form.text(
     "target", "^(person|receiver|schedule|team):.", "schedule:primary", "person:ana", "team:platform", "receiver:ops"
