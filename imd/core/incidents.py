@@ -156,6 +156,12 @@ class Incidents(Life):
             priority.take_in(incident, rule, labels, self._ruleset.priority)
         tx.touch(incident).restated.append((alert, ", ".join(words)))
 
+    def moved(self, alert: Alert, began_at: datetime) -> None:
+        """A member began earlier than was known."""
+        if alert.incident:
+            before, now = (min(one, alert.received_at) for one in (began_at, alert.starts_at))
+            self._relator.moved(alert.incident, alert.id, (before - now).total_seconds())
+
     def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
         """A member has ended, or one that waits to be one. One that flaps counts as firing all the same."""
         if alert.flapping_since is not None:

@@ -126,7 +126,10 @@ class Intake:
         else:
             assert alert is not None
             before = alert.full_labels() if dedup.restates(alert, report) else None
+            began_at = alert.starts_at
             dedup.absorb(alert, report, verdict, tx.now, self.ruleset.bounds.lateness, self.ruleset.bounds.spans_max)
+            if alert.starts_at < began_at:
+                self.incidents.moved(alert, began_at)
             if before is not None:
                 self._restated(tx, alert, before, fires_on=verdict is not Verdict.REVIVED)
         same = tx.reported  # of this request the first line is already written

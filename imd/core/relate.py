@@ -4,8 +4,9 @@ Owns the records of recent alerts, filed by entity, and the union of incidents t
 nearest related recent alert, not by the nearest incident, and moves nothing between incidents otherwise.
 
 How it stays linear: an alert looks at the bounded neighbourhood of where it stands (`core.standing`), there at entities
-that have alerts, and of each at its last LAST open alerts. How it stays the same after a restart: everything follows
-from the records in order of entering, so that entering the same alerts again gives the same answers.
+that have alerts, and of each at its last LAST open alerts. How it stays the same after a restart: records stand in
+order of their refs, whenever they entered, and an incident's opener is on its record, so that entering the same alerts
+again gives the same answers.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Relator:
         self._classes = Classifier(topology.classes)
         self._places: dict[str, Place] = {}
         self._groups: dict[str, Group] = {}
-        self._opened_by: dict[bytes, str] = {}
+        self._opened_by: dict[bytes, list[str]] = {}
         self.compared = 0
 
     # -- asking ---------------------------------------------------------------------------------------------------
@@ -149,7 +150,8 @@ class Relator:
 
     def opened_by(self, identity: bytes) -> str:
         """The newest incident that this very alert opened; "" where there is none in memory."""
-        return self._opened_by.get(identity, "")
+        opened = self._opened_by.get(identity)
+        return opened[-1] if opened else ""
 
     def _links(self, record: Record, relate: Relate, scope: Scope) -> list[Link]:
         half = relate.within.total_seconds() / 5
@@ -253,7 +255,7 @@ class Relator:
                 one = link.kind == "effect" and self._covers(record, link.record, covered)
             if one:
                 merged[group.id] = None
-        return tuple(merged)
+        return tuple(sorted(merged))
 
     def _covers(self, record: Record, effect: Record, covered: dict[str, bool]) -> bool:
         """Whether the alert explains what the incident of `effect` is about."""
@@ -275,23 +277,32 @@ class Relator:
 
     # -- entering and leaving -------------------------------------------------------------------------------------
 
+    def begin(self, incident: str, scope: Scope, opener: bytes) -> Group:
+        """The alert of this identity opened an incident."""
+        group = self._groups[incident] = Group(incident, scope, opener)
+        self._opened_by.setdefault(opener, []).append(incident)
+        return group
+
     def enter(self, record: Record, incident: str, scope: Scope, identity: bytes) -> None:
         """The alert is a member of this incident; its first one opened it."""
-        group = self._groups.get(incident)
-        if group is None:
-            group = self._groups[incident] = Group(incident, scope, identity)
-            self._opened_by[identity] = incident
+        group = self._groups.get(incident) or self.begin(incident, scope, identity)
         record.group = group
         if record.kind is AlertClass.BACKGROUND:
             return
         group.members.append(record)
-        if len(group.sample) < SAMPLE:
-            group.sample.append(record)
+        if len(group.sample) < SAMPLE or record.ref < group.sample[-1].ref:
+            group.sample = _first([*group.sample, record])
         for entity, file in self._files(record):
             place = self._places.get(entity)
             if place is None:
                 place = self._places[entity] = Place()
-            _file(place, file)[record.ref] = record
+            records = _file(place, file)
+            late = bool(records) and record.ref < next(reversed(records))
+            records[record.ref] = record
+            if late:
+                ordered = sorted(records.items())
+                records.clear()
+                records.update(ordered)
 
     def _files(self, record: Record) -> Iterator[tuple[str, str]]:
         standing = record.standing
@@ -316,7 +327,7 @@ class Relator:
         for record in gone.members:
             record.group = into
         into.members.extend(gone.members)
-        into.sample = sorted((*into.sample, *gone.sample), key=lambda record: record.ref)[:SAMPLE]
+        into.sample = _first([*into.sample, *gone.sample])
 
     def close(self, incident: str) -> None:
         """The incident takes nothing in any more: it is over, or its window is."""
@@ -345,8 +356,15 @@ class Relator:
         if group is None or record is None:
             return
         group.members = [one for one in group.members if one is not record]
-        group.sample = [one for one in group.sample if one is not record]
+        group.sample = _first(group.members)
         self._unfile(record)
+
+    def moved(self, incident: str, ref: int, seconds: float) -> None:
+        """One alert began so much earlier than was known."""
+        group = self._groups.get(incident)
+        for record in group.members if group is not None else ():
+            if record.ref == ref:
+                record.onset -= seconds
 
     def _unfile(self, record: Record) -> None:
         for entity, file in self._files(record):
@@ -358,13 +376,20 @@ class Relator:
                 del self._places[entity]
 
     def _forget_opener(self, group: Group) -> None:
-        if self._opened_by.get(group.opener) == group.id:
+        opened = self._opened_by[group.opener]
+        opened.remove(group.id)
+        if not opened:
             del self._opened_by[group.opener]
 
     def members(self, incident: str) -> list[Record]:
         """The incident's alerts that relate to anything, in order of their refs."""
         group = self._groups.get(incident)
         return sorted(group.members, key=lambda record: record.ref) if group is not None else []
+
+
+def _first(records: list[Record]) -> list[Record]:
+    """What tells what an incident is about."""
+    return sorted(records, key=lambda record: record.ref)[:SAMPLE]
 
 
 def _file(place: Place, file: str) -> dict[int, Record]:
@@ -377,7 +402,7 @@ def _better(link: Link, best: Link) -> bool:
         return best.kind == "burst"
     if link.weight != best.weight:
         return link.weight > best.weight
-    return link.record.ref < best.record.ref
+    return (link.record.ref, link.through, link.kind) < (best.record.ref, best.through, best.kind)
 
 
 def _weigh(record: Record, other: Record, kind: str, half: float) -> float:

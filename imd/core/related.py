@@ -76,6 +76,7 @@ class Related:
         incident, because = self._home(tx, alert, key, placement)
         if incident is None:
             incident, because = self._incidents.open(tx, rule, key, labels, previous=because), "opened"
+            incident.opener = alert.identity.key
         elif because == "related":
             alert.related = placement.because
         self._hasten(incident, tx.now + rule.hold)
@@ -102,6 +103,7 @@ class Related:
         if back is not None and back.group_key == key:
             if back.open and self._incidents.window_open(tx, back, at):
                 self._relator.reopen(back.id)
+                back.returned = True
                 return back, "returned"
             if self._incidents.reopens(back, tx.now):
                 self._incidents.reopen(tx, back, "the alert that opened it came back within reopen_within")
@@ -199,7 +201,10 @@ def _began(alert: Alert) -> float:
 
 
 def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
-    """Enters every member of incidents of rules with `relate` again, in order of joining: that of their ids."""
+    """Enters every member of incidents of rules with `relate` again, in order of their ids."""
+    for incident in state.incidents.values():
+        if incident.opener and incident.state is not IncidentState.MERGED:
+            relator.begin(incident.id, scope_of(incident.group_key, incident.silent), incident.opener)
     members = [(alert.id, alert) for alerts in state.members.values() for alert in alerts]
     for _, alert in sorted(members, key=lambda pair: pair[0]):
         incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
@@ -208,8 +213,8 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
             continue
         record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
         relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)
-        if incident.reopened or alert.joined_because == "returned":
-            relator.reopen(incident.id)
     for incident in state.incidents.values():
+        if incident.reopened or incident.returned:
+            relator.reopen(incident.id)
         if not incident.open or incident.window_ended:
             relator.close(incident.id)

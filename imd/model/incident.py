@@ -123,7 +123,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     `timers` are wall deadlines by name (see core.lifecycle.TIMERS); they are stored with the record, so a restart
     continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
     `summary` the first member's, `flapping` the number of members that flap (each counts as firing), `cause_of` how
-    many members the probable cause was chosen from. `silent` pages nobody (mode monitor). Its members are known by
+    many members the probable cause was chosen from. Of rules with `relate`, `opener` is the identity of the alert that
+    opened it, `returned` says that it came back to it. `silent` pages nobody (mode monitor). Its members are known by
     their alerts, which name their incident.
 
     `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
@@ -184,6 +185,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     also: list[Walk] = []
     reaches: list[Reach] = []
     turns: dict[str, str] = {}
+    opener: bytes = b""
+    returned: bool = False
 
     @property
     def open(self) -> bool:

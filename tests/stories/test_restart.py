@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import pytest
 
+from imd.model.alert import identify
 from imd.model.heartbeat import Heartbeat
 from imd.model.policy import Source
 from imd.model.quiet import Maintenance, Once, TimeInterval
-from imd.model.rule import Absent, Count, Flapping, Rule, Window, WindowKind
+from imd.model.rule import Absent, Count, Flapping, Relate, Rule, Window, WindowKind
+from imd.model.topology import Entity, Topology
 from tests.core.making import equals, minutes, policy, seconds, step
 from tests.stories.told import Story, time_of
 
@@ -165,3 +167,26 @@ def test_alerts_that_wait_are_looked_at_in_their_turn(restores: Restore) -> None
     first, second = (line.split()[0] for line in (story.told(1).splitlines()[-1], story.told(2).splitlines()[0]))
     assert first == second == "0:07:00"
     assert [one.number for one in story.sent] == [1, 1, 2]
+
+
+@EITHER
+def test_what_opened_an_incident_is_known(restores: Restore) -> None:
+    """Two alerts of one service go on together after a pause, the later one first: it opened the incident. When it
+    comes back as a new episode, it returns to what it opened."""
+    outages = Rule(name="outages", group_by=(), relate=Relate())
+    places = Topology(entities=(Entity(id="service/a", match=(equals(service="a"),)),), from_labels=())
+    story = Story(outages, policies=TWO, topology=places)
+    names = sorted(("ServiceDown", "ServiceErrors"), key=lambda one: _identity(one), reverse=True)
+    story.at("0:00").paused("0:01")
+    for name in names:
+        story.fires(name, service="a")
+    story.at("0:01:10").page_to("ana")
+    assert [story.alert(name).joined_because for name in names] == ["related", "opened"]
+    story.acknowledged_by("ana").acknowledgement_to("ana").at("0:02").resolves(names[1]).at("0:02:10").update_to("ana")
+    restores(story)
+    story.at("0:10").fires(names[1], service="a").update_to("ana").incidents(1)
+    assert story.alert(names[1]).joined_because == "returned"
+
+
+def _identity(name: str) -> bytes:
+    return identify({"alertname": name, "service": "a"}).key
