@@ -81,6 +81,7 @@ def _daemon(commands: _Commands[argparse.ArgumentParser]) -> None:
     check.add_argument("--config", type=Path, metavar="FILE", help="config.yaml, and the rules that it names")
     check.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="rule files, or folders of them")
     check.add_argument("--strict", action="store_true", help="a warning is a failure too")
+    check.add_argument("--no-secrets", action="store_true", help="do not read secrets: for a machine that has none")
     formats = ["text", "json", "github", "sarif"]
     check.add_argument("--format", choices=formats, default="text", help="how to print (default: text)")
     check.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")

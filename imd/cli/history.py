@@ -25,7 +25,7 @@ _BAR_FROM_LINES = 10_000
 def loaded(config: Path | None, rules: Sequence[Path], topology: Path | None) -> Loaded:
     """What these files say. Prints every fault, and raises Failed."""
     try:
-        return load(config, rules, maps=[] if topology is None else [topology])
+        return load(config, rules, maps=[] if topology is None else [topology], secrets=False)
     except Faulty as faulty:
         color = Screen.of_process(sys.stderr).colour
         print("\n".join(found.render(color=color) for found in faulty.diagnostics), file=sys.stderr)

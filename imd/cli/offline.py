@@ -23,6 +23,7 @@ def check(arguments: Namespace) -> int:
     for path in [*([config] if config else []), *paths]:
         if not path.exists():
             raise Misused(f"no such file or folder: {path}")
-    found = load.examine(config, paths, now=SystemClock().now(), find_gap=oncall.gap_ahead)
+    now = SystemClock().now()
+    found = load.examine(config, paths, now=now, find_gap=oncall.gap_ahead, secrets=not arguments.no_secrets)
     FORMATS[arguments.format](found, Screen.of_process())
     return 1 if count(found, Severity.ERROR) or (arguments.strict and found.diagnostics) else 0

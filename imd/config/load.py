@@ -133,9 +133,10 @@ def examine(
     environ: Mapping[str, str] = os.environ,
     now: datetime | None = None,
     find_gap: FindGap | None = None,
+    secrets: bool = True,
 ) -> Examined:
-    """As `check`, with the warnings that are allowed. Never raises."""
-    loading = _Loading(environ, now, find_gap)
+    """As `check`, with the warnings that are allowed; without `secrets` as if all of them were there. Never raises."""
+    loading = _Loading(environ, now, find_gap, secrets=secrets)
     loading.read(config, paths)
     return Examined(loading.diagnostics(), _ordered(loading.allowed))
 

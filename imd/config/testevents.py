@@ -94,6 +94,24 @@ class Pause(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class PutOnCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A person is on call for `wait`, from `begins` on (None: from now on), whoever's turn it is."""
+
+    schedule: str
+    person: str
+    wait: timedelta
+    begins: Moment | None = None
+    by: str = "test"
+    comment: str = ""
+
+
+class EndOverride(msgspec.Struct, frozen=True):
+    """The newest override of the schedule that is not over ends."""
+
+    schedule: str
+    by: str = "test"
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """From now on, for `wait` or for good, messages to the receiver end so; `outcome` None: they do not end."""
 
@@ -131,7 +149,22 @@ class Reload(msgspec.Struct, frozen=True):
     paths: tuple[str, ...]
 
 
-Deed = Fire | End | Act | Mute | Unmute | Pause | Answer | Settle | SetClock | Away | Beats | Reload
+Deed = (
+    Fire
+    | End
+    | Act
+    | Mute
+    | Unmute
+    | Pause
+    | PutOnCall
+    | EndOverride
+    | Answer
+    | Settle
+    | SetClock
+    | Away
+    | Beats
+    | Reload
+)
 
 
 class Verb(msgspec.Struct, frozen=True):
@@ -282,6 +315,8 @@ def _answer(about: str, outcome: Outcome | None, **beside: Key) -> Verb:
     return Verb(Key(name, about), {"for": _FOR, **beside}, _flat(Answer, "receiver", outcome=outcome))
 
 
+_RENAMED = {"for": "wait", "from": "begins"}
+
 RESOLVE_BY_HAND = _action(ActionKind.RESOLVE)
 """`resolve: 1`, where `resolve: node` is an alert's end."""
 
@@ -324,6 +359,22 @@ VERBS: dict[str, Verb] = {
     ),
     "unpause": Verb(
         Key(_true, "An operator ends the pause."), {"by": _BY}, lambda value, fields: Pause(None, **fields)
+    ),
+    "override": Verb(
+        Key(name, "Somebody else is on call by this schedule for a while."),
+        {
+            "person": Key(name, "Who.", required=True),
+            "for": Key(duration(_SECOND, 10 * _YEAR), "How long.", required=True),
+            "from": Key(moment, "From when on; without it from now on."),
+            "by": _BY,
+            "comment": Key(any_text, "Why."),
+        },
+        lambda value, fields: PutOnCall(
+            schedule=value, **{_RENAMED.get(word, word): field for word, field in fields.items()}
+        ),
+    ),
+    "unoverride": Verb(
+        Key(name, "The newest override of this schedule ends."), {"by": _BY}, _flat(EndOverride, "schedule")
     ),
     "fail": _answer(
         "This receiver refuses messages from now on.",

@@ -23,18 +23,20 @@ from imd.config.testevents import (
     Beats,
     Deed,
     End,
+    EndOverride,
     Fire,
     Mute,
     Pause,
+    PutOnCall,
     Reload,
     SetClock,
     Settle,
     Unmute,
 )
 from imd.config.testfile import Expected, Happening, RuleTest
-from imd.config.testvalues import AlertRef, Moment
+from imd.config.testvalues import Moment
 from imd.config.wording import quote, suggest
-from imd.model.alert import NO_ANNOTATIONS, AlertReport, Identity, identify
+from imd.model.alert import Identity
 from imd.model.effect import Delivery, Effect
 from imd.model.event import (
     ActionTaken,
@@ -42,9 +44,10 @@ from imd.model.event import (
     AlertsReported,
     ClockStepped,
     Event,
-    Expired,
     HeartbeatBeat,
     Outcome,
+    OverrideEnded,
+    OverrideSet,
     PauseSet,
     Restarted,
     RulesChanged,
@@ -53,13 +56,14 @@ from imd.model.event import (
 )
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE, Silence
+from imd.model.schedule import Override
 from imd.replay.journal import Recorded
 from imd.replay.judging import judge
 from imd.replay.run import Replay
 from imd.replay.seen import Line, Seen, flow, time_text
-from imd.replay.shapes import NO_LONGER_REPORTED
+from imd.replay.senders import NotFiring, Senders
 
-SOURCE = "test"
+_NAMES_MAX = 10
 _INSTANT = timedelta(microseconds=1)
 _NO_TIME = timedelta(0)
 
@@ -118,8 +122,8 @@ class Play:
         self._away = False
         self._answers: dict[str, Answer] = {}
         self._silences: list[Silence] = []
-        self._fired: dict[str, tuple[str, bytes]] = {}
-        self._starts: dict[bytes, datetime] = {}
+        self._overrides: list[Override] = []
+        self._put_on_call = 0
         self._agenda: list[tuple[timedelta, int, Happening | _Back | _Over]] = []
         self._planned = 0
         self._judged: set[Span] = set()
@@ -128,8 +132,8 @@ class Play:
         state = self._replay.engine.state
         self.seen.begin(self._replay.story, lambda incident: state.incidents[incident].policy)
         self.seen.under(ruleset)
-        for name, alert in test.alerts.items():
-            self.seen.names.setdefault(self._identity(alert.labels, alert.source).key, name)
+        self._senders = Senders(test.alerts, ruleset.sources, self._fires, self._moment)
+        self.seen.names = self._senders.names
         for event in test.events:
             for at in event.times():
                 self._plan(at, event)
@@ -229,14 +233,14 @@ class Play:
         if self._away:
             raise _Unknown("imd is stopped just now, and hears nothing of this")
         match deed:
-            case Fire():
-                return self._fire(deed)
-            case End():
-                return self._end(deed)
+            case Fire() | End():
+                return self._report(deed)
             case Act():
                 return self._act(deed)
             case Mute() | Unmute() | Pause():
                 return self._quiet(deed)
+            case PutOnCall() | EndOverride():
+                return self._override(deed)
             case Answer() | Settle():
                 self._answer_so(deed)
                 return []
@@ -260,6 +264,14 @@ class Play:
             case _:
                 assert_never(deed)
 
+    def _report(self, deed: Fire | End) -> list[str]:
+        now = self._now()
+        try:
+            events = self._senders.fire(deed, now) if isinstance(deed, Fire) else self._senders.end(deed, now)
+        except NotFiring as quiet:
+            raise _Unknown(f"{quiet} does not fire, so there is nothing to repeat") from None
+        return [refusal for event in events for refusal in self._take(event)]
+
     def _act(self, act: Act) -> list[str]:
         refused: list[str] = []
         fields = {word: self._clock_time(word, value) for word, value in act.fields.items()}
@@ -280,66 +292,11 @@ class Play:
             return self._test.start + value + self._skew
         return value
 
-    # -- alerts -------------------------------------------------------------------------------------------------------
-
-    def _identity(self, labels: dict[str, str], source: str) -> Identity:
-        configured = self._ruleset.sources.get(source)
-        return identify(labels | configured.labels if configured is not None else labels)
-
-    def _meant(self, ref: AlertRef, source: str) -> tuple[Identity, str, bytes]:
-        """Who it is, who reports it, and its annotations: those given last, or its own."""
-        named = self._test.alerts.get(ref.name)
-        labels = named.labels if named is not None else ref.labels
-        word = ref.name or flow(ref.labels)
-        fired_by, annotations = self._fired.get(word, ("", NO_ANNOTATIONS))
-        if word not in self._fired and named is not None and named.annotations:
-            annotations = msgspec.json.encode(named.annotations)
-        source = source or fired_by or (named.source if named is not None else "") or SOURCE
-        self._fired[word] = source, annotations
-        return self._identity(labels, source), source, annotations
-
     def _fires(self, identity: Identity) -> bool:
         alert = self._replay.engine.state.alerts.get(identity.key)
         return alert is not None and alert.firing
 
-    def _fire(self, fire: Fire) -> list[str]:
-        now = self._now()
-        reports: dict[str, list[AlertReport]] = {}
-        for ref in fire.alerts:
-            identity, source, annotations = self._meant(ref, fire.source)
-            if fire.annotations:
-                annotations = msgspec.json.encode(fire.annotations)
-                self._fired[ref.name or flow(ref.labels)] = source, annotations
-            if fire.again and not self._fires(identity):
-                raise _Unknown(f"{ref.name or flow(ref.labels)} does not fire, so there is nothing to repeat")
-            if ref.name:
-                self.seen.names.setdefault(identity.key, ref.name)
-            starts_at = self._moment(fire.starts_at)
-            if starts_at is None:
-                starts_at = self._starts.get(identity.key, now) if self._fires(identity) else now
-            self._starts[identity.key] = starts_at
-            report = AlertReport(identity, False, starts_at, self._moment(fire.ends_at), annotations)
-            reports.setdefault(source, []).append(report)
-        return self._report(reports)
-
-    def _end(self, end: End) -> list[str]:
-        now = self._now()
-        reports: dict[str, list[AlertReport]] = {}
-        expired: list[Expired] = []
-        for ref in end.alerts:
-            identity, source, annotations = self._meant(ref, end.source)
-            expired.append(Expired(identity, now, NO_LONGER_REPORTED))
-            report = AlertReport(identity, True, self._starts.pop(identity.key, None), now, annotations)
-            reports.setdefault(source, []).append(report)
-        return self._take(AlertsExpired(tuple(expired))) if end.expired else self._report(reports)
-
-    def _report(self, reports: dict[str, list[AlertReport]]) -> list[str]:
-        refused: list[str] = []
-        for source, several in reports.items():
-            refused += self._take(AlertsReported(source, False, tuple(several)))
-        return refused
-
-    def _moment(self, moment: Moment | None) -> datetime | None:
+    def _moment(self, moment: Moment) -> datetime:
         return self._test.start + moment + self._skew if isinstance(moment, timedelta) else moment
 
     # -- quiet and receivers ------------------------------------------------------------------------------------------
@@ -370,12 +327,38 @@ class Play:
                 self.seen.silences[silence.id] = deed.name or str(number)
                 return self._take(SilenceSet(silence))
 
+    def _override(self, deed: PutOnCall | EndOverride) -> list[str]:
+        now = self._now()
+        known = self._ruleset.schedules
+        if deed.schedule not in known:
+            raise _Unknown(f"there is no schedule {quote(deed.schedule)}{_instead(deed.schedule, known)}")
+        if isinstance(deed, EndOverride):
+            ends = [one.id for one in self._overrides if one.schedule == deed.schedule and one.ends_at > now]
+            if not ends:
+                raise _Unknown(f"schedule {quote(deed.schedule)} has no override just now")
+            self._overrides = [one for one in self._overrides if one.id != ends[-1]]
+            return self._take(OverrideEnded(ends[-1], deed.by))
+        if deed.person not in self._ruleset.people:
+            raise _Unknown(f"there is no person {quote(deed.person)}{_instead(deed.person, self._ruleset.people)}")
+        begins_at = now if deed.begins is None else self._moment(deed.begins)
+        self._put_on_call += 1
+        override = Override(
+            schedule=deed.schedule,
+            person=deed.person,
+            begins_at=begins_at,
+            ends_at=begins_at + deed.wait,
+            id=f"00000000-0000-4000-9000-{self._put_on_call:012d}",
+            created_by=deed.by,
+            created_at=now,
+            comment=deed.comment,
+        )
+        self._overrides.append(override)
+        return self._take(OverrideSet(override))
+
     def _answer_so(self, deed: Answer | Settle) -> None:
         known = self._ruleset.receivers
         if deed.receiver not in known:
-            hint = suggest(deed.receiver, known)
-            words = f"; {hint}" if hint else f", only {', '.join(known)}" if known else ""
-            raise _Unknown(f"there is no receiver {quote(deed.receiver)}{words}")
+            raise _Unknown(f"there is no receiver {quote(deed.receiver)}{_instead(deed.receiver, known)}")
         match deed:
             case Settle(receiver=receiver, outcome=outcome):
                 self._replay.settle(receiver, outcome, self._now())
@@ -417,6 +400,12 @@ class Play:
                 width=max(1, min(end - span.column, len(shown) - caret)),
             )
         )
+
+
+def _instead(name: str, known: Iterable[str]) -> str:
+    """What may have been meant, or what there is."""
+    hint, names = suggest(name, known), list(known)
+    return f"; {hint}" if hint else f", only {', '.join(names[:_NAMES_MAX])}" if names else ""
 
 
 def _instants_of_actions() -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,19 @@ def test_strict_fails_on_a_lint(imd: Imd, tmp_path: Path) -> None:
     code, out, _ = imd("check", str(tmp_path / "empty"), "--strict")
     assert code == 1
     assert "warning[W" in out
+
+
+def test_a_machine_without_the_secrets_can_check_the_rest(imd: Imd, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "receivers: [{name: hook, type: webhook, url: 'https://x.example/${NOT_SET}', secret_file: nowhere}]\n"
+        "sources: [{name: pd, type: alertmanager, tokens: [{token_file: nowhere}]}]\nfallback: hok\n"
+    )
+    _, out, _ = imd("check", "--config", str(config))
+    assert {"error[R302]", "error[R303]"} <= set(re.findall(r"error\[\w+\]", out))
+    code, out, _ = imd("check", "--config", str(config), "--no-secrets")
+    assert code == 1
+    assert re.findall(r"error\[\w+\]", out) == ["error[R501]"], out
 
 
 def test_the_example_has_no_fault() -> None:

@@ -27,6 +27,7 @@ rules:
   - {name: junk, match: 'alertname="Junk"', mode: drop}
   - {name: storm, match: 'alertname="Login"', group_by: [realm], open_when: {count: {at_least: 2, within: 5m}}}
   - {name: quiet, match: 'alertname="Quiet"', mode: suppress}
+  - {name: turn, match: 'alertname="Turn"', group_by: [n], policy: on-call}
 inhibit:
   - {name: dc-hides-pods, source: 'alertname="DcDown"', target: 'alertname=~"Pod.*"', equal: [cluster]}
 maintenance:
@@ -35,7 +36,11 @@ heartbeats:
   - {name: beat, every: 5m, grace: 1m}
   - {name: dog, match: 'alertname="Watchdog"', by: [cluster], every: 5m, grace: 1m}
 people: [{name: ana, reach: [{receiver: ntfy-ana}]}, {name: ben, reach: [{receiver: ntfy-ben}]}]
+schedules:
+  - name: primary
+    rotations: [{people: [ana, ben], every: 1w, handoff: {weekday: mon, at: "09:00"}, start: "2025-12-29"}]
 policies:
+  - {name: on-call, steps: [{notify: ['schedule:primary']}]}
   - name: platform
     steps: [{notify: ['person:ana'], for: 5m}, {notify: ['person:ben', 'receiver:chat'], for: 10m}]
   - {name: default, steps: [{notify: ['receiver:chat']}]}
@@ -134,6 +139,14 @@ SOUND = {
     "a silence ends by itself": (
         "events: [{at: 0s, silence: 'node=\"n1\"', for: 10m}, {at: 1m, fire: node}]\n"
         "expect: [{at: 9m, suppressed: [{alert: node, name: '1'}]}, {at: 11m, pages: [{to: ana}]}]"
+    ),
+    "an override": (
+        "events: [{at: 0s, override: primary, person: ben, for: 2h, by: ana, comment: dentist},"
+        " {at: 1m, fire: {alertname: Turn, n: '1'}}, {at: 1h, unoverride: primary},"
+        " {at: 61m, fire: {alertname: Turn, n: '2'}}, {at: 62m, override: primary, person: ben, from: 63m, for: 1h},"
+        " {at: 65m, fire: {alertname: Turn, n: '3'}}]\n"
+        "expect: [{at: 30m, pages: [{to: ben}]}, {at: 62m, pages: [{to: ben}, {to: ana}]},"
+        " {at: 66m, pages: [{to: ben, times: 2}, {to: ana}]}]"
     ),
     "pause": (
         "events: [{at: 0s, pause: 1h, reason: drill}, {at: 1m, fire: node}, {at: 2m, unpause: true}]\n"
@@ -421,17 +434,19 @@ def test_coverage_names_what_no_test_reached(tmp_path: Path) -> None:
     file.write_text(HEAD + "events: [{at: 0s, fire: node}]\nexpect: [{at: 1m, pages: [{to: ana}]}]")
     coverage = Coverage()
     run_file(file, RuleSets(), coverage)
-    assert coverage.counts() == {"rule": (1, 4), "step": (1, 3), "inhibition": (0, 1), "maintenance": (0, 1)}
+    assert coverage.counts() == {"rule": (1, 5), "step": (1, 4), "inhibition": (0, 1), "maintenance": (0, 1)}
     assert [str(part) for part in coverage.unreached()] == [
         "rule junk",
         "rule storm",
         "rule quiet",
+        "rule turn",
+        "policy on-call, step 1 (schedule:primary)",
         "policy platform, step 2 (person:ben, receiver:chat)",
         "policy default, step 1 (receiver:chat)",
         "inhibition dc-hides-pods",
         "maintenance friday",
     ]
-    assert round(coverage.percent) == 22
+    assert round(coverage.percent) == 18
 
 
 # The tables.
