@@ -172,10 +172,16 @@ def _syntax_fault(document: Document, error: yaml.MarkedYAMLError) -> None:
         place = Span(opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
         document.fault(codes.YAML_SYNTAX, place, f"not valid YAML: {_NEVER_CLOSED[error.context]}")
     else:
-        said = f"not valid YAML: {error.problem or error}"
-        document.fault(
-            codes.YAML_SYNTAX, Span(line, column, line, column + 1), said, help=_hint(error, source, line, column)
-        )
+        said, hint = f"not valid YAML: {error.problem or error}", _hint(error, source, line, column)
+        if at_end:
+            line, column = _end(document)
+        document.fault(codes.YAML_SYNTAX, Span(line, column, line, column + 1), said, help=hint)
+
+
+def _end(document: Document) -> tuple[int, int]:
+    """Behind the last text of the file: where more was expected."""
+    line = max((number for number, text in enumerate(document.lines, 1) if text.strip()), default=1)
+    return line, len(document.lines[line - 1].rstrip()) + 1
 
 
 def _directive(document: Document, line: int) -> int:
