@@ -21,6 +21,7 @@ from imd.model.heartbeat import Beat
 from imd.model.incident import Incident
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 from imd.sources.contract import Rejection
 from imd.store.contract import Store
 from imd.telemetry import Metrics
@@ -105,6 +106,10 @@ class LiveView(Protocol):
 
     def suppressed(self, cause: str) -> int:
         """How many firing alerts this cause suppresses."""
+        ...
+
+    def overrides(self) -> Iterable[Override]:
+        """What people set over schedules, ended ones too, by id."""
         ...
 
     def beats(self) -> Iterable[Beat]:

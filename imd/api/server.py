@@ -29,6 +29,7 @@ from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.lists import Lists
+from imd.api.oncall import OnCall
 from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
@@ -70,7 +71,7 @@ def routes(context: Context) -> list[Route]:
     neighbour = Alertmanager(context, senders, ingest)
     their_silences, silences = AlertmanagerSilences(context), Silences(context)
     incidents, lists = Incidents(context), Lists(context)
-    heartbeats = Heartbeats(context)
+    heartbeats, on_call = Heartbeats(context), OnCall(context)
     health, receivers = Health(context, senders), Receivers(context)
     as_alertmanager = answers.as_alertmanager
     return [
@@ -106,6 +107,10 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/heartbeats", heartbeats.list, Scope.READ),
         Route("GET", "/v1/heartbeats/{name}", heartbeats.beat, Scope.INGEST),
         Route("POST", "/v1/heartbeats/{name}", heartbeats.beat, Scope.INGEST),
+        Route("GET", "/v1/oncall", on_call.show, Scope.READ),
+        Route("GET", "/v1/oncall/overrides", on_call.overrides, Scope.READ),
+        Route("POST", "/v1/oncall/overrides", on_call.post, Scope.RESPOND),
+        Route("DELETE", "/v1/oncall/overrides/{id}", on_call.delete, Scope.RESPOND),
         Route("GET", "/v1/alerts", lists.alerts, Scope.READ),
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),

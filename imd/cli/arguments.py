@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     _alerts(commands)
     _incidents(commands)
     _quiet(commands)
+    _on_call(commands)
     _observing(commands)
     _history(commands)
     return parser
@@ -237,6 +238,35 @@ def _quiet(commands: _Commands[argparse.ArgumentParser]) -> None:
     pause.add_argument("duration", nargs="?", metavar="DURATION", help="how long (30m); a second pause moves the end")
     pause.add_argument("--reason", default="", metavar="TEXT", help="why")
     pause.add_argument("--end", action="store_true", help="end it now")
+
+
+def _on_call(commands: _Commands[argparse.ArgumentParser]) -> None:
+    on_call = _remote(
+        commands,
+        "oncall",
+        "say who is on call, or put somebody else on call for a while",
+        "imd oncall",
+        "imd oncall --schedule primary --days 14",
+        "imd oncall --config config.yaml --at 2026-12-24T18:00:00Z",
+        "imd oncall override add primary ben --start '2026-12-24 18:00' --for 12h --comment 'swapped with ana'",
+        "imd oncall override list",
+        "imd oncall override remove 0d9c5a5e-5d6a-4b0e-8d5d-3d3f4ad3b7c1",
+    )
+    on_call.add_argument("override", nargs="?", choices=["override"], help="work on overrides")
+    on_call.add_argument("verb", nargs="?", choices=["add", "list", "remove"], default="list", help="(default: list)")
+    on_call.add_argument(
+        "what", nargs="*", metavar="SCHEDULE PERSON|ID", help="for add: who is on call by what; for remove: an id"
+    )
+    on_call.add_argument("--at", metavar="TIME", help="at that instant, RFC 3339 with its zone (default: now)")
+    on_call.add_argument("--schedule", metavar="NAME", help="only this one")
+    on_call.add_argument("--days", type=_positive, metavar="N", help="shift by shift over so many days, at most 366")
+    on_call.add_argument("--ics", action="store_true", help="as iCalendar, 31 days unless --days says otherwise")
+    on_call.add_argument("--config", type=Path, metavar="FILE", help="from these files alone, without a daemon")
+    on_call.add_argument("--for", dest="for_", metavar="DURATION", help="for add: how long, from its start (4h, 1d12h)")
+    on_call.add_argument("--until", metavar="TIME", help="for add: its end, in place of --for")
+    on_call.add_argument("--start", metavar="TIME", help="for add: its start (default: now)")
+    on_call.add_argument("--comment", default="", metavar="TEXT", help="for add: why")
+    on_call.add_argument("--all", action="store_true", help="for list: ended ones of the last 400 days too")
 
 
 def _observing(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -75,6 +75,12 @@ def _quiet(arguments: Namespace) -> int:
     return quiet.run(arguments)
 
 
+def _on_call(arguments: Namespace) -> int:
+    from imd.cli import oncall
+
+    return oncall.run(arguments)
+
+
 def _observe(arguments: Namespace) -> int:
     from imd.cli import observing
 
@@ -131,6 +137,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "silence": _quiet,
     "maintenance": _quiet,
     "pause": _quiet,
+    "oncall": _on_call,
     "alerts": _observe,
     "deliveries": _observe,
     "status": _observe,

@@ -44,6 +44,7 @@ from imd.model.event import RulesChanged
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 from imd.store.contract import Retention, Store, StoreFailed, StoreRefused
 from imd.store.migrate import open_store
 from imd.telemetry import Log, Metrics, configure_logs
@@ -178,6 +179,9 @@ class _Daemon:
 
     def suppressed(self, cause: str) -> int:
         return self._loop.suppressed(cause)
+
+    def overrides(self) -> Iterable[Override]:
+        return self._loop.overrides()
 
     def beats(self) -> list[Beat]:
         return list(self._loop.beats())

@@ -34,6 +34,7 @@ from imd.model.event import ClockStepped, Event, Restarted, Tick
 from imd.model.heartbeat import Beat
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 from imd.sources.contract import Rejection
 from imd.store.contract import Batch, PendingDelivery, Snapshot, Store, StoredConversation
 from imd.telemetry import Log, Metrics
@@ -163,6 +164,10 @@ class Loop:
     def suppressed(self, cause: str) -> int:
         """How many firing alerts this cause suppresses."""
         return 0 if self.state is None else len(self.state.suppressed.by_cause.get(cause, ()))
+
+    def overrides(self) -> Iterable[Override]:
+        """What people set over schedules, ended ones too, by id."""
+        return [] if self.state is None else sorted(self.state.overrides.values(), key=lambda one: one.id)
 
     def beats(self) -> Iterable[Beat]:
         """Every heartbeat's record, by name and values. As above."""

@@ -24,6 +24,7 @@ from imd.model.heartbeat import Beat
 from imd.model.incident import Incident
 from imd.model.policy import BUILT_IN_POLICY, Receiver, Ruleset, built_in_policy
 from imd.model.quiet import Silence
+from imd.model.schedule import Override
 from imd.store.contract import PendingDelivery, Store, StoredConversation
 from imd.store.migrate import open_store
 from imd.telemetry import Metrics, configure_logs
@@ -110,6 +111,9 @@ class Server:
 
     def suppressed(self, cause: str) -> int:
         return self.loop.suppressed(cause)
+
+    def overrides(self) -> Iterable[Override]:
+        return self.loop.overrides()
 
     def beats(self) -> Iterable[Beat]:
         return self.loop.beats()
