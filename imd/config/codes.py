@@ -111,6 +111,8 @@ TAKES_NEARLY_ALL = "W056"
 P1_QUIET = "W057"
 NO_RUNBOOK = "W058"
 NOT_MONOTONE = "W059"
+TEMPLATE_FAILS_AT_TIMES = "W080"
+NO_PLACE_FOR_KIND = "W081"
 UNREACHABLE_ROUTE = "W062"
 ALLOWS_NOTHING = "W063"
 TYPOGRAPHIC_QUOTES = "W064"
@@ -154,7 +156,7 @@ TITLES = {
     BAD_TIMEZONE: "unknown time zone",
     BAD_TARGET: "not a target",
     BAD_ENTITY: "not an entity's template",
-    TEMPLATE_FAILS: "a template fails on a sample",
+    TEMPLATE_FAILS: "a template fails on every message",
     BAD_MAIL_ADDRESS: "not a mail address",
     BAD_CONDITION: "a condition does not compile",
     CONDITION_EXTRA: "a condition needs an extra that is not installed",
@@ -218,6 +220,8 @@ TITLES = {
     P1_QUIET: "P1 incidents of which nobody hears",
     NO_RUNBOOK: "P1 incidents without a runbook",
     NOT_MONOTONE: "a priority falls where impact or urgency rises",
+    TEMPLATE_FAILS_AT_TIMES: "a template fails on some messages",
+    NO_PLACE_FOR_KIND: "a kind of message that the service has no place for",
     UNREACHABLE_ROUTE: "a route can never be taken",
     QUIET_WITHOUT_END: "a maintenance never ends",
     ALLOWS_NOTHING: "a comment allows nothing",

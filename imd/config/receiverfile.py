@@ -12,7 +12,7 @@ import msgspec
 
 from imd.config import codes, form
 from imd.config.channelsettings import Templates
-from imd.config.document import Mapping, Node, Scalar
+from imd.config.document import Mapping, Node, Scalar, Sequence
 from imd.config.form import Either, Form, Plain, Table
 from imd.config.receiverkeys import RENAMED, TYPES, Type
 from imd.config.settings import ReceiverSettings
@@ -102,6 +102,7 @@ def receiver(node: Node, scope: Scope) -> ReceiverSettings:
     whole_groups = _exactly_one(kind, node, scope)
     if not whole_groups or any(key.required and word not in values for word, key in keys.items()):
         raise Refused
+    _places(kind, node, scope)
     channel = {RENAMED.get(word, word): values.pop(word) for word in kind.keys if word in values}
     return ReceiverSettings(
         receiver=_model(values),
@@ -137,6 +138,20 @@ def _exactly_one(kind: Type, node: Node, scope: Scope) -> bool:
         named = " and ".join(f'"{word}"' for word in missing)
         scope.fault(codes.MISSING_KEY, first, f"{scope.owner} has no {named}", expected=f"expected {either}")
     return False
+
+
+def _places(kind: Type, node: Node, scope: Scope) -> None:
+    """A lint for each kind in `send` that would never be sent."""
+    mode = peek(node, "mode")
+    entry = node.entries.get("send") if isinstance(node, Mapping) else None
+    if entry is None or not isinstance(entry.value, Sequence):
+        return
+    if kind.silent_mode and (mode is None or mode.text != kind.silent_mode):
+        return
+    for item in entry.value.items:
+        if isinstance(item, Scalar) and item.text in kind.silent:
+            said = f'"send" in {scope.owner} names {item.text}, which this service has no place for'
+            scope.document.lint(codes.NO_PLACE_FOR_KIND, item.span, said, help="take it out: it is never sent")
 
 
 def _together(kind: Type, there: set[str], node: Mapping, scope: Scope) -> bool:

@@ -59,6 +59,7 @@ from imd.config.shape import (
     text,
     whole,
 )
+from imd.model.policy import PageKind
 from imd.model.secret import Secret
 
 _HOUR = timedelta(hours=1)
@@ -68,7 +69,8 @@ _WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105
 class Type(msgspec.Struct, frozen=True):
     """A type of receiver. `people`: its messages are read, so the operator may word them (`templates`). `exactly_one`:
     groups of keys of which one, with all its keys, must stand there; those in `shared` may stand beside any.
-    `together`: keys of which all stand there or none. `extra` and `module`: what has to be installed."""
+    `together`: keys of which all stand there or none. `extra` and `module`: what has to be installed. `silent`:
+    kinds that the service has no place for, where its `mode` is `silent_mode`, or whatever it is."""
 
     settings: type[ChannelSettings]
     keys: Keys
@@ -78,6 +80,8 @@ class Type(msgspec.Struct, frozen=True):
     together: tuple[str, ...] = ()
     extra: str = ""
     module: str = ""
+    silent: frozenset[PageKind] = frozenset()
+    silent_mode: str = ""
 
     @property
     def installed(self) -> bool:
@@ -254,6 +258,7 @@ TYPES: dict[str, Type] = {
                 "https://events.pagerduty.com", "`https://events.eu.pagerduty.com` for the EU service region."
             ),
         },
+        silent=frozenset({PageKind.NOTE}),
     ),
     "opsgenie": Type(
         OpsgenieSettings,
@@ -361,6 +366,8 @@ TYPES: dict[str, Type] = {
             "per_second": Key(whole(1, 100), "SMS a second that the sender may send.", 1),
             "api_url": api_url("https://api.twilio.com"),
         },
+        silent=frozenset({PageKind.UPDATE, PageKind.ACKNOWLEDGED, PageKind.RESOLVED, PageKind.NOTE}),
+        silent_mode=TwilioMode.VOICE,
     ),
     "matrix": Type(
         MatrixSettings,

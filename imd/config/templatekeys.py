@@ -1,8 +1,8 @@
 """`templates:` of a receiver: the operator's own words, compiled and tried on samples.
 
 Owns the samples: values as templates see them (`channels.text.values`; a test keeps the two alike), one with
-all there can be and one with as little. A template that fails on one of them is a fault here, at the expression that
-fails; in a page the built-in text would stand in.
+all there can be and one with as little. A template that fails on both is a fault, at the expression that fails; on one
+of them it is a lint, for in a page the built-in text stands in.
 """
 
 from __future__ import annotations
@@ -113,22 +113,32 @@ def sample(rich: bool) -> dict[str, Any]:
 
 @takes(form.text("template", "", "{{ labels.cluster }}: {{ firing }} alerts"))
 def tried_template(node: Node, scope: Scope) -> Template:
-    """A template that works on both samples."""
+    """A template that works on a sample at least."""
     compiled = template(node, scope)
-    for rich in (True, False):
-        try:
-            compiled.render(sample(rich))
-        except RenderFailed as failed:
-            offset, length = failing_at(compiled.source, sample(rich))
-            assert isinstance(node, Scalar)
-            which = "a page with everything" if rich else "a resolve without alerts, cause and links"
-            raise scope.fault(
-                codes.TEMPLATE_FAILS,
-                point_in(scope.document, node, offset, length),
-                f"{scope.subject} fails on {which}: {failed}",
-                help="test for what may be missing, with {% if … %} or | default('…')",
-            ) from None
+    failed = {rich: reason for rich in (True, False) if (reason := _failure(compiled, rich))}
+    if not failed:
+        return compiled
+    rich, reason = next(iter(failed.items()))
+    assert isinstance(node, Scalar)
+    place = point_in(scope.document, node, *failing_at(compiled.source, sample(rich)))
+    if len(failed) == 2:
+        raise scope.fault(codes.TEMPLATE_FAILS, place, f"{scope.subject} fails: {reason}")
+    which = "a page with everything" if rich else "a resolve without alerts, cause and links"
+    scope.document.lint(
+        codes.TEMPLATE_FAILS_AT_TIMES,
+        place,
+        f"{scope.subject} fails on {which}: {reason}",
+        help="test for what may be missing, with {% if … %} or | default('…'); the built-in text is sent instead",
+    )
     return compiled
+
+
+def _failure(compiled: Template, rich: bool) -> str:
+    try:
+        compiled.render(sample(rich))
+    except RenderFailed as failed:
+        return str(failed)
+    return ""
 
 
 TEMPLATES: Keys = {

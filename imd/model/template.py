@@ -137,7 +137,8 @@ class Template:
                         break
         except Exception as error:  # noqa: BLE001
             # Whatever an operator's expression raises (TypeError, ZeroDivisionError…) is a fault of the template.
-            raise RenderFailed(f"{type(error).__name__}: {error}") from None
+            kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
+            raise RenderFailed(f"{kind}{error}") from None
         return "".join(pieces)[:OUTPUT_CHARS_MAX]
 
     def __eq__(self, other: object) -> bool:
