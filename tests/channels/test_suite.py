@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import pytest
@@ -20,9 +20,14 @@ from imd.channels.http import HttpBounds
 from imd.channels.text import Writer
 from imd.clock import SystemClock
 from imd.config.receiverkeys import TYPES
-from imd.model.effect import Delivery
+from imd.daemon.outbox import Outbox
+from imd.model.effect import Delivery, Refused
+from imd.model.event import DeliveryFinished, Event
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, PageReason
+from imd.store.contract import Batch
+from imd.telemetry import Metrics
+from tests.api.server import Logged
 from tests.channels.samples import digest, enormous, hostile, message, trial
 from tests.channels.server import Act, Server, answer, hang, raw, reset, speaks
 from tests.channels.vendors import CANARY, VENDORS, Reply, Vendor
@@ -46,10 +51,10 @@ class Ends(NamedTuple):
 
 
 @asynccontextmanager
-async def ends(name: str, *script: Act, writer: Writer | None = None) -> AsyncIterator[Ends]:
+async def ends(name: str, *script: Act, writer: Writer | None = None, seconds: float = 10.0) -> AsyncIterator[Ends]:
     """The channel and its vendor, who answers by `script`, else as documented."""
     vendor = VENDORS[name]()
-    http = HttpClient(HttpBounds(connect=SECONDS, total=SECONDS, reply=SECONDS))
+    http = HttpClient(HttpBounds(connect=seconds, total=seconds, reply=seconds))
     async with Server(list(script) or [speaks(vendor.handle)]) as server:
         shared = Shared(http, SystemClock())
         channel = CHANNELS[vendor.kind](vendor.settings(server.url("")), shared, writer or Writer())
@@ -198,7 +203,7 @@ async def test_retry_after_is_honoured(name: str, form: str) -> None:
 )
 async def test_no_answer_is_ambiguous_and_bounded(name: str, act: Act) -> None:
     """Time-out, reset after sending, nonsense: it may have arrived."""
-    async with ends(name, act) as at:
+    async with ends(name, act, seconds=SECONDS) as at:
         began = time.monotonic()
         given = await at.channel.send(message(), 1)
     assert isinstance(given, Temporary)
@@ -242,3 +247,47 @@ async def test_its_pace_is_named(name: str) -> None:
         assert at.channel.paces
         assert all(pace.per_second > 0 and pace.burst >= 1 for pace in at.channel.paces)
         assert CANARY not in repr(at.channel.paces)
+
+
+async def test_no_secret_is_in_log_metric_or_store(name: str) -> None:
+    """All the way through the outbox, with a vendor that echoes what it was asked and refuses it: words for people and
+    machines hold no secret, the timeline's error neither."""
+    echoes = b"you sent " + CANARY.encode() + b" and " + CANARY[::-1].encode()
+    for status in (500, 403):
+        logged, metrics, ended = Logged(), Metrics(), list[DeliveryFinished]()
+        rows: list[object] = []
+        done = asyncio.Event()
+
+        async def submit(
+            event: Event, _size: int, ended: list[DeliveryFinished] = ended, done: asyncio.Event = done
+        ) -> tuple[Refused, ...]:
+            assert isinstance(event, DeliveryFinished)
+            ended.append(event)
+            done.set()
+            return ()
+
+        class Kept:
+            def commit(
+                self,
+                batch: Batch,
+                done: Callable[[BaseException | None], None],
+                rows: Any = rows,
+                heard: asyncio.Event = done,
+            ) -> None:
+                rows += batch.retries
+                if rows:
+                    heard.set()
+                done(None)
+
+        async with ends(name, answer(status, echoes)) as at:
+            outbox = Outbox({"chat": at.channel}, submit, Kept(), SystemClock(), metrics, base_seconds=30)
+            outbox.start()
+            outbox.offer([message()])
+            async with asyncio.timeout(5):
+                await done.wait()
+            status_shown = repr(outbox.status())
+            await outbox.drain(1)
+        told = " ".join([logged.text(), metrics.render().decode(), repr(ended), repr(rows), status_shown])
+        assert "delivery." in told
+        assert "canary" not in told
+        assert CANARY[::-1] not in told or name != "pushover"
