@@ -30,6 +30,7 @@ from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.lists import Lists
 from imd.api.oncall import OnCall
+from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
 from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
@@ -79,6 +80,7 @@ def routes(context: Context) -> list[Route]:
         # The key in the body is what authorises: these two look at it themselves.
         Route("POST", "/v2/enqueue", enqueue.event, None, as_pagerduty),
         Route("POST", "/v2/change/enqueue", enqueue.change, None, as_pagerduty),
+        *_opsgenie(OpsgenieApi(context, senders, ingest)),
         Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager),
         Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/alerts/groups", neighbour.get_groups, Scope.READ, as_alertmanager),
@@ -123,6 +125,26 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/-/healthy", health.healthy, None),
         Route("GET", "/-/ready", health.ready, None),
         Route("POST", "/-/reload", health.reload, Scope.ADMIN),
+    ]
+
+
+def _opsgenie(api: OpsgenieApi) -> list[Route]:
+    """Under both of its addresses; its own key is what authorises."""
+    alert = "/alerts/{identifier}"
+    return [
+        Route(method, base + path, handler, None, as_opsgenie)
+        for base in BASES
+        for method, path, handler in (
+            ("POST", "/alerts", api.create),
+            ("GET", "/alerts/requests/{id}", api.outcome),
+            ("GET", alert, api.show),
+            ("DELETE", alert, api.close),
+            ("POST", f"{alert}/close", api.close),
+            ("PUT", f"{alert}/{{part:{changeable()}}}", api.change),
+            ("POST", f"{alert}/{{action}}", api.act),
+            ("GET", "/heartbeats/{name}/ping", api.ping),
+            ("POST", "/heartbeats/{name}/ping", api.ping),
+        )
     ]
 
 

@@ -19,7 +19,6 @@ from imd.sources import (
     healthchecks,
     icinga2,
     newrelic,
-    opsgenie_webhook,
     sentry,
     splunk,
     statuscake,
@@ -33,6 +32,7 @@ from imd.sources.contract import DEFAULT_LIMITS, NO_HEADERS, Decoded, Decoder, H
 from imd.sources.grafana import Grafana
 from imd.sources.labels import KnownLabels
 from imd.sources.mapped import Mapped
+from imd.sources.opsgenie import Opsgenie
 from imd.sources.pagerduty import PagerDuty
 
 Factory = Callable[[KnownLabels, Source], Decoder]
@@ -64,7 +64,7 @@ DECODERS: dict[str, Factory] = {
     "statuscake": _by(statuscake.MAPS),
     "healthchecks": _by(healthchecks.MAPS),
     "pagerduty": lambda known, source: PagerDuty(known, source.name),
-    "opsgenie": _by(opsgenie_webhook.MAPS),
+    "opsgenie": lambda known, source: Opsgenie(known, source.name),
     "mapped": _by(()),
 }
 """A source's `type` to its decoder. `KnownLabels(source.labels)` is one per source."""

@@ -184,4 +184,4 @@ def _links(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def ignored(error: str, body: bytes) -> Decoded:
     """A body that was understood and says nothing of an alert."""
-    return Decoded([], [], None, [Rejection(-1, error, Reason.IGNORED, excerpt(body))])
+    return Decoded([], [], None, [Rejection(0, error, Reason.IGNORED, excerpt(body))])
