@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from imd.cli.arguments import build_parser
+from imd.cli.main import main
 from tests.cli.running import running
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,18 @@ def test_make_run_prints_what_is_shown() -> None:
     said = re.findall(r"@echo '(.*)'$|@echo \"(.*)\"$", recipe, re.MULTILINE)
     for line in (single or double for single, double in said):
         assert line.replace("$(VENV)", ".venv").replace('\\"', '"').replace("\\\\", "\\") in README
+
+
+def test_the_test_passes_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rules").mkdir()
+    for name, text in re.findall(r"```yaml\n# (rules/\S+)\n(.*?)```", README, re.DOTALL):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["test"]) == 0
+    [shown] = re.findall(r"\$ imd test\n(.*?)```", README, re.DOTALL)
+    assert re.sub(r"\d\.\d\d s", "0.02 s", capsys.readouterr().out) == shown
 
 
 def test_the_rule_makes_that_page_of_those_alerts(tmp_path: Path) -> None:
