@@ -216,7 +216,8 @@ class _Daemon:
         async with self._reloading:
             try:
                 loaded = await asyncio.to_thread(load_config, self._config)
-                fresh = channels.build(loaded.settings.receivers, self._shared)
+                # In a thread as well: apprise takes half a second to import.
+                fresh = await asyncio.to_thread(channels.build, loaded.settings.receivers, self._shared)
             except (Faulty, BadSettings) as error:
                 faults = [one.render() for one in error.diagnostics] if isinstance(error, Faulty) else [str(error)]
                 self._reloaded("\n".join(faults))

@@ -44,7 +44,8 @@ class Stage(enum.Enum):
 class Entry:
     """A delivery and its attempts so far. `ambiguous`: one of them may have arrived. `resumed`: it comes from before a
     restart, where an attempt may have been under way unrecorded. `due` and `expires` are in loop seconds; a `fixed` due
-    time stays, for the receiver named it or it was brought forward once."""
+    time stays, for the receiver named it or it was brought forward once. `detail` is what the receiver said when it
+    took it."""
 
     __slots__ = (
         "ambiguous",
@@ -52,6 +53,7 @@ class Entry:
         "cancelled",
         "created",
         "delivery",
+        "detail",
         "due",
         "error",
         "expires",
@@ -71,7 +73,7 @@ class Entry:
         self.stage = Stage.QUEUED
         self.attempt = 0
         self.due = 0.0
-        self.error = ""
+        self.error = self.detail = ""
         self.ambiguous = self.resumed = self.cancelled = self.started = self.probe = self.fixed = False
 
     @property

@@ -222,6 +222,7 @@ class Outbox:
         lane.sending -= 1
         match answer:
             case Receipt():
+                entry.detail = answer.detail
                 if answer.pause is not None:
                     lane.breaker.hold(self._seconds() + answer.pause.total_seconds())
                 self._worked(lane)
@@ -332,7 +333,8 @@ class Outbox:
         self._metrics.count("pages_total", (lane.name, entry.delivery.kind.value, outcome.value))
         oldest = [each.delivery.created_at for other in self._lanes.values() if (each := other.oldest)]
         self._oldest_at = min(oldest, default=None)
-        _log.log(_LEVEL[outcome], _EVENT[outcome].value, **_named(entry), attempt=entry.attempt, error=error)
+        said = {"detail": entry.detail} if entry.detail else {}
+        _log.log(_LEVEL[outcome], _EVENT[outcome].value, **_named(entry), attempt=entry.attempt, error=error, **said)
         self._pump(lane)
 
     async def _close_after(self, channels: list[Channel], tasks: list[asyncio.Task[None]]) -> None:
