@@ -22,6 +22,8 @@ from imd.model.incident import Incident
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.model.schedule import Override
+from imd.replay.explain import Asked
+from imd.replay.explained import Explained
 from imd.sources.contract import Rejection
 from imd.store.contract import Store
 from imd.telemetry import Metrics
@@ -85,6 +87,12 @@ class Submit(Protocol):
     ) -> tuple[Refused, ...]: ...
 
 
+class Explain(Protocol):
+    """What would happen to an alert beside what fires now. Raises Unavailable."""
+
+    async def __call__(self, asked: Asked, whole: bool) -> Explained: ...
+
+
 class LiveView(Protocol):
     """What the engine holds right now. Records are the engine's own: read them before the next await."""
 
@@ -136,6 +144,7 @@ class Context:
     settings: Callable[[], Settings]
     reload: Callable[[], Awaitable[None]]
     test_page: Callable[[str, str, str], Awaitable[str]]
+    explain: Explain
     unready: Callable[[], str]
     metrics: Metrics
     clock: Clock

@@ -78,6 +78,11 @@ class Senders:
         source = self._source(name)
         return None if source is None else self._made(source, DECODERS[source.type])
 
+    def labels_of(self, name: str) -> KnownLabels | None:
+        """A cache of its own for trying labels out: none of them is remembered as an alert's. "" is no source."""
+        source = self._source(name) if name else Source(name="", type="alertmanager")
+        return None if source is None else KnownLabels(source.labels, self._limits(), entries_max=2)
+
     def alertmanager_api(self, name: str) -> Decoder:
         """The API array's decoder for a source of type alertmanager."""
         source = self._source(name)

@@ -24,6 +24,7 @@ from imd.api.alertmanager import Alertmanager
 from imd.api.alertmanager_silences import AlertmanagerSilences
 from imd.api.answers import Refusal, SchemaRefusal
 from imd.api.context import Context, StoreDown, Unavailable
+from imd.api.explain import Explain
 from imd.api.health import Health
 from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
@@ -113,6 +114,7 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/oncall/overrides", on_call.overrides, Scope.READ),
         Route("POST", "/v1/oncall/overrides", on_call.post, Scope.RESPOND),
         Route("DELETE", "/v1/oncall/overrides/{id}", on_call.delete, Scope.RESPOND),
+        Route("POST", "/v1/explain", Explain(context, senders).post, Scope.READ),
         Route("GET", "/v1/alerts", lists.alerts, Scope.READ),
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),

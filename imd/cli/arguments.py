@@ -308,6 +308,7 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
     replay.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
     _backtest(commands)
+    _explain(commands)
     journal = _remote(
         commands,
         "journal",
@@ -338,6 +339,36 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--quarantine", action="store_true", help="for recover: read nothing, move the files aside and start empty"
     )
     store.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+
+
+def _explain(commands: _Commands[argparse.ArgumentParser]) -> None:
+    explain = _add(
+        commands,
+        "explain",
+        "say what would happen to an alert: which rule, which incident, who is paged when, and why",
+        "imd explain KubePodNotReady cluster=c1 node=n1 severity=warning --rules rules/",
+        "imd explain DiskFull instance=db1 severity=critical --config config.yaml --at 2026-12-24T03:00:00Z",
+        "imd explain DiskFull instance=db1 severity=critical --url https://imd.example",
+        "imd explain --config config.yaml --source checks --body alert.json",
+    )
+    explain.add_argument(
+        "labels", nargs="*", metavar="NAME=VALUE", help="labels; a first word without `=` is the alertname"
+    )
+    explain.add_argument("--annotation", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    explain.add_argument("--at", metavar="TIME", help="when: RFC 3339 with its zone (default: now)")
+    explain.add_argument("--source", metavar="NAME", help="who sends it: a source of config.yaml, or a built-in type")
+    explain.add_argument(
+        "--body", type=Path, metavar="FILE", help="a body that the source was sent, in place of labels"
+    )
+    explain.add_argument("--all", action="store_true", help="every rule that was tried, not the nearest ten")
+    explain.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
+    files = explain.add_argument_group("by files, as if nothing else fired")
+    files.add_argument("--config", type=Path, metavar="FILE", help="config.yaml: its receivers, sources and rules")
+    files.add_argument("--rules", type=Path, metavar="DIR", help="a rule file, or a folder of them")
+    files.add_argument("--topology", type=Path, metavar="FILE", help="a map of entities, beside the rules' own")
+    daemon = explain.add_argument_group("beside what fires in a running daemon (without --config and --rules)")
+    daemon.add_argument("--url", help=f"where it listens (default: $IMD_URL, else {DEFAULT_URL})")
+    daemon.add_argument("--token-file", type=Path, metavar="FILE", help="its first line is the token (or $IMD_TOKEN)")
 
 
 def _backtest(commands: _Commands[argparse.ArgumentParser]) -> None:

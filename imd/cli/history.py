@@ -1,4 +1,4 @@
-"""What the commands over recorded history share: rule sets, lines as often as they are asked for, a bar.
+"""What the commands over recorded history share: lines as often as they are asked for, a bar.
 
 Owns how these fail; knows nothing of what is made of them.
 """
@@ -6,13 +6,11 @@ Owns how these fail; knows nothing of what is made of them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from imd.cli.failure import Failed, Misused
-from imd.cli.screen import Screen
-from imd.config.load import Faulty, Loaded, load
 from imd.store.contract import StoreFailed, StoreRefused
 from imd.store.sqlite_journal import JournalFile
 
@@ -20,16 +18,6 @@ STDIN = "-"
 _BAR_EVERY = 2000  # lines
 _BAR_FROM_BYTES = 4_000_000  # what is shorter is done before one would have read the bar
 _BAR_FROM_LINES = 10_000
-
-
-def loaded(config: Path | None, rules: Sequence[Path], topology: Path | None) -> Loaded:
-    """What these files say. Prints every fault, and raises Failed."""
-    try:
-        return load(config, rules, maps=[] if topology is None else [topology], secrets=False)
-    except Faulty as faulty:
-        color = Screen.of_process(sys.stderr).colour
-        print("\n".join(found.render(color=color) for found in faulty.diagnostics), file=sys.stderr)
-        raise Failed(str(faulty)) from None
 
 
 class History(Protocol):

@@ -105,6 +105,12 @@ def _replay(arguments: Namespace) -> int:
     return replaying.run(arguments)
 
 
+def _explain(arguments: Namespace) -> int:
+    from imd.cli import explaining
+
+    return explaining.run(arguments)
+
+
 def _backtest(arguments: Namespace) -> int:
     from imd.cli import backtesting
 
@@ -145,6 +151,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "schema": _schema,
     "replay": _replay,
     "backtest": _backtest,
+    "explain": _explain,
     "journal": _journal,
     "db": _database,
 }

@@ -14,7 +14,8 @@ import msgspec
 
 from imd.cli.arguments import NEVER
 from imd.cli.failure import Failed, Misused
-from imd.cli.history import STDIN, EventLines, loaded
+from imd.cli.files import loaded
+from imd.cli.history import STDIN, EventLines
 from imd.cli.instants import ago, stamp
 from imd.cli.rows import priority_cell, state_cell
 from imd.cli.screen import Cell, Column, Screen

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable
 from urllib.parse import quote
 
 import msgspec
 
-from imd.cli.failure import Failed, Misused
+from imd.cli.failure import Failed
+from imd.cli.pairs import labels_of, pairs
 from imd.cli.remote import Daemon, read
 from imd.cli.screen import Screen, clean
 from imd.clock import SystemClock
@@ -22,8 +22,8 @@ def run(arguments: Namespace) -> int:
 
 def _send(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     """As any sender would: a firing alert without an end, or one whose end is now."""
-    labels = _labels(arguments.labels)
-    alert: dict[str, object] = {"labels": labels, "annotations": _pairs(arguments.annotation, "--annotation")}
+    labels = labels_of(arguments.labels, "send")
+    alert: dict[str, object] = {"labels": labels, "annotations": pairs(arguments.annotation, "--annotation")}
     if arguments.resolve:
         alert["endsAt"] = SystemClock().now()  # to the microsecond: a whole second may lie before the alert's start
     daemon.post("/api/v2/alerts", [alert])
@@ -34,27 +34,6 @@ def _send(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     what = labels["alertname"] + (f"{{{others}}}" if others else "")
     screen.line(f"{'resolved' if arguments.resolve else 'firing'}: {what}")
     return 0
-
-
-def _labels(words: list[str]) -> dict[str, str]:
-    """The first word may be the bare alertname, as amtool has it."""
-    first = words[0]
-    labels = _pairs(words if "=" in first else [f"alertname={first}", *words[1:]], "a label")
-    if not labels.get("alertname"):
-        raise Misused("an alert has a name: `imd send DiskFull instance=db1`, or alertname=DiskFull")
-    return labels
-
-
-def _pairs(words: Iterable[str], what: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (equals and name):
-            raise Misused(f"{what} is name=value, not {word!r}")
-        if name in pairs:
-            raise Misused(f"{what} {name!r} is given twice")
-        pairs[name] = value
-    return pairs
 
 
 class _Tried(msgspec.Struct):

@@ -10,12 +10,39 @@ from bisect import insort
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+import msgspec
+
 from imd.model.condition import ConditionFailed
 from imd.model.incident import Incident
-from imd.model.rule import MATCH_ALL, Matcher, Op, Rule, Test, Window, WindowKind, match_test
+from imd.model.rule import MATCH_ALL, Matcher, Op, Rule, Test, Window, WindowKind, first_unmet, match_test
 
 GroupKey = tuple[tuple[str, str], ...]
 OnFailure = Callable[[Rule, ConditionFailed], None]
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """How one rule fared with some labels. `failed` are matchers that do not hold, the first of each of its lists,
+    where no list holds as a whole; `unmet` why its condition does not, where that was asked."""
+
+    rule: Rule
+    failed: tuple[Matcher, ...] = ()
+    unmet: str = ""
+
+    @property
+    def taken(self) -> bool:
+        return not self.failed and not self.unmet
+
+
+def trial(rule: Rule, labels: Mapping[str, str]) -> Trial:
+    """Why a rule takes these labels or not; the index says which one takes them, at less cost. Raises BadPattern."""
+    failed = first_unmet(rule.match, labels)
+    if not rule.match:
+        return Trial(rule, unmet="matches nothing")
+    if failed or rule.when is None:
+        return Trial(rule, failed)
+    reasons: list[str] = []
+    holds = _holds(rule, labels, lambda _, failure: reasons.append(f"gives no answer: {failure}"))
+    return Trial(rule) if holds else Trial(rule, (), reasons[0] if reasons else "is false")
 
 
 class RuleIndex:

@@ -9,7 +9,7 @@ alerts on their way, `timers` the incidents' deadlines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -18,10 +18,11 @@ from imd.core.hearing import DUE_MAX
 from imd.core.intake import Intake
 from imd.core.relate import Relator
 from imd.core.related import restore
+from imd.core.standing import Standing
 from imd.core.state import Deadline, Due, State
 from imd.core.timers import Timers
 from imd.core.transaction import Transaction
-from imd.model.alert import Alert
+from imd.model.alert import Alert, AlertReport
 from imd.model.effect import Effect, Journal, SaveConversation, SettleDelivery
 from imd.model.event import (
     ActionTaken,
@@ -42,7 +43,7 @@ from imd.model.event import (
     Tick,
 )
 from imd.model.policy import Ruleset
-from imd.model.rule import Rule
+from imd.model.rule import Relate, Rule
 
 
 class Engine:
@@ -111,6 +112,14 @@ class Engine:
     def next_deadline(self) -> datetime | None:
         """When to call step(Tick(), now) next; None if nothing waits."""
         return self.state.next_deadline()
+
+    def excerpt(self, report: AlertReport) -> State:
+        """A copy of what decisions about this alert depend on, for another engine to try it on. Changes nothing."""
+        return self._intake.excerpt(report)
+
+    def standing(self, labels: Mapping[str, str], relate: Relate) -> Standing:
+        """Where an alert with these labels stands on the map."""
+        return self._relator.map.standing(labels, relate.max_hops)
 
     def _catch_up(self, tx: Transaction, event: Event) -> None:
         """What was due before the event came happened before it, however late the Tick: a replay says so too. Silences

@@ -47,6 +47,15 @@ class Enriched(msgspec.Struct, frozen=True, gc=False):
     dropped_by: str = ""
 
 
+class Traced(msgspec.Struct, frozen=True):
+    """What one entry did. `kept` is False where it stopped the alert."""
+
+    name: str
+    added: dict[str, str]
+    removed: tuple[str, ...]
+    kept: bool
+
+
 class Pool:
     """Equal outcomes are one object in memory: a table's answer for a host is shared by all its alerts."""
 
@@ -65,6 +74,19 @@ class Enricher:
     def __init__(self, entries: tuple[Enrichment, ...]) -> None:
         self._operations = [(entry.name, _operation(entry)) for entry in entries]
         self._pool = Pool()
+
+    def trace(self, labels: Labels) -> list[Traced]:
+        """The same entry by entry, as far as they get, for people to see."""
+        work, traced = dict(labels), []
+        for name, operation in self._operations:
+            before = dict(work)
+            kept = operation(work)
+            added = {label: value for label, value in work.items() if before.get(label) != value}
+            removed = tuple(label for label in before if label not in work)
+            traced.append(Traced(name, added, removed, kept))
+            if not kept:
+                break
+        return traced
 
     def enrich(self, labels: Labels) -> Enriched:
         """The outcome for a sender's labels, which it leaves as they are."""

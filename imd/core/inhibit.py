@@ -115,6 +115,16 @@ class Inhibitors:
                 del self._buckets[key]
         return list(concerned.values())
 
+    def muting(self, labels: Mapping[str, str]) -> list[Alert]:
+        """The alerts that mute whatever has these labels: of each rule the oldest source, and the oldest that is no
+        target."""
+        found: dict[int, Alert] = {}
+        for number in self._targets.find(labels):
+            bucket = self._buckets.get((number, tuple(labels.get(name, "") for name in self._rules[number].equal)))
+            if bucket is not None:
+                found |= {first: bucket.alerts[first] for first in bucket.firsts() if first}
+        return list(found.values())
+
     def causes(self, alert: Alert) -> list[str]:
         """What mutes an alert that has entered: `inhibition/NAME/FINGERPRINT`, one for each rule that does."""
         found = []

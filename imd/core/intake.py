@@ -15,6 +15,7 @@ from imd.core import dedup, flapping, journal, keeping, priority
 from imd.core.correlate import RuleIndex, group_key
 from imd.core.dedup import Verdict
 from imd.core.enrich import Enricher
+from imd.core.excerpt import excerpt, key_of
 from imd.core.hearing import DUE_MAX, Hearing
 from imd.core.heartbeats import Heartbeats
 from imd.core.incidents import Incidents
@@ -95,6 +96,14 @@ class Intake:
         tx.count("alerts_received_total", event.source, "firing", amount=len(event.alerts) - resolved)
         tx.count("alerts_received_total", event.source, "resolved", amount=resolved)
         tx.count("alerts_deduplicated_total", amount=repeats)
+
+    def excerpt(self, report: AlertReport) -> State:
+        """A copy of what decisions about this alert depend on. Changes nothing."""
+        said = report.identity.labels() if report.labels is None else msgspec.json.decode(report.labels)
+        labels = self._enricher.enrich(said).labels
+        rule = self._index.find(labels)
+        assert rule is not None, "the last rule takes everything"
+        return excerpt(self.state, rule, key_of(rule, labels), labels, self.quiet.muting, report.identity.key)
 
     def report_own(self, tx: Transaction) -> None:
         """What imd itself has to report, as a request of its own."""

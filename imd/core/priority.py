@@ -84,3 +84,33 @@ def decide(incident: Incident, rule: Rule, table: PriorityTable) -> Priority:
     if incident.claimed is not None:
         return incident.claimed
     return table.matrix[incident.impact][incident.urgency]
+
+
+def impact_because(rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> str:
+    """Where the impact of `open_levels` comes from, in words."""
+    if rule.impact is not None:
+        return f"rule {rule.name} sets it"
+    tier = labels.get("tier", "")
+    if not tier:
+        return "there is no label tier"
+    return f'tier="{tier}"' if tier in table.impact_from_tier else f'tier="{tier}" is not listed, so the default'
+
+
+def urgency_because(rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> str:
+    """Where the urgency of `open_levels` comes from, in words."""
+    if rule.urgency is not None:
+        return f"rule {rule.name} sets it"
+    severity = labels.get("severity", "")
+    if not severity:
+        return "there is no label severity, so the default"
+    unknown = unknown_severity(labels, table)
+    return f'severity="{severity}" is not listed, so the default' if unknown else f'severity="{severity}"'
+
+
+def decided_because(incident: Incident, rule: Rule) -> str:
+    """Which of its three sources `decide` went by, in words."""
+    if rule.priority is not None:
+        return f"rule {rule.name} sets it outright"
+    if incident.claimed is not None:
+        return f'a sender says so (label priority="{incident.claimed.value}")'
+    return f"impact {incident.impact.value} x urgency {incident.urgency.value}"

@@ -78,6 +78,10 @@ class Quiet:
             concerned += inhibitors.leave(alert) + inhibitors.enter(alert, alert.full_labels())
         self._look_at(tx, concerned)
 
+    def muting(self, labels: Mapping[str, str]) -> list[Alert]:
+        """The alerts that mute whatever has these labels."""
+        return self._suppression.inhibitors.muting(labels)
+
     def leave(self, tx: Transaction, alert: Alert) -> None:
         """The alert fires no more. Its last verdict stays with it."""
         if alert.suppressed_by:

@@ -11,6 +11,7 @@ them sends it to the policy `nobody` behind: its routes are read again when hour
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -19,7 +20,7 @@ from imd.core import times
 from imd.model.incident import Incident
 from imd.model.policy import BUILT_IN_POLICY, Route, Ruleset
 from imd.model.quiet import TimeInterval
-from imd.model.rule import Rule, Test, match_test
+from imd.model.rule import Rule, Test, first_unmet, match_test
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -55,6 +56,14 @@ class _Compiled(msgspec.Struct, frozen=True):
         return min((at for at in changes if at is not None), default=None)
 
 
+class RouteTrial(msgspec.Struct, frozen=True):
+    """How one route fared; routes count from 1 in order of trial. `because` says why it does not take the incident."""
+
+    number: int
+    policy: str
+    because: str
+
+
 class Router:
     """Compiled routes, in order of trial."""
 
@@ -75,7 +84,7 @@ class Router:
         """For the incident as it is now."""
         if rule.policy in self._ruleset.policies:
             return Chosen((rule.policy,), (f"rule {rule.name}",))
-        labels = {**incident.labels, **{name: value for name, value in incident.group_key if value}, **rule.labels}
+        labels = routed_labels(incident, rule)
         taken: dict[str, str] = {}
         waiting: list[_Compiled] = []
         for one in self._routes:
@@ -89,6 +98,19 @@ class Router:
                 break
         return self._chosen(taken or {BUILT_IN_POLICY: "no route took it"}, waiting, now)
 
+    def trials(self, incident: Incident, rule: Rule, now: datetime) -> list[RouteTrial]:
+        """Every route up to the last that `choose` looks at; none where the rule names the policy."""
+        tried: list[RouteTrial] = []
+        if rule.policy in self._ruleset.policies:
+            return tried
+        labels = routed_labels(incident, rule)
+        for one in self._routes:
+            because = _passed_by(one, incident, labels, now)
+            tried.append(RouteTrial(one.number, one.route.policy, because))
+            if not because and not one.route.goes_on:
+                break
+        return tried
+
     def _chosen(self, taken: dict[str, str], waiting: list[_Compiled], now: datetime) -> Chosen:
         closed = f"; outside its hours: {', '.join(one.words for one in waiting)}" if waiting else ""
         because = tuple(words + closed for words in taken.values())
@@ -96,3 +118,18 @@ class Router:
         if not any(self._ruleset.policy(policy).steps for policy in taken):
             again_at = min((at for one in waiting if (at := one.next_change(now)) is not None), default=None)
         return Chosen(tuple(taken), because, again_at)
+
+
+def routed_labels(incident: Incident, rule: Rule) -> dict[str, str]:
+    """What a route sees."""
+    return {**incident.labels, **{name: value for name, value in incident.group_key if value}, **rule.labels}
+
+
+def _passed_by(one: _Compiled, incident: Incident, labels: Mapping[str, str], now: datetime) -> str:
+    """Why the route does not take the incident; "" where it does."""
+    if one.route.priority is not None and incident.priority not in one.route.priority:
+        wanted = ", ".join(sorted(priority.value for priority in one.route.priority))
+        return f"it is for {wanted}, this is {incident.priority.value}"
+    if not one.test(labels):
+        return "; ".join(f"{matcher} does not hold" for matcher in first_unmet(one.route.match, labels))
+    return "" if one.in_hours(now) else f"{one.words} is outside its hours"

@@ -35,6 +35,7 @@ from imd.config.diagnostic import Diagnostic
 from imd.config.load import Faulty, Loaded, load_config
 from imd.config.settings import LogFormat, Settings
 from imd.daemon import gauges
+from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
 from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
@@ -114,6 +115,7 @@ class _Daemon:
             settings=lambda: self._settings,
             reload=self._reload,
             test_page=self._test_page,
+            explain=Explainer(self._loop),
             unready=lambda: self._loop.down,
             metrics=metrics,
             clock=clock,

@@ -173,6 +173,17 @@ def match_test(match: Match) -> Test:
     return lambda labels: any(all(test(labels) for test in tests) for tests in lists)
 
 
+def first_unmet(match: Match, labels: Mapping[str, str]) -> tuple[Matcher, ...]:
+    """Of each list the first matcher that does not hold, where no list holds as a whole; else (). Raises BadPattern."""
+    failed = []
+    for matchers in match:
+        first = next((matcher for matcher in matchers if not matcher.test()(labels)), None)
+        if first is None:
+            return ()
+        failed.append(first)
+    return tuple(failed)
+
+
 class WindowKind(enum.StrEnum):
     WHILE_OPEN = "while_open"
     SESSION = "session"

@@ -16,6 +16,7 @@ from imd.api.context import Context, ReloadRefused, TestPageFailed, UnknownRecei
 from imd.api.server import Authorize, runner
 from imd.clock import ManualClock
 from imd.config.settings import Limits, Settings
+from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Delivery
@@ -91,6 +92,7 @@ class Server:
             settings=lambda: self.settings,
             reload=self._reload,
             test_page=self._test_page,
+            explain=Explainer(self.loop),
             unready=lambda: self.loop.down,
             metrics=self.metrics,
             clock=self.clock,

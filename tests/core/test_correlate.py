@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imd.core.correlate import RuleIndex, group_key, window_end
+from imd.core.correlate import RuleIndex, group_key, trial, window_end
 from imd.model.incident import Incident, IncidentState
 from imd.model.rule import Matcher, Op, Rule, Window, WindowKind, match_test
-from tests.core.making import T0, after, minutes
+from tests.core.making import T0, after, equals, minutes
 
 NAMES = st.sampled_from(["alertname", "job", "env"])
 VALUES = st.sampled_from(["", "a", "b", "c-1"])
@@ -34,6 +34,18 @@ def test_the_index_finds_what_trying_each_rule_in_turn_finds(
         found = index.find(labels)
         assert found is not None
         assert found.name == naive
+        trials = [trial(rule, labels) for rule in rules]
+        assert next(one.rule.name for one in trials if one.taken) == naive
+        for one in trials:
+            assert one.taken == match_test(one.rule.match)(labels)
+            assert not any(matcher.test()(labels) for matcher in one.failed)
+
+
+def test_a_trial_names_of_each_list_the_first_matcher_that_does_not_hold() -> None:
+    rule = Rule(name="r", match=(equals(a="1", b="2"), equals(a="2", b="1")))
+    assert [str(matcher) for matcher in trial(rule, {"a": "1", "b": "1"}).failed] == ['b="2"', 'a="2"']
+    assert trial(rule, {"a": "1", "b": "2"}).taken
+    assert trial(Rule(name="none", match=()), {}).unmet == "matches nothing"
 
 
 def test_no_rule_no_answer() -> None:

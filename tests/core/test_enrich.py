@@ -218,5 +218,10 @@ def test_the_sender_s_labels_and_the_difference_make_what_later_stages_see(
     assert sent == before
     assert overlay(dict(sent), decode_enriched(found.added)) == found.labels
     assert all(found.labels.values())
+    traced, seen = Enricher(tuple(entries)).trace(sent), dict(sent)
+    for one in traced:
+        seen = {name: value for name, value in (seen | one.added).items() if name not in one.removed}
+    assert seen == found.labels, "entry by entry it comes to the same"
+    assert [one.name for one in traced if not one.kept] == ([found.dropped_by] if found.dropped_by else [])
     if found.added is not None:
         assert found.added == msgspec.json.encode(msgspec.json.decode(found.added), order="sorted")
