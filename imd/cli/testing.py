@@ -17,6 +17,7 @@ from imd.cli import junit
 from imd.cli.failure import Failed, Misused
 from imd.cli.screen import Cell, Screen
 from imd.config.diagnostic import Diagnostic
+from imd.config.disk import NotAFile
 from imd.config.load import Faulty, load
 from imd.replay.coverage import Coverage, Part
 from imd.replay.playing import Failure
@@ -144,8 +145,9 @@ class _Session:
             if self._meant(str(file)):
                 self._error(str(file), 1, file.name, faulty.diagnostics)
             return
-        except OSError as error:
-            raise Failed(f"cannot read {file}: {error.strerror}") from None
+        except (OSError, NotAFile) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise Failed(f"cannot read {file}: {reason}") from None
         for number, test in enumerate(read.tests, 1):
             name = title(test, file, number)
             if not self._meant(f"{file} {name}"):

@@ -254,8 +254,8 @@ _OF_ACTION: Mapping[ActionKind, frozenset[str]] = {
 _NOT_BESIDE = ("kind", "incident", "through")
 
 
-def _by_type(field: inspect.Field) -> Key:
-    """How a field of ActionTaken is read that has no entry of its own."""
+def by_type(field: inspect.Field) -> Key:
+    """How a field of an action is read that has no entry of its own."""
     kind = field.type
     if isinstance(kind, inspect.UnionType):
         kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
@@ -281,7 +281,7 @@ def _beside_actions() -> dict[str, Key]:
     info = inspect.type_info(ActionTaken)
     assert isinstance(info, inspect.StructType)
     return {
-        field.name: _FIELDS.get(field.name) or _by_type(field) for field in info.fields if field.name not in _NOT_BESIDE
+        field.name: _FIELDS.get(field.name) or by_type(field) for field in info.fields if field.name not in _NOT_BESIDE
     }
 
 

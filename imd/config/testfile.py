@@ -28,6 +28,7 @@ T = TypeVar("T")
 SUFFIXES = (".test.yaml", ".test.yml")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 REPEATS_MAX = 100_000
+TIME_MAX = timedelta(days=10 * 365)
 _TOLD_CHARS_MAX = 200
 _NO_TIME = timedelta(0)
 
@@ -194,6 +195,9 @@ class _Reader:
     def _offset(self, value: Moment, at: Node, scope: Scope) -> timedelta:
         """The time after the start."""
         offset = value - self._start if isinstance(value, datetime) else value
+        if offset > TIME_MAX:
+            longest = f"expected at most {format_duration(TIME_MAX)} after the start"
+            raise scope.fault(codes.OUT_OF_BOUNDS, at, f"{scope.subject} is too far ahead", expected=longest)
         if offset < _NO_TIME:
             raise scope.fault(codes.OUT_OF_ORDER, at, f"{scope.subject} lies before the start of the test")
         return offset

@@ -64,6 +64,7 @@ from imd.replay.seen import Line, Seen, flow, time_text
 from imd.replay.senders import NotFiring, Senders
 
 _NAMES_MAX = 10
+_SKEW_MAX = timedelta(days=10 * 365)
 _INSTANT = timedelta(microseconds=1)
 _NO_TIME = timedelta(0)
 
@@ -245,6 +246,8 @@ class Play:
                 self._answer_so(deed)
                 return []
             case SetClock(by=by):
+                if abs(self._skew + by) > _SKEW_MAX:
+                    raise _Unknown(f"the clock would be off by more than {time_text(_SKEW_MAX)}")
                 self._skew += by
                 return self._take(ClockStepped(by))
             case Away(wait=wait):

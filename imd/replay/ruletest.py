@@ -6,6 +6,7 @@ played is `playing`, what is expected of it `judging`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import msgspec
 
 from imd.config.diagnostic import Diagnostic
+from imd.config.disk import Disk
 from imd.config.load import Faulty, load
 from imd.config.testfile import SUFFIXES, RuleTest, TestFile, read_tests
+from imd.config.yamlfile import BYTES_MAX
 from imd.model.policy import Ruleset
 from imd.replay.coverage import Coverage
 from imd.replay.playing import Failure, Play
@@ -54,11 +57,13 @@ class RuleSets:
 
     def of(self, test: RuleTest, file: Path) -> Ruleset:
         """The rules that decide in a test. Raises Faulty."""
-        config = file.parent / test.config if test.config else self._config
-        paths = tuple(file.parent / name for name in test.rules)
-        if not paths and config is None:
+        paths = tuple(_beside(file, name) for name in test.rules)
+        if not paths and self._config_of(test, file) is None:
             paths = (file.parent,)
-        return self.load(config, paths)
+        return self.load(self._config_of(test, file), paths)
+
+    def _config_of(self, test: RuleTest, file: Path) -> Path | None:
+        return _beside(file, test.config) if test.config else self._config
 
     def load(self, config: Path | None, paths: tuple[Path, ...]) -> Ruleset:
         known = self._known.get((config, paths))
@@ -74,8 +79,12 @@ class RuleSets:
 
     def beside(self, test: RuleTest, file: Path, names: Iterable[str]) -> Ruleset:
         """Other rules for the same test, as after a reload. Raises Faulty."""
-        config = file.parent / test.config if test.config else self._config
-        return self.load(config, tuple(file.parent / name for name in names))
+        return self.load(self._config_of(test, file), tuple(_beside(file, name) for name in names))
+
+
+def _beside(file: Path, name: str) -> Path:
+    """Without `..` where it can be, so that a file has one name, however tests name it."""
+    return Path(os.path.normpath(file.parent / name))
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -98,8 +107,8 @@ def _within(folder: Path) -> Iterator[Path]:
 
 
 def read_file(file: Path) -> TestFile:
-    """The tests of a file. Raises Unrunnable with its faults, OSError."""
-    read = read_tests(str(file), file.read_bytes())
+    """The tests of a file. Raises Unrunnable with its faults, OSError, NotAFile."""
+    read = read_tests(str(file), Disk().read(file, BYTES_MAX))
     if read.document.failed:
         raise Unrunnable(tuple(sorted(read.document.faults, key=lambda one: one.order)))
     return read
@@ -111,7 +120,7 @@ def title(test: RuleTest, file: Path, number: int) -> str:
 
 
 def run_file(file: Path, rule_sets: RuleSets, coverage: Coverage | None = None) -> list[Result]:
-    """Every test of a file. Raises Unrunnable, OSError."""
+    """Every test of a file. Raises as `read_file` does."""
     read = read_file(file)
     return [
         run_test(test, read, file, rule_sets, name=title(test, file, number), coverage=coverage)

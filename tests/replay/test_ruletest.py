@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
 
-from imd.config.testevents import RESOLVE_BY_HAND, VERBS
+from imd.config.schema import form_words
+from imd.config.testevents import RESOLVE_BY_HAND, VERBS, by_type
 from imd.config.testfile import read_tests
 from imd.config.testkeys import EXPECTATIONS, INCIDENT, PAGE
 from imd.model.event import ActionKind, ActionTaken
+from imd.model.incident import Level
 from imd.replay.coverage import Coverage
-from imd.replay.ruletest import Result, RuleSets, Unrunnable, find_files, run_file
+from imd.replay.ruletest import Result, RuleSets, Unrunnable, find_files, run_file, run_test
 from imd.replay.seen import INCIDENT_VALUES, MESSAGE_VALUES
 
 RULES = """\
@@ -53,6 +60,9 @@ alerts:
   other: {alertname: NodeDown, node: n2, cluster: c1, severity: critical}
   pair: {alertname: PodDown, node: n2, cluster: c1, pod: web-2, severity: warning}
 """
+
+RULES_FILE = Path(__file__).parents[2] / "rules/x.test.yaml"
+RULE_SETS = RuleSets()
 
 Play = Callable[[str], Result]
 
@@ -467,6 +477,59 @@ def test_every_verb_and_every_expectation_is_played_above() -> None:
     played = HEAD + "".join(SOUND.values()) + Path(__file__).read_text()
     assert [verb for verb in VERBS if f" {verb}: " not in played] == []
     assert [word for word in EXPECTATIONS if f" {word}: " not in played] == []
+
+
+class Postponed(msgspec.Struct):
+    """An action as one of a later version may be."""
+
+    to: str
+    until: datetime | None = None
+    wait: timedelta = timedelta(0)
+    times: int = 0
+    quietly: bool = False
+    level: Level = Level.LOW
+    alerts: tuple[str, ...] = ()
+
+
+def test_a_field_that_nobody_described_is_read_by_its_type() -> None:
+    info = inspect.type_info(Postponed)
+    assert isinstance(info, inspect.StructType)
+    forms = {field.name: form_words(by_type(field).taken()) for field in info.fields}
+    assert forms == {
+        "to": "text",
+        "until": "duration after the start, or instant",
+        "wait": "duration",
+        "times": "whole number",
+        "quietly": "true or false",
+        "level": "one of: high, medium, low",
+        "alerts": "list of: text",
+    }
+
+
+def test_time_is_bounded(play: Play) -> None:
+    result = play("events: [{at: 0s, clock: +9y}, {at: 1m, clock: +9y}]\nexpect: [{at: 2m, incidents: []}]")
+    assert "off by more than 10y" in told(result)
+    read = read_tests("x.test.yaml", b"expect: [{at: 100y, pages: []}]\n")
+    assert [one.code for one in read.document.faults] == ["R006"]
+
+
+SEEDS = [file.read_bytes() for file in sorted(Path(__file__).parents[2].glob("rules/*.test.yaml"))]
+LINES = sorted({line for seed in [*SEEDS, *(test.encode() for test in SOUND.values())] for line in seed.split(b"\n")})
+
+
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(LINES)), max_size=4))
+@settings(max_examples=150, deadline=timedelta(seconds=5))
+def test_whatever_stands_in_a_test_it_is_refused_or_run(seed: bytes, changes: list[tuple[int, bytes]]) -> None:
+    """Lines of one test put into another, in place of one or beside it."""
+    lines = seed.split(b"\n")
+    for at, line in changes:
+        place = at % len(lines)
+        lines[place : place + at % 2] = [line]
+    read = read_tests("x.test.yaml", b"\n".join(lines))
+    assert read.document.failed != bool(read.tests)
+    for test in read.tests:
+        with suppress(Unrunnable):  # a `reload` may name files that are not there
+            run_test(msgspec.structs.replace(test, rules=(), config=""), read, RULES_FILE, RULE_SETS)
 
 
 def test_reading_never_raises() -> None:
