@@ -42,10 +42,12 @@ schemas: $(VENV)/run.stamp
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
+# compileall: an editable install compiles nothing, and where PYTHONDONTWRITEBYTECODE is set every command would do so anew.
 # --no-build-isolation: the package is built by the hatchling of requirements-build.txt, not by one fetched unpinned.
 $(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -qq --require-hashes -r requirements-build.txt -r requirements.txt
 	$(PIP) install -qq --no-build-isolation --no-deps --no-index -e .
+	$(VENV)/bin/python -m compileall -q imd
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp

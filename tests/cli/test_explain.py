@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,16 @@ def test_without_files_the_daemon_is_asked(imd: Imd, daemon: StandIn) -> None:
         "labels": {"alertname": "NodeDown", "node": "n1", "severity": "critical"}, "annotations": {"summary": "x"},
         "at": "2026-01-01T00:00:00Z", "source": "eu", "all": True,
     }  # fmt: skip
+
+
+def test_offline_it_loads_neither_daemon_nor_client_nor_jinja(folder: Path) -> None:
+    """What makes it answer in a tenth of a second; a count of modules, not a stopwatch."""
+    program = "import sys\nfrom imd.cli.main import main\nmain(sys.argv[1:])\nprint(*sys.modules, file=sys.stderr)\n"
+    command = [sys.executable, "-c", program, *NODE, "--rules", "rules.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()} | set(done.stderr.split())
+    assert "imd.core.engine" in loaded
+    assert not loaded & {"aiohttp", "structlog", "jinja2", "apsw", "asyncio", "http", "imd.daemon", "imd.store"}
 
 
 def test_beside_what_fires_in_a_running_daemon(folder: Path) -> None:
