@@ -547,3 +547,35 @@ def test_reading_never_raises() -> None:
         read = read_tests("x.test.yaml", raw)
         assert read.document.failed
         assert read.tests == ()
+
+
+OUTAGES = """\
+topology:
+  entities:
+    - {id: db/orders, match: 'db="orders"'}
+    - {id: service/pay, match: 'service="pay"', depends_on: [db/orders]}
+    - {id: service/shop, match: 'service="shop"', depends_on: [db/orders]}
+  from_labels: [{entity: 'nothing/{nothing}'}]
+rules: [{name: outages, match: 'env="x"', group_by: [env], relate: {along: topology}}]
+"""
+
+
+@pytest.mark.parametrize("cause", ["db/orders", "PostgresqlDown", "database", "c4084633a122fbc8"])
+def test_causes_and_merged_incidents(cause: str, tmp_path: Path) -> None:
+    """The cause by its entity, alertname, name in the test and fingerprint; members of what was merged in count."""
+    (tmp_path / "outages.yaml").write_text(OUTAGES)
+    file = tmp_path / "a.test.yaml"
+    file.write_text(
+        "alerts:\n"
+        "  pay: {alertname: HighErrorRate, service: pay, env: x, severity: critical}\n"
+        "  shop: {alertname: HighErrorRate, service: shop, env: x}\n"
+        "  database: {alertname: PostgresqlDown, db: orders, env: x}\n"
+        "events: [{at: 0s, fire: pay}, {at: 12s, fire: shop}, {at: 25s, fire: database}]\n"
+        "expect:\n"
+        f"  - {{at: 1m, incidents: [{{alerts: 3, members: [pay, shop, database], root_cause: '{cause}'}}]}}\n"
+        "  - {at: 1m, incidents_include: [{state: merged, merged_into: 1, number: 2}, {number: 1}]}\n"
+        "  - {at: 1m, pages: [{to: default, incident: 1}, {to: default, incident: 2},"
+        " {kind: resolved, incident: 2}]}\n"
+    )
+    [result] = run_file(file, RuleSets())
+    assert result.passed, told(result)
