@@ -25,6 +25,7 @@ from imd.model.heartbeat import OWN_SOURCE
 from imd.model.policy import Ruleset, Source
 from imd.sources import BUILT_IN, DECODERS, Factory
 from imd.sources.alertmanager_api import AlertmanagerApi
+from imd.sources.cloudevents import CloudEvents
 from imd.sources.contract import NO_HEADERS, BadBody, Decoded, Decoder, Headers, Limits, Reason, Rejection, excerpt
 from imd.sources.labels import KnownLabels
 from imd.telemetry import Log
@@ -159,6 +160,18 @@ class Ingest:
             return web.Response(body=_ACCEPTED_ONE, content_type=JSON)
         status = 400 if taken.rejected and not taken.accepted else 200
         return json(_Answer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
+
+    async def handshake(self, request: web.Request) -> web.Response:
+        """CloudEvents' HTTP webhooks, 1.0.2: a sender asks whether its events are welcome."""
+        name = self._senders.speaker(request, request.match_info["source"])
+        decoder = self._senders.decoder(name)
+        if not isinstance(decoder, CloudEvents):
+            raise Refusal(405, "method OPTIONS is not allowed, but [POST] are", headers={"Allow": "POST"})
+        asked = {word: request.headers.get(f"WebHook-Request-{word}", "*") for word in ("Origin", "Rate")}
+        if not all(text.isascii() and text.isprintable() for text in asked.values()):
+            raise Refusal(400, "WebHook-Request-Origin and -Rate must be printable ASCII")
+        allowed = {f"WebHook-Allowed-{word}": text for word, text in asked.items()}
+        return web.Response(headers={"Allow": "POST", **allowed})
 
     async def body(self, request: web.Request, source: str, bytes_max: int | None = None) -> bytes:
         """The request's body within its bounds; one that is too large is counted, kept and logged by its sender.

@@ -78,6 +78,7 @@ def routes(context: Context) -> list[Route]:
     as_alertmanager = answers.as_alertmanager
     return [
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
+        Route("OPTIONS", "/v1/ingest/{source}", ingest.handshake, Scope.INGEST),
         # The key in the body is what authorises: these two look at it themselves.
         Route("POST", "/v2/enqueue", enqueue.event, None, as_pagerduty),
         Route("POST", "/v2/change/enqueue", enqueue.change, None, as_pagerduty),

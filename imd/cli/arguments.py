@@ -137,6 +137,14 @@ def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     send.add_argument("--annotation", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     send.add_argument("--resolve", action="store_true", help="the alert is over, instead of firing")
+    mail = _remote(
+        commands,
+        "mail",
+        "hand a mail from standard input to the daemon",
+        "imd mail --source mail < message.eml",
+        'in /etc/aliases: imd: "|/usr/bin/imd mail --source mail --token-file /etc/imd/mail.token"',
+    )
+    mail.add_argument("--source", required=True, metavar="NAME", help="the source, of type email")
     page = _remote(
         commands, "page", "send a test page to one receiver", "imd page ops-chat 'test of the pager, no action needed'"
     )

@@ -63,6 +63,12 @@ def _send(arguments: Namespace) -> int:
     return sending.run(arguments)
 
 
+def _mail(arguments: Namespace) -> int:
+    from imd.cli import mail
+
+    return mail.run(arguments)
+
+
 def _work(arguments: Namespace) -> int:
     from imd.cli import incidents
 
@@ -134,6 +140,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "check": _check,
     "send": _send,
     "page": _send,
+    "mail": _mail,
     "incidents": _work,
     "why": _work,
     "ack": _work,

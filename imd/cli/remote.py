@@ -119,18 +119,19 @@ class Daemon:
         except ConnectionRefusedError:
             raise Failed(
                 f"nothing listens at {self._url} (connection refused);"
-                " start imd with `imd serve --config config.yaml`, or say where it is with --url or IMD_URL"
+                " start imd with `imd serve --config config.yaml`, or say where it is with --url or IMD_URL",
+                again=True,
             ) from None
         except TimeoutError:
-            raise Failed(f"{self._url} did not answer within {_TIMEOUT_SECONDS:.0f} s") from None
+            raise Failed(f"{self._url} did not answer within {_TIMEOUT_SECONDS:.0f} s", again=True) from None
         except socket.gaierror as error:
-            raise Failed(f"{self._parts.hostname}: {error.strerror}") from None
+            raise Failed(f"{self._parts.hostname}: {error.strerror}", again=True) from None
         except (OSError, http.client.HTTPException) as error:
-            raise Failed(f"{self._url}: {_words(error)}") from None
+            raise Failed(f"{self._url}: {_words(error)}", again=True) from None
         finally:
             connection.close()
         if not 200 <= answer.status < 300:
-            raise Failed(_refusal(answer.status, content, self._url))
+            raise Failed(_refusal(answer.status, content, self._url), again=answer.status in _AGAIN)
         return content
 
 
@@ -187,6 +188,9 @@ def _token(text: str, where: str) -> str:
 def _words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)) or type(error).__name__
 
+
+_AGAIN = frozenset({401, 403, 404, 408, *range(500, 600)})
+"""What a daemon answers that is busy, down, or not set up for this yet."""
 
 _HINTS = {
     401: "; name a token with --token-file or IMD_TOKEN",

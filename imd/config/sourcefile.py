@@ -39,9 +39,10 @@ from imd.model.secret import Secret
 SOURCES_BUILT = (
     "alertmanager", "prometheus", "grafana", "aws_cloudwatch_sns", "azure_monitor", "gcp_monitoring", "datadog",
     "newrelic", "zabbix", "icinga2", "nagios", "checkmk", "sentry", "splunk", "elastalert", "uptime_kuma",
-    "uptimerobot", "statuscake", "healthchecks", "pagerduty", "opsgenie", "mapped",
+    "uptimerobot", "statuscake", "healthchecks", "pagerduty", "opsgenie", "cloudevents",
+    "email", "mapped",
 )  # fmt: skip
-TAKEN_BY = {"map": ("mapped", "aws_cloudwatch_sns"), "keys": ("pagerduty", "opsgenie")}
+TAKEN_BY = {"map": ("mapped", "aws_cloudwatch_sns", "cloudevents", "email"), "keys": ("pagerduty", "opsgenie")}
 """Keys that only sources of these types take."""
 
 _URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")

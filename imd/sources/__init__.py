@@ -28,7 +28,9 @@ from imd.sources import (
 )
 from imd.sources.alertmanager import AlertmanagerWebhook
 from imd.sources.alertmanager_api import AlertmanagerApi
+from imd.sources.cloudevents import CloudEvents
 from imd.sources.contract import DEFAULT_LIMITS, NO_HEADERS, Decoded, Decoder, Headers, Limits
+from imd.sources.email import Email
 from imd.sources.grafana import Grafana
 from imd.sources.labels import KnownLabels
 from imd.sources.mapped import Mapped
@@ -65,6 +67,8 @@ DECODERS: dict[str, Factory] = {
     "healthchecks": _by(healthchecks.MAPS),
     "pagerduty": lambda known, source: PagerDuty(known, source.name),
     "opsgenie": lambda known, source: Opsgenie(known, source.name),
+    "cloudevents": lambda known, source: CloudEvents(known, source.name, source.maps),
+    "email": lambda known, source: Email(known, source.name, source.maps),
     "mapped": _by(()),
 }
 """A source's `type` to its decoder. `KnownLabels(source.labels)` is one per source."""

@@ -49,3 +49,16 @@ async def test_a_mapped_source(serve: Serve) -> None:
         _, incidents, _ = await server.call("GET", "/v1/incidents")
         assert [one["state"] for one in incidents["items"]] == ["resolved"]
         assert (await server.call("POST", "/v1/ingest/mapped", {}))[0] == 404  # a type is no source by itself
+
+
+async def test_the_handshake_of_cloudevents(serve: Serve) -> None:
+    """Only a source of that type answers it; what is asked for is allowed."""
+    async with serve("sources: [{name: events, type: cloudevents}]\n") as server:
+        asked = {"WebHook-Request-Origin": "mon.example", "WebHook-Request-Rate": "120"}
+        status, _, response = await server.call("OPTIONS", "/v1/ingest/events", **asked)
+        assert (status, response.headers["WebHook-Allowed-Origin"], response.headers["WebHook-Allowed-Rate"]) == (
+            200,
+            "mon.example",
+            "120",
+        )
+        assert (await server.call("OPTIONS", "/v1/ingest/grafana"))[0] == 405
