@@ -91,7 +91,9 @@ def test_html_attachments_and_charsets() -> None:
 lines = st.sampled_from([
     b"Subject: ", b"From: ", b"Date: ", b"Content-Type: multipart/mixed; boundary=x", b"--x", b"--x--", b"",
     b"Content-Transfer-Encoding: base64", b"Content-Type: text/html; charset=utf-8", b"=?utf-8?b?////?=",
-    b"MIME-Version: 1.0", b"To: =?x?q?y", b"Message-ID: <", b"Content-Disposition: attachment; filename*=utf-8''%", b"From: a@[", b" folded",
+    b"MIME-Version: 1.0", b"To: =?x?q?y", b"Message-ID: <",
+    b"Content-Disposition: attachment; filename*=utf-8''%", b"From: a@[",
+    b" folded",
 ]) | st.binary(max_size=20)  # fmt: skip
 
 
