@@ -261,6 +261,8 @@ def _lines(result: Result, *, all_of_it: bool) -> Iterator[Cell | str]:
             yield Cell(f"    {' ' * len(gutter)} | {' ' * failure.caret}{'^' * failure.width}", "dim")
         for line in failure.diff:
             yield Cell(f"    {line}", _DIFF_COLOURS.get(line[:1], ""))
+        if failure.help:
+            yield f"    help: {failure.help}"
     if any(failure.diff for failure in result.failures):
         yield Cell("    (- expected, + was)", "dim")
     yield "  what led there:"

@@ -15,9 +15,10 @@ import msgspec
 from imd.config.diagnostic import Span
 from imd.config.testfile import Expected, Wanted
 from imd.config.testvalues import AlertRef
+from imd.config.wording import quote, suggest
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
-from imd.model.policy import PageKind
+from imd.model.policy import PageKind, Ruleset
 from imd.replay.seen import INCIDENT_VALUES, MESSAGE_VALUES, Message, Seen, called, flow, time_text
 
 A = TypeVar("A")
@@ -44,6 +45,21 @@ def judge(expected: Expected, seen: Seen, *, state: bool = True, messages: bool 
         wanted = getattr(expected, word)
         if wanted is not None and (messages if word == "pages" else state):
             yield from judged(wanted, expected, seen)
+
+
+def unknown_names(expected: Expected, ruleset: Ruleset) -> Iterator[str]:
+    """Of what is expected, names that the rules do not have: nothing could ever be so."""
+    rules = [rule.name for rule in ruleset.rules] + [one.rule for one in ruleset.heartbeats]
+    people = [*ruleset.people, *ruleset.receivers]
+    incidents = [*(expected.incidents or ()), *(expected.incidents_include or ())]
+    named = [("rule", one.fields.get("rule"), rules) for one in incidents]
+    named += [("policy", one.fields.get("policy"), list(ruleset.policies)) for one in incidents]
+    named += [("person or receiver", one.fields.get("to"), people) for one in expected.pages or ()]
+    named += [("receiver", one.fields.get("receiver"), list(ruleset.receivers)) for one in expected.pages or ()]
+    for kind, name, known in dict.fromkeys((kind, name, tuple(known)) for kind, name, known in named):
+        if name and name not in known:
+            hint = suggest(name, known)
+            yield f"there is no {kind} {quote(name)}" + (f"; {hint}" if hint else "")
 
 
 # Incidents.

@@ -58,7 +58,7 @@ from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE, Silence
 from imd.model.schedule import Override
 from imd.replay.journal import Recorded
-from imd.replay.judging import judge
+from imd.replay.judging import judge, unknown_names
 from imd.replay.run import Replay
 from imd.replay.seen import Line, Seen, flow, time_text
 from imd.replay.senders import NotFiring, Senders
@@ -81,6 +81,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     after_seconds: float
     message: str
     diff: tuple[str, ...] = ()
+    help: str = ""
     source: str = ""
     caret: int = 0
     width: int = 1
@@ -383,9 +384,10 @@ class Play:
         state = expected.span not in self._judged
         for mismatch in judge(expected, self.seen, state=state, messages=messages):
             self._judged.add(expected.span)
-            self._fail(mismatch.span, mismatch.message, mismatch.diff)
+            unknown = "; ".join(unknown_names(expected, self._ruleset))
+            self._fail(mismatch.span, mismatch.message, mismatch.diff, unknown)
 
-    def _fail(self, span: Span, message: str, diff: tuple[str, ...] = ()) -> None:
+    def _fail(self, span: Span, message: str, diff: tuple[str, ...] = (), hint: str = "") -> None:
         line = self._lines[span.line - 1] if span.line <= len(self._lines) else ""
         end = span.end_column if span.end_line == span.line else len(line) + 1
         shown, caret = excerpt(line, span.column - 1)
@@ -398,6 +400,7 @@ class Play:
                 after_seconds=self.seen.at.total_seconds(),
                 message=message,
                 diff=diff,
+                help=hint,
                 source=shown,
                 caret=caret,
                 width=max(1, min(end - span.column, len(shown) - caret)),

@@ -361,6 +361,17 @@ def test_what_is_not_as_expected(name: str, play: Play) -> None:
     assert list(result.failures[0].diff) == diff, told(result)
 
 
+def test_a_name_that_the_rules_do_not_have_is_told(play: Play) -> None:
+    result = play(
+        "events: [{at: 0s, fire: node}]\n"
+        "expect: [{at: 2m, incidents: [{rule: node-los, policy: none}], pages: [{to: anna}]}]"
+    )
+    assert result.failures[0].help == (
+        'there is no rule "node-los"; did you mean "node-loss"?; there is no policy "none"; '
+        'there is no person or receiver "anna"; did you mean "ana"?'
+    )
+
+
 def test_what_led_there_is_told(play: Play) -> None:
     result = play("events: [{at: 0s, fire: node}, {at: 1m, ack: 1, by: ana}]\nexpect: [{at: 2m, pages: []}]")
     lines = [(str(line.at), line.incident, line.text) for line in result.timeline]
