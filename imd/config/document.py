@@ -104,6 +104,9 @@ class Document(msgspec.Struct):
     def _add(self, severity: Severity, code: str, span: Span, message: str, expected: str, hint: str) -> None:
         if self.full:
             return
+        if self.lines and span.line > len(self.lines):  # libyaml's next line, where the last has no end
+            column = len(self.lines[-1]) + 1
+            span = Span(len(self.lines), column, len(self.lines), column + 1)
         source = self.lines[span.line - 1] if 0 < span.line <= len(self.lines) else ""
         end = span.end_column if span.end_line == span.line else len(source.rstrip()) + 1
         shown, caret = excerpt(_masked(source) if self.secrets else source, span.column - 1)

@@ -17,6 +17,7 @@ import msgspec
 from imd.model.rule import Match, Matcher, Op, full_match
 
 _SPECIAL = frozenset(".*+?()[]{}|\\^$")
+_SPECIAL_GROUPS = frozenset("()[]\\")
 _ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 _VALUES_MAX = 64
 _COMPARED_MAX = 64
@@ -86,6 +87,14 @@ def begin_of(pattern: str) -> str:
     if end < len(pattern) and pattern[end] in "*?{":
         end -= 1
     return pattern[: max(end, 0)]
+
+
+@lru_cache(maxsize=4096)
+def begins_of(pattern: str) -> tuple[str, ...]:
+    """One of these every value that matches begins with."""
+    if "|" not in pattern or not _SPECIAL_GROUPS.isdisjoint(pattern):
+        return (begin_of(pattern),)
+    return tuple(dict.fromkeys(map(begin_of, pattern.split("|"))))
 
 
 @lru_cache(maxsize=4096)
@@ -219,8 +228,8 @@ class Takers:
             if label.values is not None:
                 yield [(name, value) for value in label.values], self._by_value
             else:
-                begin = max((begin_of(pattern) for pattern in label.like), key=len, default="")
-                yield [(name, begin)], self._by_begin
+                begins = max(map(begins_of, label.like), key=lambda words: min(map(len, words)), default=("",))
+                yield [(name, begin) for begin in begins], self._by_begin
 
     def of(self, wanted: Taken) -> tuple[str, ...]:
         """Who together take all of this; () where nobody does, or it was not found out."""
@@ -248,7 +257,7 @@ class Takers:
 
     def _candidates(self, wanted: Taken) -> Iterable[tuple[str, Taken]]:
         for name, label in wanted.items():
-            begins = [begin_of(pattern) for pattern in label.like]
+            begins = [begins_of(pattern)[0] for pattern in label.like]
             if label.values is not None:
                 first = min(label.values)
                 yield from self._by_value.get((name, first), ())

@@ -20,8 +20,8 @@ from imd.config.shape import Refused, Scope, any_text, mapped, sound, takes, tex
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote, suggest
 from imd.model.condition import EXTRA, BadCondition, Condition, NoCel, compile_condition
-from imd.model.rule import BadPattern, Match, Matcher, Op, whole_pattern
-from imd.model.template import BadTemplate, Template
+from imd.model.rule import TITLE_VALUES, BadPattern, Match, Matcher, Op, whole_pattern
+from imd.model.template import BadTemplate, Template, asked_for
 
 _EXAMPLE = "'severity=\"critical\"'"
 _LITERAL = {Op.EQUAL: "=~", Op.NOT_EQUAL: "!~"}
@@ -139,6 +139,28 @@ def template(node: Node, scope: Scope) -> Template:
         assert isinstance(node, Scalar)
         place = point_in(scope.document, node, error.offset, error.length)
         raise scope.fault(codes.BAD_TEMPLATE, place, f"{scope.subject}: {error}") from None
+
+
+@takes(form.text("template", "", "{{ labels.cluster }}: {{ firing }} alerts"))
+def title(node: Node, scope: Scope) -> Template:
+    """A template that asks for nothing but what titles are made of."""
+    found = template(node, scope)
+    assert isinstance(node, Scalar)
+    for word, offset in asked_for(found.source) if not found.simple else ():
+        name, _, of = word.partition(".")
+        inner = TITLE_VALUES.get(name, ())
+        if name in TITLE_VALUES and (inner is None or not of or of in inner):
+            continue
+        known = list(inner or ()) if name in TITLE_VALUES else list(TITLE_VALUES)
+        missing, at = (of, offset + len(name) + 1) if name in TITLE_VALUES else (name, offset)
+        raise scope.fault(
+            codes.BAD_TEMPLATE,
+            point_in(scope.document, node, at, len(missing)),
+            f"{scope.subject}: there is no {quote(missing)}" + (f" in {name}" if name in TITLE_VALUES else ""),
+            expected=f"expected one of: {', '.join(known)}" if known else f"expected {name} alone",
+            help=suggest(missing, known),
+        )
+    return found
 
 
 _compiled = lru_cache(maxsize=256)(Template)

@@ -20,7 +20,7 @@ from imd.config.form import ByName, Either, Schema, Several, Table
 from imd.config.oncallkeys import PERSON, SCHEDULE, TEAM
 from imd.config.openingkeys import FLAPPING, HEARTBEAT, open_when
 from imd.config.quietkeys import INHIBIT, INTERVAL_FORM, MAINTENANCE_FORM
-from imd.config.reading import condition, label_name, labels, match, template, web_url
+from imd.config.reading import condition, label_name, labels, match, title, web_url
 from imd.config.shape import (
     Key,
     Keys,
@@ -202,7 +202,7 @@ RULE: Keys = {
         ([{"alerts": 10, "impact": "high"}],),
         form=Several(Either((Table(RAISE_ALERTS), Table(RAISE_DISTINCT)))),
     ),
-    "title": Key(template, "A Jinja template over labels, group, alerts, firing, cause and incident."),
+    "title": Key(title, "A Jinja template over labels, group, alerts, firing, cause and incident."),
     "runbook": Key(web_url, "Goes with each page."),
     "labels": Key(labels, "Labels of the incident, which routes see.", {}),
     "policy": Key(name, "The policy of its incidents; wins over routes."),

@@ -13,6 +13,7 @@ from traceback import extract_tb
 
 import jinja2
 from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2.nodes import Name
 
 from imd.model.metering import ENVIRONMENT, TOO_DEEP, Escape, compiled, metered
 from imd.model.template import BadTemplate, RenderFailed
@@ -119,3 +120,27 @@ def rendered(template: jinja2.Template, values: Mapping[str, object], escape: Es
         kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
         raise RenderFailed(f"{kind}{error}") from None
     return "".join(pieces)[:chars_max]
+
+
+def asked_for(source: str) -> list[tuple[str, int]]:
+    """As `template.asked_for`."""
+    words = _Words()
+    words.read(source)
+    assigned = {node.name for node in ENVIRONMENT.parse(source).find_all(Name) if node.ctx != "load"}
+    found = []
+    for at, (offset, word) in enumerate(words):
+        before = words[at - 1][1] if at else ""
+        rest = [text for _, text in words[at + 1 : at + 3]]
+        if not _NAME.fullmatch(word) or word in _NO_NAMES or word in assigned or before in (".", "|", "is", "not"):
+            continue
+        if rest[:1] == ["="] or before.startswith("{%"):
+            continue  # a named argument, or the word of a statement
+        found.append((f"{word}.{rest[1]}" if len(rest) == 2 and rest[0] == "." else word, offset))
+    return found
+
+
+_NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
+_NO_NAMES = frozenset({
+    "and", "else", "elif", "endfor", "endif", "endset", "endwith", "false", "False", "for", "if", "in", "is", "loop",
+    "none", "None", "not", "or", "range", "recursive", "set", "true", "True", "with",
+})  # fmt: skip

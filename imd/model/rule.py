@@ -159,6 +159,16 @@ Match = tuple[tuple[Matcher, ...], ...]
 
 MATCH_ALL: Match = ((),)
 
+TITLE_VALUES: Mapping[str, tuple[str, ...] | None] = {
+    "labels": None,
+    "group": None,
+    "alerts": (),
+    "firing": (),
+    "cause": None,
+    "incident": ("id", "number", "priority"),
+}
+"""What the template of a title may ask for (`core.page` gives it), and of it: None is whatever there is."""
+
 
 def match_test(match: Match) -> Test:
     """One closure for a whole `match:`; raises BadPattern."""

@@ -270,7 +270,7 @@ def test_the_inbox_holds_at_least_one_body(tmp_path: Path) -> None:
 
 def test_the_hash_is_of_what_decides(tmp_path: Path) -> None:
     """Not of comments, key order, paths, lines or PYTHONHASHSEED; but of every value."""
-    rule = "rules: [{name: a, match: 'a=\"b\"', hold: 5s, title: '{{ x }}'}]\n"
+    rule = "rules: [{name: a, match: 'a=\"b\"', hold: 5s, title: '{{ cause }}'}]\n"
     rule += "routes: [{priority: [P1, P2, P3], policy: p}]\n"
     policy = "policies: [{name: p, steps: [{notify: ['receiver:x']}]}]\n"
     one = _rules(tmp_path, rule + policy).ruleset.config_hash
@@ -279,12 +279,12 @@ def test_the_hash_is_of_what_decides(tmp_path: Path) -> None:
     assert (
         _rules(
             tmp_path,
-            "# why\n\n" + policy + rule.replace("hold: 5s, title: '{{ x }}'", "title: '{{ x }}', hold: 5000ms"),
+            "# why\n\n" + policy + rule.replace("hold: 5s, title: '{{ cause }}'", "title: '{{ cause }}', hold: 5000ms"),
         ).ruleset.config_hash
         == one
     )
     assert _rules(tmp_path, rule.replace("5s", "6s") + policy).ruleset.config_hash != one
-    assert _rules(tmp_path, rule.replace("{{ x }}", "{{ y }}") + policy).ruleset.config_hash != one
+    assert _rules(tmp_path, rule.replace("{{ cause }}", "{{ alerts }}") + policy).ruleset.config_hash != one
     program = (
         "import sys; from pathlib import Path; from imd.config.load import load_rules; "
         "print(load_rules([Path(sys.argv[1])]).ruleset.config_hash)"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from imd.config.document import Document, Mapping, Node, Scalar, Sequence
 from imd.config.places import point_in
 from imd.config.yamlfile import read_document
+from imd.model import metering
 from imd.model.rule import BadPattern, full_match
-from imd.model.template import BadTemplate, Template
+from imd.model.template import BadTemplate, Template, asked_for
 
 MARK = "\N{BLACK STAR}"
 """Stands for the character that is looked for: it is one in the text and one in the file."""
@@ -151,3 +152,38 @@ def test_a_regex_s_fault_stands_at_its_character(pattern: str) -> None:
         full_match(pattern.replace(MARK, ""))
     assert raised.value.offset == pattern.index(MARK), raised.value
     assert "^(?" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("{{ labels.a }}: node {{ labels.b }} lost ({{ firing }})", ["labels.a", "labels.b", "firing"]),
+        ("{% if incident.number == 1 and not cause %}{{ group['a'] }}{% endif %}", ["incident.number", "group"]),
+        ("{% for k, v in labels.items() %}{{ k }}={{ v | upper }}{{ loop.index }}{% endfor %}", ["labels.items"]),
+        ("{% set n = alerts %}{{ n }} {{ x if n is defined else l.y | default('z', true) }}", ["alerts", "x", "l.y"]),
+        ("{{ range(3) | join(', ') }} {# comment.x #} text.y { z } {{ 'a.b' }}", []),
+    ],
+)  # fmt: skip
+def test_what_a_template_asks_for(source: str, names: list[str]) -> None:
+    """From outside: no words of Jinja's, no names of its own, no filters, tests or attributes."""
+    Template(source)
+    assert [name for name, _ in asked_for(source)] == names
+    assert all(source.startswith(name.partition(".")[0], offset) for name, offset in asked_for(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ labels.a }}",
+        "{{labels.a}} { x }} {{ firing }}",
+        "{{ incident.number }}\n{",
+        "plain",
+        "{{ labels }}",
+        "{a{{ cause }}",
+    ],
+)
+def test_simple_templates_are_jinja_s(source: str) -> None:
+    """What is taken without its compiler gives what that gives."""
+    values = {"labels": {"a": "x"}, "firing": 3, "incident": {"number": 7}, "cause": "c"}
+    with metering.metered(None):
+        assert Template(source).render(values) == metering.compiled(source).render(values)

@@ -12,7 +12,7 @@ from imd.model.effect import Delivery
 from imd.model.event import Tick
 from imd.model.incident import Incident, IncidentState
 from imd.model.policy import Receiver
-from imd.model.rule import Rule
+from imd.model.rule import TITLE_VALUES, Rule
 from imd.model.template import Template
 from tests.core.making import STORE_ID, T0, after, deliveries, policy, report, ruleset, step, webhook
 
@@ -52,6 +52,13 @@ def test_templates_see_what_the_design_names() -> None:
         name="r", title=Template("{{labels.cluster}} {{group.cluster}} {{alerts}} {{firing}} {{incident.number}}")
     )
     assert page.title(incident(firing=2), rule, 3) == ("c1 c1 3 2 7", "")
+
+
+def test_titles_are_checked_against_what_they_are_given() -> None:
+    """TITLE_VALUES, which `imd check` goes by, says neither more nor less."""
+    values = page._values(incident(), 3)
+    assert list(values) == list(TITLE_VALUES)
+    assert tuple(values["incident"]) == TITLE_VALUES["incident"]
 
 
 def test_a_template_that_fails_leaves_the_built_in_title_and_the_reason() -> None:
