@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import ingest, latency, memory, rules, start
+from benchmarks import check, ingest, latency, memory, rules, start
 from benchmarks.driver.options import options_of, parser
 
-ALL = {"ingest": ingest, "latency": latency, "memory": memory, "rules": rules, "start": start}
+ALL = {"ingest": ingest, "latency": latency, "memory": memory, "rules": rules, "start": start, "check": check}
 
 
 def main() -> None:

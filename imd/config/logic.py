@@ -115,8 +115,13 @@ def taken(matchers: Iterable[Matcher]) -> Taken:
     by_name: dict[str, list[Matcher]] = {}
     for matcher in matchers:
         by_name.setdefault(matcher.name, []).append(matcher)
-    labels = {name: _label(of) for name, of in by_name.items()}
-    return {name: label for name, label in labels.items() if label != ANY}
+    labels = {name: _single(of[0]) if len(of) == 1 else _label(of) for name, of in by_name.items()}
+    return {name: label for name, label in labels.items() if label is not ANY and label != ANY}
+
+
+@lru_cache(maxsize=4096)
+def _single(matcher: Matcher) -> Label:
+    return _label([matcher])
 
 
 def _label(matchers: list[Matcher]) -> Label:

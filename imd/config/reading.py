@@ -81,7 +81,7 @@ def match(node: Node, scope: Scope) -> Match:
     """A matcher; a list of which all must hold; or a list of lists, one of which must hold."""
     if not isinstance(node, Sequence):
         alone = matchers(node, scope)
-        if never(taken(alone)):
+        if _may_contradict(alone) and never(taken(alone)):
             _lint_never([node], [alone], scope)
         return (alone,)
     if not node.items:
@@ -94,6 +94,11 @@ def match(node: Node, scope: Scope) -> Match:
             raise Refused
         return found
     return (_all_of(node, scope),)
+
+
+def _may_contradict(together: tuple[Matcher, ...]) -> bool:
+    """Most matchers cannot, each having a label of its own."""
+    return len({one.name for one in together}) < len(together) or any(one.op is Op.NOT_REGEX for one in together)
 
 
 def _lint_never(nodes: list[Node], found: list[tuple[Matcher, ...]], scope: Scope) -> None:
@@ -124,7 +129,7 @@ def _all_of(node: Node, scope: Scope) -> tuple[Matcher, ...]:
     if len(found) < len(node.items):
         raise Refused
     together = tuple(matcher for part in found for matcher in part)
-    if never(taken(together)):
+    if _may_contradict(together) and never(taken(together)):
         _lint_never(node.items, found, scope)
     return together
 
