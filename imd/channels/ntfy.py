@@ -94,7 +94,7 @@ class Ntfy:
             "topic": self._topic,
             "title": text.cut(message.headline, TITLE_BYTES_MAX, text.utf8),
             "message": body or message.headline,
-            "priority": rank if loud else min(rank, QUIET),
+            "priority": PRIORITY["P3"] if message.trial else rank if loud else min(rank, QUIET),
             "tags": [TAGS[delivery.kind]],
         }
         links = text.links(message)

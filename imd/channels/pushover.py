@@ -79,7 +79,9 @@ class Pushover:
         body = self._writer.body(message, room=MESSAGE_CHARS_MAX)
         loud = delivery.kind in (PageKind.PAGE, PageKind.DIGEST) or not delivery.incident
         rank = PRIORITY[delivery.priority.value]
-        if delivery.kind is not PageKind.PAGE:
+        if message.trial:
+            rank = PRIORITY["P3"]
+        elif delivery.kind is not PageKind.PAGE:
             rank = min(rank, 1 if loud else QUIET)
         fields = {
             "token": self._token,

@@ -75,9 +75,9 @@ class Message(msgspec.Struct, frozen=True):
         return self.said.incident.state if self.said.incident is not None else ""
 
     @property
-    def over(self) -> bool:
-        """The incident has ended, as far as this message knows."""
-        return self.delivery.kind is PageKind.RESOLVED
+    def trial(self) -> bool:
+        """A test page: it asks whether this way to reach people works, so it rings as an ordinary page does."""
+        return self.said.incident is None and self.delivery.kind is PageKind.NOTE
 
 
 class Writer:

@@ -59,7 +59,7 @@ class Victorops:
         """The body of the request."""
         delivery = message.delivery
         event: dict[str, Any] = {
-            "message_type": _TYPES.get(delivery.kind) or MESSAGE_TYPE[delivery.priority.value],
+            "message_type": _message_type(message),
             "entity_id": delivery.dedup_key,
             "entity_display_name": text.cut(message.title, NAME_CHARS_MAX),
             "state_message": self._writer.body(message, room=STATE_MESSAGE_CHARS_MAX, head=message.headline),
@@ -72,6 +72,13 @@ class Victorops:
             event["ack_author"] = text.one_line(incident.acknowledged_by, text.VALUE_CHARS_MAX)
         event |= {f"{name.lower()}_url": url for name, url in text.links(message)}
         return event
+
+
+def _message_type(message: Message) -> str:
+    """A test page is CRITICAL: all else might page nobody."""
+    if message.trial:
+        return "CRITICAL"
+    return _TYPES.get(message.delivery.kind) or MESSAGE_TYPE[message.delivery.priority.value]
 
 
 _TYPES = {

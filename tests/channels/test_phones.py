@@ -10,7 +10,7 @@ import pytest
 from imd.channels.contract import Receipt, Temporary
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, PageReason
-from tests.channels.samples import hostile, message
+from tests.channels.samples import hostile, message, trial
 from tests.channels.server import Request, speaks
 from tests.channels.test_suite import STORY, ends, told
 from tests.channels.vendors import Pushover, Reply
@@ -130,3 +130,19 @@ async def test_an_sms_waits_here_and_not_at_twilios() -> None:
     """One a second: what waits can still be cancelled."""
     async with ends("twilio") as at:
         assert [(pace.per_second, pace.burst) for pace in at.channel.paces] == [(1, 1)]
+
+
+async def test_a_test_page_rings() -> None:
+    """It asks whether this way works: not at the lowest priority, which shows nothing, but as an ordinary page."""
+    async with ends("ntfy") as at:
+        await told(at.channel, trial())
+        assert at.vendor.seen[0][1][1]["priority"] == 3
+    async with ends("pushover") as at:
+        await told(at.channel, trial())
+        assert at.vendor.seen[0][1]["priority"] == "0"
+    async with ends("victorops") as at:
+        await told(at.channel, trial())
+        assert at.vendor.seen[0][0] == "CRITICAL"
+    async with ends("twilio-voice") as at:
+        await told(at.channel, trial())
+        assert at.vendor.seen[0][0] == "call"
