@@ -81,7 +81,7 @@ class Pagerduty:
         message = self._writer.message(delivery)
         title = message.title if message.incident is not None else message.headline
         payload: dict[str, Any] = {
-            "summary": text.cut(title, SUMMARY_CHARS_MAX) or "imd",
+            "summary": text.cut(title.strip(), SUMMARY_CHARS_MAX) or "imd",
             "source": _source(message),
             "severity": SEVERITY[delivery.priority.value],
             "timestamp": delivery.created_at.isoformat(),
@@ -132,4 +132,4 @@ def _source(message: Message) -> str:
     found = (cause.entity if cause is not None else "") or next(
         (labels[name] for name in _SOURCES if labels.get(name)), ""
     )
-    return text.one_line(found or message.incident.rule or "imd", text.VALUE_CHARS_MAX)
+    return text.one_line(found, text.VALUE_CHARS_MAX) or message.incident.rule or "imd"
