@@ -13,7 +13,8 @@ from imd.api import parameters
 from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
-from imd.api.views import Items, line_view, why_view
+from imd.api.views import Items, line_view
+from imd.api.why import why_view
 from imd.model.alert import Alert
 from imd.model.event import ActionKind, ActionTaken
 from imd.model.incident import OPEN_STATES, Incident, IncidentState, Priority
@@ -80,9 +81,8 @@ class Incidents:
         alerts: list[Alert] = await store.alerts(incident.id, ALERTS_SHOWN)
         timeline = await store.timeline(incident.id)
         rows = await store.deliveries(incident.id)
-        rules = {rule.name: rule for rule in self._context.ruleset().rules}
-        shown = [alert_view(alert, incident) for alert in alerts]
-        return json(why_view(incident, incident_view(incident), shown, timeline, reversed(rows), rules))
+        silences = {one.id: one for one in self._context.view.silences()}
+        return json(why_view(incident, alerts, timeline, reversed(rows), self._context.ruleset(), silences))
 
     async def act(self, request: web.Request) -> web.Response:
         """200 with the incident as it is then; 409 where its state does not allow the action."""

@@ -5,16 +5,14 @@ Owns the translation from records and rows. Decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
 
 from imd.core.times import Window
-from imd.model.incident import Incident, TimelineEntry
+from imd.model.incident import TimelineEntry
 from imd.model.quiet import Maintenance, Silence, TimeInterval, Weekly
 from imd.model.rule import Match, Rule
-from imd.model.view import AlertView, IncidentView, key_text
 from imd.store.contract import DeliveryRow, RejectedRow
 
 
@@ -114,26 +112,6 @@ class MaintenanceView(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime | None
     timezone: str
     windows: list[str]
-
-
-class WhyView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the incident exists, why each alert is in it, who was paged and who was not, and why.
-
-    `exists` are sentences. `lines` are those of the timeline that speak of pages, sent or not.
-    """
-
-    incident: IncidentView
-    exists: list[str]
-    alerts: list[AlertView]
-    pages: list[DeliveryView]
-    lines: list[LineView]
-
-
-_ABOUT_PAGES = frozenset(
-    {"route", "paged", "not_notified", "delivery_failed", "passed_on", "exhausted", "reminded", "notified", "updated",
-     "acknowledged", "unacknowledged", "ack_lapsed", "priority", "suppressed", "released"}
-)  # fmt: skip
-_ABOUT_EXISTENCE = frozenset({"opened", "triggered", "reopened", "resolved", "closed", "cancelled", "window"})
 
 
 def delivery_view(row: DeliveryRow) -> DeliveryView:
@@ -237,33 +215,3 @@ def line_view(entry: TimelineEntry) -> LineView:
         by=entry.by,
         details=entry.details,
     )
-
-
-def why_view(
-    incident: Incident,
-    shown: IncidentView,
-    alerts: Iterable[AlertView],
-    timeline: Iterable[TimelineEntry],
-    rows: Iterable[DeliveryRow],
-    rules: Mapping[str, Rule],
-) -> WhyView:
-    lines = list(timeline)
-    return WhyView(
-        incident=shown,
-        exists=_existence(incident, rules.get(incident.rule))
-        + [line.text for line in lines if line.kind in _ABOUT_EXISTENCE],
-        alerts=list(alerts),
-        pages=[delivery_view(row) for row in rows],
-        lines=[line_view(line) for line in lines if line.kind in _ABOUT_PAGES],
-    )
-
-
-def _existence(incident: Incident, rule: Rule | None) -> list[str]:
-    where = f" ({rule.where})" if rule is not None and rule.where else ""
-    said = [f"Rule {incident.rule}{where} took its alerts under the key {key_text(incident.group_key)}."]
-    if incident.previous:
-        said.append(f"It follows incident {incident.previous}, whose window had ended.")
-    if incident.merged_into:
-        said.append(f"It was merged into incident {incident.merged_into}.")
-    said.append(f"It was decided under the configuration {incident.config_hash or 'without a hash'}.")
-    return said

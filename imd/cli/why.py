@@ -11,6 +11,7 @@ from imd.cli.instants import stamp
 from imd.cli.remote import Daemon, incident_path, read
 from imd.cli.rows import DELIVERY_COLUMNS, DeliveryLine, alert_text, alert_total, delivery_row, print_headline
 from imd.cli.screen import Cell, Screen
+from imd.model.incident import RootCause
 from imd.model.view import AlertView, IncidentView
 
 
@@ -19,14 +20,25 @@ class _Line(msgspec.Struct):
     text: str
 
 
+class _Next(msgspec.Struct):
+    at: datetime
+    what: str
+
+
 class _Why(msgspec.Struct):
-    """`exists` are sentences; `lines` those of the timeline that speak of pages, sent or not."""
+    """As `WhyView` says; what an older daemon leaves out is empty."""
 
     incident: IncidentView
     exists: list[str]
     alerts: list[AlertView]
     pages: list[DeliveryLine]
     lines: list[_Line]
+    root_cause: RootCause | None = None
+    causes: dict[str, str] = {}
+    priority: list[_Line] = []
+    suppressed: list[_Line] = []
+    not_paged: list[str] = []
+    next: list[_Next] = []
 
 
 def run(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
@@ -36,18 +48,33 @@ def run(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
         return 0
     why = read(content, _Why)
     print_headline(screen, why.incident)
-    _heading(screen, "Why it exists")
-    for sentence in why.exists:
-        screen.item(sentence)
+    _section(screen, "Why it exists", why.exists)
+    if why.root_cause is not None:
+        _section(screen, "Probable cause", [f"{why.root_cause.entity}: {why.root_cause.reason}"])
     _heading(screen, "Why each alert is in it")
     _print_alerts(screen, why)
-    _heading(screen, "Who was paged or not, and why")
-    for line in why.lines:
-        screen.item(f"{stamp(line.at)} {line.text}")
+    raised = any(line.text not in why.exists for line in why.priority)
+    _section(screen, "How it came to its priority", _stamped(why.priority) if raised else [])
+    _section(screen, "What was suppressed, and by what", [*_stamped(why.suppressed), *why.causes.values()])
+    _section(screen, "Who was paged or not, and why", _stamped(why.lines) or ["nobody was to be paged yet"])
+    told = {line.text for line in why.lines}
+    _section(screen, "Who was not reached", [text for text in why.not_paged if text not in told])
+    _section(screen, "What comes by itself", [f"{stamp(one.at)} {one.what}" for one in why.next])
     if why.pages:
         screen.line()
         screen.table(DELIVERY_COLUMNS, [delivery_row(page) for page in why.pages])
     return 0
+
+
+def _stamped(lines: list[_Line]) -> list[str]:
+    return [f"{stamp(line.at)} {line.text}" for line in lines]
+
+
+def _section(screen: Screen, title: str, items: list[str]) -> None:
+    if items:
+        _heading(screen, title)
+    for item in items:
+        screen.item(item)
 
 
 def _print_alerts(screen: Screen, why: _Why) -> None:

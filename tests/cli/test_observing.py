@@ -8,7 +8,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from imd.api.views import DeliveryView, LineView, WhyView
+from imd.api.views import DeliveryView, LineView
+from imd.api.why import Next, WhyView
+from imd.model.incident import RootCause
 from imd.model.view import incident_view
 from tests.cli.conftest import Imd
 from tests.cli.standin import StandIn
@@ -44,8 +46,14 @@ def why(alerts: int) -> object:
             incident=incident_view(incident(3)),
             exists=["Rule node-loss took its alerts."],
             alerts=single(3).alerts * alerts,
-            pages=[delivery("accepted")],
+            pages=[delivery("accepted"), delivery("failed", "channel_not_found")],
             lines=[line],
+            root_cause=RootCause("host/n1", "f" * 16, "it explains 4 of 4"),
+            causes={"silence/7": "silence/7 by ana until noon: disk swap"},
+            priority=[LineView(**msgspec.structs.asdict(line) | {"text": "raised from P3 to P2: breadth"})],
+            suppressed=[LineView(**msgspec.structs.asdict(line) | {"text": "Down suppressed by silence/7"})],
+            not_paged=["Not paged, because x", "step 2 of policy team (person:ben) was not reached: it was over"],
+            next=[Next(OPENED, "step 3 of policy team")],
         )
     )
 
@@ -59,6 +67,14 @@ def test_why_tells_existence_membership_and_pages(daemon: StandIn, imd: Imd) -> 
     assert '    - KubeNodeNotReady{cluster="c1", node="n1"}\n' in out
     assert "  - 2026-01-01T09:00:00Z Not paged, because x\n" in out
     assert "accepted  ops-chat" in out
+    assert "channel_not_found" in out, "a failure's own words"
+    assert "Probable cause\n  - host/n1: it explains 4 of 4\n" in out
+    assert "How it came to its priority\n  - 2026-01-01T09:00:00Z raised from P3 to P2: breadth\n" in out
+    assert "What was suppressed, and by what\n  - 2026-01-01T09:00:00Z Down suppressed by silence/7\n" in out
+    assert "  - silence/7 by ana until noon: disk swap\n" in out
+    assert "Who was not reached\n  - step 2 of policy team (person:ben) was not reached: it was over\n" in out
+    assert "What comes by itself\n  - 2026-01-01T09:00:00Z step 3 of policy team\n" in out
+    assert out.count("Not paged, because x") == 1
 
 
 def test_why_says_a_shared_reason_once(daemon: StandIn, imd: Imd) -> None:
