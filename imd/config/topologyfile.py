@@ -29,6 +29,7 @@ from imd.config.shape import (
     Scope,
     boolean,
     choice,
+    duration,
     listed,
     nested,
     peek,
@@ -36,6 +37,7 @@ from imd.config.shape import (
     text,
     whole,
 )
+from imd.config.shape import mapped as by_name
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote
 from imd.model.rule import BadPattern, Match, Matcher, Op
@@ -47,6 +49,7 @@ MAP_BYTES_MAX = 64 * 1024 * 1024
 _TEMPLATE = re.compile(r"[^{}]*(?:\{[^{}?]+\??\}[^{}]*)+")
 _PLAIN = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\\n]*)"')
 _TIER = whole(1, 100)
+_USUAL = duration(timedelta(0), timedelta(days=1))
 
 
 class MapFile(msgspec.Struct, frozen=True):
@@ -74,6 +77,7 @@ class Mapped(msgspec.Struct):
     files: list[MapFile] = []
     prometheus: list[MapFile] = []
     pending: dict[str, dict[str, timedelta]] = {}
+    usual: dict[str, timedelta] = {}
 
     def topology(self) -> Topology:
         ids = self.entities.keys()
@@ -85,6 +89,7 @@ class Mapped(msgspec.Struct):
             from_labels=tuple(self.from_labels) or FROM_LABELS,
             classes=tuple(self.classes),
             pending=self.pending,
+            usual=self.usual,
             dangling=sum(to not in ids for to in edges),
         )
 
@@ -146,7 +151,10 @@ CLASS: Keys = {
 ONSET: Keys = {
     "prometheus_rules": Key(
         listed(text), "Prometheus' rule files, or PrometheusRule objects; * in the last part is a pattern.", []
-    )
+    ),
+    "usual": Key(
+        by_name(_USUAL), "How long alerts of a name mostly wait, where no rule file of Prometheus says it.", {}
+    ),
 }
 # What adds to other files is read by read_topology; here stands what the keys are.
 TOPOLOGY: Keys = {
@@ -177,7 +185,11 @@ def read_topology(node: Node, scope: Scope, mapped: Mapped) -> None:
 
 def read_onset(node: Node, scope: Scope, mapped: Mapped) -> None:
     """`onset:` of a rule file."""
-    read_keys({**ONSET, "prometheus_rules": Key(listed(_file_into(mapped.prometheus)))}, node, scope)
+    keys: Keys = {
+        "prometheus_rules": Key(listed(_file_into(mapped.prometheus))),
+        "usual": Key(_usual_into(mapped.usual)),
+    }
+    read_keys(keys, node, scope)
 
 
 def _owned(keys: Keys, build: Callable[..., Any], owner: str) -> Callable[[Node, Scope], Any]:
@@ -191,6 +203,16 @@ def _extend(into: list[Any], read: Callable[[Node, Scope], tuple[Any, ...]]) -> 
 
 def _file_into(into: list[MapFile]) -> Callable[[Node, Scope], None]:
     return lambda node, scope: into.append(MapFile(text(node, scope), scope.document, node.span))
+
+
+def _usual_into(into: dict[str, timedelta]) -> Callable[[Node, Scope], None]:
+    """Over several files the first that names an alert counts: people's own stand before what they add to."""
+
+    def read(node: Node, scope: Scope) -> None:
+        for name, pending in by_name(_USUAL)(node, scope).items():
+            into.setdefault(name, pending)
+
+    return read
 
 
 def _entity_into(mapped: Mapped) -> Callable[[Node, Scope], None]:

@@ -100,12 +100,13 @@ class Template:
 class Named:
     """What `from_labels` makes of an alert's labels: its entity with its edges, and what it stands within."""
 
-    __slots__ = ("causes", "entity", "parents", "serves", "within")
+    __slots__ = ("carriers", "entity", "needs", "parents", "serves", "within")
 
     def __init__(self) -> None:
         self.entity = ""
         self.parents: list[str] = []
-        self.causes: list[str] = []
+        self.carriers: list[str] = []
+        self.needs: list[str] = []
         self.serves: list[str] = []
         self.within: list[str] = []
 
@@ -119,7 +120,8 @@ class FromLabelsIndex:
                 Template(row.entity),
                 row.broad,
                 [Template(text) for text in row.part_of],
-                [Template(text) for text in (*row.runs_on, *row.depends_on)],
+                [Template(text) for text in row.runs_on],
+                [Template(text) for text in row.depends_on],
                 [Template(text) for text in row.serves],
             )
             for row in rows
@@ -133,7 +135,7 @@ class FromLabelsIndex:
 
     def find(self, labels: Mapping[str, str]) -> Named:
         named = Named()
-        for entity, broad, part_of, causes, serves in self._rows:
+        for entity, broad, part_of, runs_on, depends_on, serves in self._rows:
             filled = entity.fill(labels)
             if not filled:
                 continue
@@ -142,9 +144,10 @@ class FromLabelsIndex:
                 continue
             named.entity = filled
             named.parents = _filled(part_of, labels)
-            named.causes = _filled(causes, labels)
+            named.carriers = _filled(runs_on, labels)
+            named.needs = _filled(depends_on, labels)
             named.serves = _filled(serves, labels)
-        edges = {named.entity, *named.parents, *named.causes, *named.serves}
+        edges = {named.entity, *named.parents, *named.carriers, *named.needs, *named.serves}
         named.within = [one for one in dict.fromkeys(named.within) if one not in edges]
         return named
 

@@ -12,13 +12,16 @@ again gives the same answers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 from imd.core import relation
 from imd.core.alertclass import Classifier
 from imd.core.relation import FADE
-from imd.core.standing import Map, Standing
+from imd.core.standing import Map, Standing, Weights
 from imd.model.rule import Relate
 from imd.model.topology import AlertClass, Topology
+
+_NO_TIME = timedelta(0)
 
 LAST = 8
 """Open alerts of one entity that a new one is compared with."""
@@ -48,30 +51,36 @@ class Group:
 
 
 class Record:
-    """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it."""
+    """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it. `usual`:
+    by so many seconds it may lie earlier still, if the alert waited as it usually does."""
 
-    __slots__ = ("group", "kind", "known", "name", "onset", "ref", "standing")
+    __slots__ = ("group", "kind", "known", "name", "onset", "ref", "standing", "usual")
 
-    def __init__(self, ref: int, name: str, kind: AlertClass, onset: float, known: bool, standing: Standing) -> None:
+    def __init__(
+        self, ref: int, name: str, kind: AlertClass, onset: float, standing: Standing, *, known: bool, usual: float
+    ) -> None:
         self.ref = ref
         self.name = name
         self.kind = kind
         self.onset = onset
         self.known = known
+        self.usual = usual
         self.standing = standing
         self.group: Group | None = None
 
 
 class Place:
-    """The records of one entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it."""
+    """The records of one entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it, `failing`
+    depending on it."""
 
-    __slots__ = ("begun", "beside", "down", "own")
+    __slots__ = ("begun", "beside", "down", "failing", "own")
 
     def __init__(self) -> None:
         self.own: dict[int, Record] = {}
         self.beside: dict[int, Record] = {}
         self.down: dict[int, Record] = {}
         self.begun: dict[int, Record] = {}
+        self.failing: dict[int, Record] = {}
 
 
 class Link:
@@ -98,12 +107,16 @@ class Placement:
         self.because = because
 
 
+_BY_TIME = frozenset({"common", "burst"})
+"""Relations that hardly more than the time speaks for: they count only where there is no other."""
+
 HOW = {
     "same": "is on the same entity {through} as {name}, {gap}",
     "near": "is tied by its labels to {through}, where {name} is, {gap}",
     "cause": "suffers from {through}, where {name} is, {gap}",
     "effect": "explains {name} on {through}, {gap}",
     "sibling": "went down with its neighbour in {through}: {name}, {gap}",
+    "common": "began to fail with {name}, {gap}: both depend on {through}",
     "burst": "began with {name} within {through}, {gap}",
 }
 
@@ -114,6 +127,7 @@ class Relator:
     def __init__(self, topology: Topology) -> None:
         self.map = Map(topology)
         self._pending = topology.pending
+        self._usual = topology.usual
         self._classes = Classifier(topology.classes)
         self._places: dict[str, Place] = {}
         self._groups: dict[str, Group] = {}
@@ -134,8 +148,7 @@ class Relator:
             return Placement(record)
         group = best.record.group
         assert group is not None
-        half = relate.within.total_seconds() / 5
-        return Placement(record, group.id, self._merges(record, links, group, half), _because(record, best))
+        return Placement(record, group.id, self._merges(record, links, group), _because(record, best))
 
     def record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
         """The alert as it is compared: its class, its onset and where it stands."""
@@ -144,9 +157,11 @@ class Relator:
         pending = None
         if by_severity is not None:
             pending = by_severity.get(labels.get("severity", ""), by_severity.get(""))
-        onset = began - pending.total_seconds() if pending is not None else began
-        standing = self.map.standing(labels, relate.max_hops)
-        return Record(ref, name, self._classes.classify(labels), onset, pending is not None, standing)
+        kind, standing = self._classes.classify(labels), self.map.standing(labels, relate.max_hops)
+        if pending is not None:
+            return Record(ref, name, kind, began - pending.total_seconds(), standing, known=True, usual=0.0)
+        usual = self._usual.get(name, _NO_TIME).total_seconds()
+        return Record(ref, name, kind, began, standing, known=False, usual=usual)
 
     def opened_by(self, identity: bytes) -> str:
         """The newest incident that this very alert opened; "" where there is none in memory."""
@@ -158,38 +173,53 @@ class Relator:
         standing = record.standing
         links: list[Link] = []
         for entity in standing.own:
-            self._at(links, record, entity, 1.0, "same", half, scope)
+            self._at(links, record, entity, (1.0, 1.0), "same", half, scope)
         for entity in standing.near:
-            self._at(links, record, entity, FADE, "near", half, scope)
-        for weights, kind in ((standing.above, "cause"), (standing.below, "effect")):
-            if len(weights) <= len(self._places):
-                reached = [entity for entity in weights if entity in self._places]
-            else:
-                reached = [entity for entity in self._places if entity in weights]
-            for entity in reached:
-                self._at(links, record, entity, weights[entity], kind, half, scope)
+            self._at(links, record, entity, (FADE, FADE), "near", half, scope)
+        for entity in self._reached(standing.above):
+            weights = standing.above[entity], standing.asked_above.get(entity, 0.0)
+            self._at(links, record, entity, weights, "cause", half, scope)
+        below = standing.asked_below if record.kind in relation.ASKED else standing.below
+        for entity in self._reached(below):
+            self._at(links, record, entity, (below[entity], below[entity]), "effect", half, scope)
         if record.kind in relation.GOES_DOWN:
             self._siblings(links, record, half, scope)
+        if record.kind in relation.FAILS:
+            self._dependents(links, record, half, scope)
         if record.kind in relation.BURSTS:
             self._bursts(links, record, half, scope)
         return links
 
+    def _reached(self, weights: Weights) -> list[str]:
+        """Those of the entities that have alerts."""
+        if len(weights) <= len(self._places):
+            return [entity for entity in weights if entity in self._places]
+        return [entity for entity in self._places if entity in weights]
+
     def _at(
-        self, links: list[Link], record: Record, entity: str, weight: float, kind: str, half: float, scope: Scope
+        self,
+        links: list[Link],
+        record: Record,
+        entity: str,
+        weights: tuple[float, float],
+        kind: str,
+        half: float,
+        scope: Scope,
     ) -> None:
-        """Links to the alerts on and beside one entity."""
+        """Links to the alerts on and beside one entity. `weights`: of any alert there, and of those whose trouble
+        goes along dependencies alone."""
         place = self._places.get(entity)
         if place is None:
             return
         for other in self._last(place.own, scope) if place.own else ():
-            heavy = weight * _weigh(record, other, kind, half)
+            heavy = weights[other.kind in relation.ASKED] * _weigh(record, other, kind, half)
             if heavy >= relation.MERGE:
                 links.append(Link(heavy, other, kind, entity))
         if not place.beside:
             return
         tied = "near" if kind == "same" else kind
         for other in self._last(place.beside, scope):
-            heavy = weight * FADE * _weigh(record, other, tied, half)
+            heavy = weights[other.kind in relation.ASKED] * FADE * _weigh(record, other, tied, half)
             if heavy >= relation.MERGE:
                 links.append(Link(heavy, other, tied, entity))
 
@@ -201,6 +231,16 @@ class Relator:
                 if not any(entity in own for entity in other.standing.own):
                     weight = relation.SIBLINGS * relation.decay(record.onset - other.onset, half)
                     links.append(Link(weight, other, "sibling", container))
+
+    def _dependents(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
+        """Links to what began to fail with it and depends on the same: that may be ill, and nobody has said so yet."""
+        own = record.standing.own
+        for need in record.standing.needs:
+            place = self._places.get(need)
+            for other in self._last(place.failing, scope) if place is not None and place.failing else ():
+                weight = relation.BURST * relation.decay(record.onset - other.onset, half)
+                if weight >= relation.JOIN and not any(entity in own for entity in other.standing.own):
+                    links.append(Link(weight, other, "common", need))
 
     def _bursts(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
         for container in record.standing.within:
@@ -242,18 +282,16 @@ class Relator:
             best = link
         return best
 
-    def _merges(self, record: Record, links: list[Link], into: Group, half: float) -> tuple[str, ...]:
+    def _merges(self, record: Record, links: list[Link], into: Group) -> tuple[str, ...]:
         merged: dict[str, None] = {}
         covered: dict[str, bool] = {}
         for link in links:
             group = link.record.group
-            if group is None or group is into or group.id in merged or link.weight < relation.MERGE:
+            if link.kind != "effect" or group is None or group is into or group.id in merged:
                 continue
-            if link.kind == "sibling":
-                one = abs(record.onset - link.record.onset) < relation.TOGETHER * half
-            else:
-                one = link.kind == "effect" and self._covers(record, link.record, covered)
-            if one:
+            if min(len(group.members), len(into.members)) > relation.SMALL:
+                continue
+            if self._covers(record, link.record, covered):
                 merged[group.id] = None
         return tuple(sorted(merged))
 
@@ -313,6 +351,9 @@ class Relator:
         if record.kind in relation.GOES_DOWN:
             for entity in standing.containers:
                 yield entity, "down"
+        if record.kind in relation.FAILS:
+            for entity in standing.needs:
+                yield entity, "failing"
         if record.kind in relation.BURSTS:
             for entity in standing.within:
                 yield entity, "begun"
@@ -372,7 +413,7 @@ class Relator:
             if place is None:
                 continue
             _file(place, file).pop(record.ref, None)
-            if not (place.own or place.beside or place.down or place.begun):
+            if not (place.own or place.beside or place.down or place.begun or place.failing):
                 del self._places[entity]
 
     def _forget_opener(self, group: Group) -> None:
@@ -398,19 +439,26 @@ def _file(place: Place, file: str) -> dict[int, Record]:
 
 
 def _better(link: Link, best: Link) -> bool:
-    if (link.kind == "burst") != (best.kind == "burst"):
-        return best.kind == "burst"
+    if (link.kind in _BY_TIME) != (best.kind in _BY_TIME):
+        return best.kind in _BY_TIME
     if link.weight != best.weight:
         return link.weight > best.weight
     return (link.record.ref, link.through, link.kind) < (best.record.ref, best.through, best.kind)
 
 
 def _weigh(record: Record, other: Record, kind: str, half: float) -> float:
-    """What classes and onsets leave of a weight."""
+    """What classes and onsets leave of a weight: as the two came, or as they usually wait, whichever says more."""
     gap = record.onset - other.onset
+    weight = _by_gap(record, other, kind, gap, half, record.known if gap >= 0 else other.known)
+    later = record.usual - other.usual
+    if later and weight < relation.USUAL:
+        weight = max(weight, relation.USUAL * _by_gap(record, other, kind, gap - later, half, True))
+    return weight
+
+
+def _by_gap(record: Record, other: Record, kind: str, gap: float, half: float, known: bool) -> float:
     if abs(gap) > relation.FAR * half:
         return 0.0
-    known = record.known if gap >= 0 else other.known
     if kind == "cause":
         return relation.from_cause(other.kind, record.kind, gap, half, known)
     if kind == "effect":

@@ -20,6 +20,9 @@ JOIN = 0.2
 MERGE = 0.15
 """The least weight at which an alert draws an incident that it explains as a whole into its own."""
 
+SMALL = 4
+"""Two incidents with more alerts than this each have stories of their own, and are merged by hand alone."""
+
 BACKWARD = 0.35
 """What is left where the effect began first: what came before its cause has often another one."""
 
@@ -27,7 +30,8 @@ SIBLINGS = 0.8
 """Two that go down together in one container."""
 
 BURST = 0.6
-"""Two that begin together within one container, with nothing else known of them; halves twice as fast."""
+"""Two that begin together and depend on one thing; or within one container, with nothing else known of them: that
+halves twice as fast."""
 
 BURST_MAPPED = 0.5
 """What is left of BURST where the map holds both: it would mostly know how they hang together."""
@@ -38,11 +42,11 @@ UNLIKE = 0.5
 COVER = 0.75
 """The share of an incident's first alerts that an alert must explain to be taken for its cause."""
 
-TOGETHER = 1.0
-"""Siblings merge incidents within so many halvings."""
-
 SLOW = 2.0
 """A disk fills long before it stops what is on it: its effects fade so much slower."""
+
+USUAL = 0.5
+"""What is left where two fit only if both waited as their alerts usually do (`onset: usual`): people change that."""
 
 LATE = 3.0
 """Controllers, queues and gauges report late (`for: 15m` is usual): so much slower, where `onset` knows no `for:`."""
@@ -53,8 +57,8 @@ EXPLAINS: dict[AlertClass, dict[AlertClass, float]] = {
     _NET: {_DOWN: 1.0, _NET: 1.0, _WORKLOAD: 1.0, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.3},
     _DISK: {_DOWN: 1.0, _DISK: 1.0, _WORKLOAD: 0.7, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.7},
     _WORKLOAD: {_DOWN: 1.0, _WORKLOAD: 0.7, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
-    _ERROR: {_DOWN: 1.0, _WORKLOAD: 0.5, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
-    _LATENCY: {_DOWN: 0.5, _WORKLOAD: 0.3, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
+    _ERROR: {_DOWN: 1.0, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
+    _LATENCY: {_DOWN: 0.5, _ERROR: 1.0, _LATENCY: 1.0, _SATURATION: 0.5},
     _SATURATION: {
         _DOWN: 0.3, _DISK: 0.3, _WORKLOAD: 0.3, _ERROR: 0.3, _LATENCY: 0.3, _SATURATION: 0.3,
     },
@@ -64,24 +68,32 @@ EXPLAINS: dict[AlertClass, dict[AlertClass, float]] = {
 GOES_DOWN = frozenset({_DOWN, _NET})
 """Classes in which siblings go down together."""
 
+FAILS = frozenset({_ERROR, _LATENCY})
+"""Classes that speak of requests: what depends on one thing begins to fail together."""
+
+ASKED = FAILS | {_WORKLOAD}
+"""Classes that do harm by not answering: along dependencies, and not to what is merely carried or contained. That a
+unit of a host failed says nothing of the services on it."""
+
 BURSTS = frozenset({_DOWN, _NET, _WORKLOAD, _ERROR, _LATENCY})
 """Classes of which a burst is made; disks and gauges run full on their own."""
 
 BEGIN_WITH = {
     _DOWN: GOES_DOWN,
     _NET: GOES_DOWN,
-    _WORKLOAD: BURSTS - {_LATENCY},
-    _ERROR: BURSTS - {_LATENCY},
-    _LATENCY: BURSTS - {_LATENCY},
+    _WORKLOAD: GOES_DOWN | {_WORKLOAD, _ERROR},
+    _ERROR: GOES_DOWN | {_ERROR},
+    _LATENCY: GOES_DOWN | {_ERROR},
 }
 """With what a new alert of a class may begin a burst. What goes down is a cause: it is drawn to its like alone, not to
-whatever complains at that instant. What is slow comes and goes by itself, and draws nothing."""
+whatever complains at that instant. What is slow comes and goes by itself, and draws nothing. A workload in trouble is
+mostly alone: it draws workloads, and harms along what is known to depend on it."""
 
 _REPORTS_LATE = frozenset({_WORKLOAD, _SATURATION, _DISK})
 
 
-FAR = 12.0
-"""A gap of so many halvings is too wide for any two alerts, however slow: MERGE is reached after 3, times SLOW."""
+FAR = 8.0
+"""A gap of so many halvings is too wide for any two alerts: even LATE ones of one place have faded below JOIN."""
 
 
 def explains(cause: AlertClass, effect: AlertClass) -> float:

@@ -17,20 +17,26 @@ from imd.model.topology import Topology
 
 NEIGHBOURS_MAX = 256
 REMEMBERED_MAX = 4_000
+NEEDS_MAX = 16
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 Weights = dict[str, float]
 Edges = dict[str, dict[str, None]]
+Way = tuple[bool, bool]
+"""Up to causes, or down to effects; along dependencies alone, or along what carries and contains as well."""
 
 
 class Standing:
     """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways. `above` and `below`: what
-    they suffer from and what suffers from them, by weight, without those. `containers`: what directly contains them.
+    they suffer from and what suffers from them, by weight, without those; `asked_above` and `asked_below`: the same
+    along dependencies alone. `containers`: what directly contains them. `needs`: what they directly depend on.
     `within`: what they merely are in the midst of. `mapped`: the map declares one of its own."""
 
-    __slots__ = ("above", "below", "containers", "mapped", "near", "own", "within")
+    __slots__ = (
+        "above", "asked_above", "asked_below", "below", "containers", "mapped", "near", "needs", "own", "within",
+    )  # fmt: skip
 
     def __init__(self, own: tuple[str, ...], mapped: bool) -> None:
         self.own = own
@@ -38,7 +44,10 @@ class Standing:
         self.near: tuple[str, ...] = ()
         self.above: Weights = {}
         self.below: Weights = {}
+        self.asked_above: Weights = {}
+        self.asked_below: Weights = {}
         self.containers: tuple[str, ...] = ()
+        self.needs: tuple[str, ...] = ()
         self.within: tuple[str, ...] = ()
 
 
@@ -49,23 +58,25 @@ class Map:
         self._entities = EntityIndex(topology.entities)
         self._from_labels = FromLabelsIndex(topology.from_labels)
         self._looked_at = tuple({**self._entities.labels, **self._from_labels.labels})
-        self._causes: Edges = {}
-        self._effects: Edges = {}
+        self._edges: dict[Way, Edges] = {(up, asked): {} for up in (True, False) for asked in (True, False)}
         self._containers: Edges = {}
         self._ids = {entity.id for entity in topology.entities}
         for entity in topology.entities:
-            for cause in (*entity.part_of, *entity.runs_on, *entity.depends_on):
-                self._link(cause, entity.id)
+            for carrier in (*entity.part_of, *entity.runs_on):
+                self._link(carrier, entity.id, False)
+            for cause in entity.depends_on:
+                self._link(cause, entity.id, True)
             for effect in entity.serves:
-                self._link(entity.id, effect)
+                self._link(entity.id, effect, True)
             if entity.part_of:
                 self._containers[entity.id] = dict.fromkeys(entity.part_of)
-        self._near: dict[tuple[str, bool, int], Weights] = {}
+        self._near: dict[tuple[str, Way, int], Weights] = {}
         self._standings: dict[tuple[int, tuple[str, ...]], Standing] = {}
 
-    def _link(self, cause: str, effect: str) -> None:
-        self._causes.setdefault(effect, {})[cause] = None
-        self._effects.setdefault(cause, {})[effect] = None
+    def _link(self, cause: str, effect: str, asked: bool) -> None:
+        for only in {False, asked}:
+            self._edges[True, only].setdefault(effect, {})[cause] = None
+            self._edges[False, only].setdefault(cause, {})[effect] = None
 
     def holds(self, entity: str) -> bool:
         """Whether the map declares it."""
@@ -75,26 +86,26 @@ class Map:
         """What directly contains an entity of the map."""
         return tuple(self._containers.get(entity, ()))
 
-    def causes(self, entity: str, max_hops: int) -> Weights:
-        """What an entity suffers from, itself at 1."""
-        return self._neighbourhood(entity, True, max_hops)
+    def causes(self, entity: str, max_hops: int, asked: bool = False) -> Weights:
+        """What an entity suffers from, itself at 1. `asked`: along dependencies alone."""
+        return self._neighbourhood(entity, (True, asked), max_hops)
 
-    def effects(self, entity: str, max_hops: int) -> Weights:
-        """What suffers from an entity, itself at 1."""
-        return self._neighbourhood(entity, False, max_hops)
+    def effects(self, entity: str, max_hops: int, asked: bool = False) -> Weights:
+        """What suffers from an entity, itself at 1. `asked`: along dependencies alone."""
+        return self._neighbourhood(entity, (False, asked), max_hops)
 
-    def _neighbourhood(self, entity: str, causes: bool, max_hops: int) -> Weights:
-        known = self._near.get((entity, causes, max_hops))
+    def _neighbourhood(self, entity: str, way: Way, max_hops: int) -> Weights:
+        known = self._near.get((entity, way, max_hops))
         if known is not None:
             return known
-        edges = self._causes if causes else self._effects
+        edges = self._edges[way]
         weights, front, weight = {entity: 1.0}, [entity], 1.0
         for _ in range(max_hops):
             weight *= FADE
             reached = [one for at in front for one in edges.get(at, ()) if one not in weights]
             front = list(dict.fromkeys(reached))[: NEIGHBOURS_MAX - len(weights)]
             weights.update(dict.fromkeys(front, weight))
-        _remember(self._near, (entity, causes, max_hops), weights)
+        _remember(self._near, (entity, way, max_hops), weights)
         return weights
 
     def standing(self, labels: Mapping[str, str], max_hops: int) -> Standing:
@@ -111,18 +122,24 @@ class Map:
         mapped = self._entities.find(labels)
         own = tuple(dict.fromkeys((*mapped, named.entity) if named.entity else mapped))
         standing = Standing(own, any(entity in self._ids for entity in own))
-        for entity in own:
-            _widen(standing.above, self.causes(entity, max_hops), 1.0)
-            _widen(standing.below, self.effects(entity, max_hops), 1.0)
-        for cause in (*named.parents, *named.causes):
-            _widen(standing.above, self.causes(cause, max_hops - 1), FADE)
-        for effect in named.serves:
-            _widen(standing.below, self.effects(effect, max_hops - 1), FADE)
-        tied = (*named.parents, *named.causes, *named.serves)
+        for asked, above, below in (
+            (False, standing.above, standing.below),
+            (True, standing.asked_above, standing.asked_below),
+        ):
+            for entity in own:
+                _widen(above, self.causes(entity, max_hops, asked), 1.0)
+                _widen(below, self.effects(entity, max_hops, asked), 1.0)
+            for cause in named.needs if asked else (*named.parents, *named.carriers, *named.needs):
+                _widen(above, self.causes(cause, max_hops - 1, asked), FADE)
+            for effect in named.serves:
+                _widen(below, self.effects(effect, max_hops - 1, asked), FADE)
+        tied = (*named.parents, *named.carriers, *named.needs, *named.serves)
         standing.near = tuple(one for one in dict.fromkeys(tied) if one not in own)
-        for entity in (*own, *standing.near):
-            standing.above.pop(entity, None)
-            standing.below.pop(entity, None)
+        for weights in (standing.above, standing.below, standing.asked_above, standing.asked_below):
+            for entity in (*own, *standing.near):
+                weights.pop(entity, None)
+        needs = [one for entity in own for one in self._edges[True, True].get(entity, ())]
+        standing.needs = tuple(dict.fromkeys((*needs, *named.needs)))[:NEEDS_MAX]
         inside = [one for entity in own for one in self.contains(entity)]
         standing.containers = tuple(dict.fromkeys((*inside, *named.parents)))
         standing.within = tuple(one for one in named.within if one not in own)

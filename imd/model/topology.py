@@ -84,7 +84,7 @@ FROM_LABELS = (
     FromLabels(entity="service/{cluster?}/{service}"),
     FromLabels(entity="instance/{cluster?}/{instance}"),
     FromLabels(entity="namespace/{cluster?}/{namespace}", broad=True),
-    FromLabels(entity="cluster/{cluster?}", broad=True),
+    FromLabels(entity="cluster/{cluster}", broad=True),
 )
 """Where `topology:` gives no from_labels: the labels that Kubernetes and the exporters use. Names repeat from cluster
 to cluster, so the cluster is part of each."""
@@ -116,10 +116,12 @@ OTHER = AlertClass.ERROR
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     """The whole map, checked by `config`. `pending` is each alert's `for:`, by alertname and then by severity, "" for
-    every severity. `dangling` counts edges to ids that no entity declares."""
+    every severity; `usual` is what it mostly is, by alertname, where nobody says so. `dangling` counts edges to ids
+    that no entity declares."""
 
     entities: tuple[Entity, ...] = ()
     from_labels: tuple[FromLabels, ...] = FROM_LABELS
     classes: tuple[ClassRule, ...] = ()
     pending: dict[str, dict[str, timedelta]] = {}
+    usual: dict[str, timedelta] = {}
     dangling: int = 0

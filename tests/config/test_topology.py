@@ -126,6 +126,14 @@ def test_onset_reads_the_for_of_prometheus_rules(tmp_path: Path) -> None:
     }
 
 
+def test_onset_reads_what_is_usual_the_first_file_before_the_others(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("onset: {usual: {KubePodNotReady: 5m}}\n")
+    second.write_text("onset: {usual: {KubePodNotReady: 15m, NodeDown: 1m}}\n")
+    found = load(None, [first, second], {}).ruleset.topology.usual
+    assert found == {"KubePodNotReady": timedelta(minutes=5), "NodeDown": timedelta(minutes=1)}
+
+
 def test_a_map_of_ten_thousand_entities_loads_within_a_second_of_cpu(tmp_path: Path) -> None:
     """And its hash names its content."""
     rows = [

@@ -96,4 +96,6 @@ def test_kubernetes_labels_name_entities_without_any_configuration() -> None:
     index = FromLabelsIndex(FROM_LABELS)
     assert index.find({"node": "n1", "cluster": "c"}).entity == "host/c/n1"
     assert index.find({"namespace": "shop", "pod": "web-1", "container": "web"}).serves == ["service/web"]
-    assert index.find({"deployment": "web", "namespace": "shop"}).within == ["namespace/shop", "cluster/"]
+    assert index.find({"deployment": "web", "namespace": "shop"}).within == ["namespace/shop"]
+    labels = {"deployment": "web", "namespace": "shop", "cluster": "c"}
+    assert index.find(labels).within == ["namespace/c/shop", "cluster/c"]

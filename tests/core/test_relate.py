@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from imd.core.cause import probable
 from imd.core.relate import LAST, Placement, Relator
+from imd.core.relation import SMALL
 from imd.model.rule import Matcher, Op, Relate
 from imd.model.topology import AlertClass, ClassRule, Entity, FromLabels, Topology
 from tests.core.outages import Told, agreement, outages
@@ -31,6 +32,7 @@ SHOP = Topology(
         Entity(id="host/n9", match=on("node", "n9")),
         Entity(id="db/orders", match=on("db", "orders"), runs_on=("host/n9",)),
         Entity(id="service/pay", match=on("service", "pay"), depends_on=("db/orders",), runs_on=("host/n1",)),
+        Entity(id="service/lone", match=on("service", "lone"), depends_on=("db/orders",)),
         Entity(id="service/shop", match=on("service", "shop"), depends_on=("service/pay",)),
         Entity(id="service/web", match=on("service", "web"), depends_on=("service/shop", "service/unmapped")),
         Entity(id="service/ring", match=on("service", "ring"), depends_on=("service/ring", "service/web")),
@@ -131,11 +133,73 @@ def test_a_cause_seen_after_its_effects_merges_their_incidents_into_the_older() 
         )
     )
     site = Site(world)
-    first, second = site.fire(0, "HighErrorRate", service="a"), site.fire(25, "HighErrorRate", service="b")
+    first, second = site.fire(0, "HighErrorRate", service="a"), site.fire(25, "PodCrashLooping", service="b")
     assert first != second
     assert site.fire(27, "PostgresqlDown", db="x") == first
     assert site.now_in(2) == first
     assert site.cause(first) == "db/x"
+
+
+def test_what_depends_on_one_thing_and_begins_to_fail_together_is_one() -> None:
+    """The database may be ill, and its own alert still waits for its `for:`."""
+    world = Topology(
+        entities=(
+            Entity(id="service/a", match=on("service", "a"), depends_on=("db/x",)),
+            Entity(id="service/b", match=on("service", "b"), depends_on=("db/x",)),
+            Entity(id="service/c", match=on("service", "c"), depends_on=("db/y",)),
+        )
+    )
+    site = Site(world)
+    incident = site.fire(0, "HighErrorRate", service="a")
+    placement = site.placed(20, {"alertname": "HighLatency", "service": "b"})
+    assert placement.join == incident
+    assert placement.because == "began to fail with HighErrorRate, 20s later: both depend on db/x"
+    assert site.fire(20, "HighErrorRate", service="c") != incident
+    assert site.fire(120, "HighErrorRate", service="b") != incident
+
+
+def test_errors_go_along_dependencies_and_not_to_what_is_carried() -> None:
+    """A failed unit of a host is no reason for the service on it; the host's death is."""
+    site = Site()
+    failed = site.fire(0, "NodeSystemdServiceFailed", node="n1")
+    assert site.fire(5, "HighErrorRate", service="pay") != failed
+    lost = Site()
+    assert lost.fire(0, "NodeDown", node="n1") == lost.fire(5, "HighErrorRate", service="pay")
+
+
+def test_two_fit_also_if_both_waited_as_their_alerts_usually_do() -> None:
+    minutes = RELATE.within / 5
+    usual = {"PodNotReady": minutes * 15, "NodeDown": minutes}
+    site = Site(Topology(entities=SHOP.entities, usual=usual))
+    assert site.fire(60, "NodeDown", node="n1") == site.fire(920, "PodNotReady", service="pay")
+    unusual = Site(Topology(entities=SHOP.entities, usual=usual))
+    assert unusual.fire(60, "NodeDown", node="n1") == unusual.fire(80, "PodNotReady", service="pay")
+    known = Topology(
+        entities=SHOP.entities, usual=usual, pending={"PodNotReady": {"": minutes}, "NodeDown": {"": minutes}}
+    )
+    told = Site(known)
+    assert told.fire(60, "NodeDown", node="n1") != told.fire(920, "PodNotReady", service="pay")
+
+
+def test_a_workload_in_trouble_draws_no_errors_from_elsewhere() -> None:
+    site = Site(Topology())
+    first = site.fire(0, "PodCrashLooping", namespace="a", pod="p", cluster="c1")
+    assert site.fire(1, "HighErrorRate", service="b", cluster="c1") != first
+
+
+def test_two_incidents_that_have_grown_are_not_merged() -> None:
+    """Each has a story of its own by then; a small one still goes into a large one."""
+    for grown, merged in ((SMALL, True), (SMALL + 1, False)):
+        site = Site()
+        first = site.fire(0, "PodCrashLooping", service="pay")
+        for number in range(SMALL):
+            site.fire(1, f"PodTrouble{number}", service="pay")
+        second = site.fire(0, "PodCrashLooping", service="lone")
+        for number in range(grown - 1):
+            site.fire(1, f"PodTrouble{number}", service="lone")
+        assert first != second
+        site.fire(3, "PostgresqlDown", db="orders")
+        assert (site.now_in(SMALL + 2) == site.now_in(1)) is merged
 
 
 def test_an_incident_that_reopened_has_a_story_of_its_own_and_is_not_merged() -> None:

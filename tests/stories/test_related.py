@@ -57,20 +57,22 @@ def test_effects_that_came_first_become_one_incident_with_their_cause() -> None:
     story = told()
     story.at("0:00").fires("HighErrorRate", service="pay", severity="critical")
     story.at("0:00:10").page_to("ana")
-    story.at("0:00:12").fires("HighErrorRate", service="shop").incidents(2)
+    story.at("0:00:12").fires("PodCrashLooping", service="shop").incidents(2)
     story.at("0:00:22").page_to("ana", incident=2)
     story.at("0:00:25").fires("PostgresqlDown", db="orders").end_to("ana", incident=2)
     story.is_("merged", incident=2, merged_into="i000000000001", firing=0).is_("triggered", firing=3)
     story.line("merged into #1", incident=2).line("#2 is part of this").line("they came with what was merged into this")
     assert story.incident().root_cause is not None
     story.at("0:30").restart().is_("triggered", firing=3)
-    story.resolves("HighErrorRate", service="pay").resolves("HighErrorRate", service="shop").resolves("PostgresqlDown")
+    story.resolves("HighErrorRate", service="pay").resolves("PodCrashLooping", service="shop").resolves(
+        "PostgresqlDown"
+    )
     story.at("0:31:01").end_to("ana").is_("resolved")
 
 
 def test_a_merge_before_anybody_was_paged_is_heard_by_nobody() -> None:
     story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)))
-    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
     story.at("0:00:14").fires("PostgresqlDown", db="orders").is_("merged", incident=2)
     story.at("0:01").page_to("ana").at("3:00")
 
@@ -84,7 +86,7 @@ def test_what_was_merged_in_raises_the_priority_and_reads_the_routes_again() -> 
     story.at("0:00").fires("HighErrorRate", service="pay", severity="warning").at("0:00:10").page_to(
         "ana", priority="P3"
     )
-    story.at("0:00:12").fires("HighErrorRate", service="shop", severity="critical").at("0:00:22")
+    story.at("0:00:12").fires("PodCrashLooping", service="shop", severity="critical").at("0:00:22")
     story.page_to("ben", incident=2, priority="P2")
     story.at("0:00:24").fires("PostgresqlDown", db="orders", severity="critical").end_to("ben", incident=2)
     story.page_to("ana", "raised", priority="P2").is_("triggered", firing=3)
@@ -96,7 +98,7 @@ def test_breadth_counts_what_was_merged_in() -> None:
             OUTAGES, hold=minutes(1), raises=(Raise(at_least=2, distinct="service", impact=Level.HIGH),)
         )
     )
-    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
     story.at("0:00:14").fires("PostgresqlDown", db="orders").is_("pending", impact=Level.HIGH)
     story.at("0:01").page_to("ana", priority="P2")
 
@@ -162,7 +164,7 @@ def test_a_flapping_service_is_not_drawn_into_what_happens_beside_it() -> None:
 def test_a_full_incident_takes_nothing_in_and_merges_with_nothing() -> None:
     """max_alerts bounds it, merges included."""
     story = told(msgspec.structs.replace(OUTAGES, hold=minutes(30), window=Window(max_alerts=2)))
-    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
     story.at("0:00:14").fires("PostgresqlDown", db="orders").incidents(2).is_("pending", incident=2)
     story.at("0:00:15").fires("PostgresqlLagging", db="orders").incidents(3).is_("pending", incident=3)
 
@@ -171,7 +173,7 @@ def test_a_merged_incident_is_over() -> None:
     """It takes no more actions; resolving the survivor speaks for both."""
     story = told()
     story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:10").page_to("ana")
-    story.at("0:00:12").fires("HighErrorRate", service="shop").at("0:00:14").fires("PostgresqlDown", db="orders")
+    story.at("0:00:12").fires("PodCrashLooping", service="shop").at("0:00:14").fires("PostgresqlDown", db="orders")
     story.acknowledged_by("ana", incident=2).refused("incident #2 is merged").acknowledged_by("ana")
     story.is_("acknowledged", firing=3)
 
@@ -191,7 +193,7 @@ def test_a_reload_with_another_map_places_what_is_open_anew() -> None:
 def test_a_restart_changes_nothing() -> None:
     """What comes after it joins and merges as it would have."""
     story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)))
-    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("HighErrorRate", service="shop")
+    story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
     story.restart().fires("PostgresqlDown", db="orders").is_("merged", incident=2).is_("pending", firing=3)
     story.at("0:00:20").fires("HighErrorRate", service="web").incidents(2)
     story.at("0:01").page_to("ana").at("1:00")
