@@ -108,6 +108,10 @@ class LiveView(Protocol):
         """One that the engine holds, open or not long over."""
         ...
 
+    def reported(self, key: str) -> Incident | None:
+        """The incident that this report of a person opened, if the engine holds it."""
+        ...
+
     def silences(self) -> Iterable[Silence]:
         """All that are known, ended ones of the last days too, by id; the pause among them."""
         ...

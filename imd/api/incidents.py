@@ -1,4 +1,4 @@
-"""Incidents: list, show, timeline, why, alerts; acknowledge, hand back, resolve, note.
+"""Incidents: list, show, timeline, why, alerts; what people do to them; reports by people.
 
 Reads come from the store, so they show what is committed. An action is an event like any other and is answered when it
 is on disk; doing again what is done already answers 200 and changes nothing.
@@ -10,28 +10,19 @@ import msgspec
 from aiohttp import web
 
 from imd.api import parameters
+from imd.api.actions import Action, Report
 from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
 from imd.api.views import Items, line_view
 from imd.api.why import why_view
 from imd.model.alert import Alert
-from imd.model.event import ActionKind, ActionTaken
+from imd.model.event import ActionKind
 from imd.model.incident import OPEN_STATES, Incident, IncidentState, Priority
 from imd.model.view import alert_view, incident_view, incident_with_alerts
 from imd.store.contract import IncidentQuery
 
 ALERTS_SHOWN = 100
-BY_CHARS_MAX = 200
-NOTE_CHARS_MAX = 16_384
-
-
-class _Action(msgspec.Struct):
-    """Body of an action. `force` resolves while alerts fire."""
-
-    by: str = ""
-    note: str = ""
-    force: bool = False
 
 
 class Incidents:
@@ -89,14 +80,31 @@ class Incidents:
         context = self._context
         limits = context.settings().limits
         body = await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
-        action = parameters.read_json(body, _Action)
+        action = parameters.read_json(body, Action)
         kind = ActionKind(request.match_info["action"])
-        _check(kind, action)
         incident = await self._found(request)
-        event = ActionTaken(kind=kind, incident=incident.id, by=action.by.strip(), note=action.note, force=action.force)
+        event = action.event(kind, incident, context.clock.now())
+        if named := str(action.into).removeprefix("#"):
+            into = await context.store.incident(named)
+            if into is None:
+                raise Refusal(404, f"no incident {named[:100]!a}")
+            event = msgspec.structs.replace(event, into=into.id)
         for refused in await context.submit(event, len(body)):
             raise Refusal(409 if refused.conflict else 400, refused.error)
         return json(incident_view(await self._found(request)))
+
+    async def report(self, request: web.Request) -> web.Response:
+        """201 with the incident that a person's report opened; the same `key` again is 200 with the same one."""
+        context = self._context
+        limits = context.settings().limits
+        body = await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
+        event = parameters.read_json(body, Report).event(context.ruleset())
+        if (known := context.view.reported(event.key)) is not None:
+            return json(incident_view(known))
+        await context.submit(event, len(body))
+        opened = context.view.reported(event.key)
+        assert opened is not None, "a report that was taken opened an incident"
+        return json(incident_view(opened), status=201)
 
     async def _found(self, request: web.Request) -> Incident:
         which = request.match_info["id"]
@@ -104,17 +112,6 @@ class Incidents:
         if incident is None:
             raise Refusal(404, f"no incident {which[:100]!a}")
         return incident
-
-
-def _check(kind: ActionKind, action: _Action) -> None:
-    if not action.by.strip() or len(action.by) > BY_CHARS_MAX:
-        raise Refusal(400, f"an action needs `by`: who does it, in at most {BY_CHARS_MAX} characters")
-    if kind is ActionKind.NOTE and not action.note.strip():
-        raise Refusal(400, "a note needs `note`: its text")
-    if len(action.note) > NOTE_CHARS_MAX:
-        raise Refusal(400, f"`note` is longer than {NOTE_CHARS_MAX} characters")
-    if "\0" in action.by or "\0" in action.note:
-        raise Refusal(400, "`by` and `note` cannot hold a NUL")
 
 
 def _state(word: str) -> IncidentState | None:

@@ -36,6 +36,7 @@ from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
 from imd.config.settings import Scope
+from imd.model.event import ActionKind
 from imd.store.contract import StoreFailed
 from imd.telemetry import Log, Metrics
 
@@ -46,6 +47,8 @@ Authorize = Callable[[web.Request, Scope], None]
 KEEPALIVE_SECONDS = 75.0
 LINGERING_SECONDS = 10.0
 """How long what is left of a refused body is read on and thrown away, so that its client comes to read the answer."""
+
+ACTIONS = "|".join(ActionKind)
 
 _log = structlog.get_logger()
 _MALFORMED_SAID_EVERY_SECONDS = 10.0
@@ -98,7 +101,8 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/incidents/{id}/timeline", incidents.timeline, Scope.READ),
         Route("GET", "/v1/incidents/{id}/why", incidents.why, Scope.READ),
         Route("GET", "/v1/incidents/{id}/alerts", incidents.alerts, Scope.READ),
-        Route("POST", "/v1/incidents/{id}/{action:ack|unack|resolve|note}", incidents.act, Scope.RESPOND),
+        Route("POST", "/v1/incidents", incidents.report, Scope.RESPOND),
+        Route("POST", f"/v1/incidents/{{id}}/{{action:{ACTIONS}}}", incidents.act, Scope.RESPOND),
         Route("GET", "/v1/silences", silences.list, Scope.READ),
         Route("POST", "/v1/silences", silences.post, Scope.RESPOND),
         Route("GET", "/v1/silences/{id}", silences.show, Scope.READ),

@@ -1,4 +1,4 @@
-"""Commands that work on incidents: list, show, why, ack, unack, resolve, note."""
+"""Commands that work on incidents: list, show, report, why, and each action."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def run(arguments: Namespace) -> int:
     match arguments.command:
         case "incidents" if arguments.action == "show":
             return _show(daemon, screen, arguments)
+        case "incidents" if arguments.action == "report":
+            return _report(daemon, screen, arguments)
         case "incidents":
             return _list(daemon, screen, arguments)
         case "why":
@@ -153,14 +155,42 @@ def _act(daemon: Daemon, screen: Screen, arguments: Namespace, action: str) -> i
     return code
 
 
-def _body(arguments: Namespace, action: str) -> dict[str, str | bool]:
+def _report(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
+    if not arguments.incident:
+        raise Misused("`report` wants to know what is wrong: imd incidents report 'checkout is slow'")
+    labels = dict(_pair(text) for text in arguments.label)
+    body: dict[str, object] = {"title": arguments.incident, "by": arguments.by, "labels": labels, "through": "cli"}
+    given = {"priority": arguments.priority, "policy": arguments.policy, "note": arguments.note}
+    content = daemon.post("/v1/incidents", body | {name: value for name, value in given.items() if value})
+    if arguments.json:
+        print(content.decode())
+    else:
+        print_headline(screen, read(content, IncidentView))
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise Misused(f"--label {text}: write NAME=VALUE")
+    return name, value
+
+
+def _body(arguments: Namespace, action: str) -> dict[str, object]:
+    """What the action's flags say; the flags of one are those of its body."""
+    body: dict[str, object] = {"by": arguments.by, "through": "cli"}
     note = " ".join(arguments.text) if action == "note" else arguments.note
-    body: dict[str, str | bool] = {"by": arguments.by}
-    if note:
-        body["note"] = note
-    if action == "resolve" and arguments.force:
-        body["force"] = True
+    given = {"note": note, **{name: getattr(arguments, flag, None) for name, flag in _FLAGS.items()}}
+    body |= {name: value for name, value in given.items() if value}
+    if actionable := getattr(arguments, "actionable", None):
+        body["actionable"] = actionable == "yes"
+    if action == "snooze" and not (arguments.for_ or arguments.until):
+        raise Misused("`snooze` wants --for DURATION or --until TIME")
     return body
+
+
+_FLAGS = {"force": "force", "for": "for_", "until": "until", "to": "to", "into": "into", "outcome": "outcome"}
+_FLAGS |= {"cause": "cause", "fingerprints": "fingerprints"}
 
 
 def _chosen(daemon: Daemon, arguments: Namespace, action: str) -> list[str]:

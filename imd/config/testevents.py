@@ -1,8 +1,7 @@
 """What may happen in a `*.test.yaml`: the verbs, the keys that stand beside each, and what each becomes.
 
 Owns these tables; when it happens, and names that refer to other parts of the test, are `testfile`. What an operator
-may do comes from `ActionKind` and the fields of `ActionTaken`: a new one of either is a verb, or stands beside one, and
-wants no more here than its sentence.
+may do comes from `ActionKind`: a new one is a verb, and wants its sentence here and the keys that it takes.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from msgspec import inspect
 
 from imd.config import codes, form
 from imd.config.document import Node, Sequence
@@ -22,7 +20,6 @@ from imd.config.reading import MATCHERS, labels, matchers
 from imd.config.shape import (
     Key,
     Keys,
-    Read,
     Refused,
     Scope,
     any_text,
@@ -39,7 +36,8 @@ from imd.config.shape import (
 from imd.config.syntax import BadDuration, parse_duration
 from imd.config.testvalues import COUNT_MAX, NUMBER, AlertRef, Moment, alert_refs, moment, signed_moment
 from imd.config.wording import quote
-from imd.model.event import ActionKind, ActionTaken, Outcome
+from imd.model.event import ActionKind, Outcome
+from imd.model.incident import Priority
 from imd.model.rule import Matcher
 
 _SECOND, _YEAR = timedelta(seconds=1), timedelta(days=365)
@@ -66,11 +64,23 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """An operator works on incidents, by number. `fields` are those of ActionTaken."""
+    """An operator works on incidents, by number. `fields` are those of ActionTaken, but for `for`, how long, `into`, a
+    number, and `alerts`, of whom there may be names."""
 
     kind: ActionKind
     incidents: tuple[int, ...]
     fields: dict[str, Any]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A person reports what no alert says."""
+
+    title: str
+    by: str = "test"
+    labels: dict[str, str] = {}
+    priority: Priority | None = None
+    policy: str = ""
+    note: str = ""
 
 
 class Mute(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +163,7 @@ Deed = (
     Fire
     | End
     | Act
+    | Report
     | Mute
     | Unmute
     | Pause
@@ -233,72 +244,47 @@ _FOR = Key(duration(_SECOND, 10 * _YEAR), "How long; without it until the end, o
 ACTIONS: Mapping[ActionKind, str] = {
     ActionKind.ACK: "An operator acknowledges incidents, by number: 1 is the first that was opened.",
     ActionKind.UNACK: "An operator takes an acknowledgement back.",
+    ActionKind.SNOOZE: "An operator acknowledges incidents for so long.",
+    ActionKind.ASSIGN: "An operator says whose incidents these are.",
+    ActionKind.RESPONDER: "An operator asks somebody more to help.",
+    ActionKind.ESCALATE: "An operator asks for the next escalation step now.",
     ActionKind.RESOLVE: "With a number: an operator resolves the incident by hand.",
+    ActionKind.REOPEN: "An operator works on resolved incidents again.",
+    ActionKind.CLOSE: "An operator closes resolved incidents.",
+    ActionKind.MERGE: "An operator makes incidents part of another.",
+    ActionKind.SPLIT: "An operator takes alerts out of an incident, into one of their own.",
     ActionKind.NOTE: "An operator writes `text` into the timeline.",
 }
-_FIELDS: dict[str, Key] = {
-    "by": _BY,
-    "note": Key(any_text, "A line for the timeline."),
-    "force": Key(boolean, "Even while alerts fire.", False),
+_NOTE = Key(any_text, "A line for the timeline.")
+_TO = Key(name, "Who: a person, or for `responder` also `team:NAME`, `schedule:NAME`…", required=True)
+_OWN_KEYS: Mapping[ActionKind, Keys] = {
+    ActionKind.SNOOZE: {"for": Key(duration(_SECOND, _YEAR), "How long.", required=True)},
+    ActionKind.ASSIGN: {"to": _TO},
+    ActionKind.RESPONDER: {"to": _TO},
+    ActionKind.RESOLVE: {"force": Key(boolean, "Even while alerts fire.", False)},
+    ActionKind.MERGE: {"into": Key(whole(1, COUNT_MAX), "The number of the one that lives on.", required=True)},
+    ActionKind.SPLIT: {"alerts": Key(alert_refs, "The alerts.", required=True)},
+    ActionKind.CLOSE: {
+        "outcome": Key(any_text, "How it ended."),
+        "cause": Key(any_text, "Why it happened."),
+        "actionable": Key(boolean, "Whether anybody had to do anything."),
+    },
 }
-"""Fields of ActionTaken, as keys beside an action. One that is not listed is read by its type."""
-
-_OF_ACTION: Mapping[ActionKind, frozenset[str]] = {
-    ActionKind.ACK: frozenset({"by", "note"}),
-    ActionKind.UNACK: frozenset({"by", "note"}),
-    ActionKind.RESOLVE: frozenset({"by", "note", "force"}),
-    ActionKind.NOTE: frozenset({"by", "text"}),
-}
-"""Which of them go with which action; all of them with one that is not listed."""
-
-_NOT_BESIDE = ("kind", "incident", "through")
-
-
-def by_type(field: inspect.Field) -> Key:
-    """How a field of an action is read that has no entry of its own."""
-    kind = field.type
-    if isinstance(kind, inspect.UnionType):
-        kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
-    match kind:
-        case inspect.StrType():
-            read: Read[Any] = any_text
-        case inspect.BoolType():
-            read = boolean
-        case inspect.IntType():
-            read = whole(0, COUNT_MAX)
-        case inspect.TimeDeltaType():
-            read = duration(_ZERO, 10 * _YEAR)
-        case inspect.DateTimeType():
-            read = moment
-        case inspect.EnumType(cls=cls):
-            read = choice(cls)
-        case _:
-            read = listed(text)
-    return Key(read, f"The action's {field.name}.")
-
-
-def _beside_actions() -> dict[str, Key]:
-    info = inspect.type_info(ActionTaken)
-    assert isinstance(info, inspect.StructType)
-    return {
-        field.name: _FIELDS.get(field.name) or by_type(field) for field in info.fields if field.name not in _NOT_BESIDE
-    }
-
-
-_BESIDE_ACTION: Keys = _beside_actions()
+"""What an action takes beside `by` and `note`."""
 
 
 def _action(kind: ActionKind) -> Verb:
-    known = {**_BESIDE_ACTION, "text": Key(text, "What the note says.", required=True)}
-    taken = _OF_ACTION.get(kind, _BESIDE_ACTION.keys())
-    beside = {word: key for word, key in known.items() if word in taken}
+    beside: dict[str, Key] = {"by": _BY, **_OWN_KEYS.get(kind, {})}
+    if kind is ActionKind.NOTE:
+        beside["text"] = Key(text, "What the note says.", required=True)
+    else:
+        beside["note"] = _NOTE
 
     def build(value: tuple[int, ...], fields: dict[str, Any]) -> Act:
         renamed = {("note" if word == "text" else word): one for word, one in fields.items()}
         return Act(kind, value, {"by": "test", **renamed})
 
-    about = ACTIONS.get(kind, f"An operator's action: {kind.value}.")
-    return Verb(Key(_numbers, about), beside, build)
+    return Verb(Key(_numbers, ACTIONS[kind]), beside, build)
 
 
 def _flat(build: Callable[..., Deed], key: str, **fixed: Any) -> Callable[..., Deed]:
@@ -341,6 +327,17 @@ VERBS: dict[str, Verb] = {
     ),
     "expire": Verb(Key(alert_refs, "Nobody reports the alerts any more."), {}, _flat(End, "alerts", expired=True)),
     **{kind.value: _action(kind) for kind in ActionKind if kind is not ActionKind.RESOLVE},
+    "report": Verb(
+        Key(text, "A person reports what no alert says: the title."),
+        {
+            "by": _BY,
+            "labels": Key(labels, "What routes see.", {}),
+            "priority": Key(choice(Priority), "In place of what the matrix says."),
+            "policy": Key(name, "The policy that pages, in place of the routes'."),
+            "note": _NOTE,
+        },
+        _flat(Report, "title"),
+    ),
     "silence": Verb(
         Key(_silenced, "An operator mutes what these matchers take."),
         {

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from imd.core import actions, flapping, journal, keeping
+from imd.core import actions, flapping, journal, keeping, reported
 from imd.core.hearing import DUE_MAX
 from imd.core.intake import Intake
 from imd.core.relate import Relator
@@ -32,6 +32,7 @@ from imd.model.event import (
     DeliveryFinished,
     Event,
     HeartbeatBeat,
+    IncidentReported,
     OverrideEnded,
     OverrideSet,
     PauseSet,
@@ -94,8 +95,8 @@ class Engine:
                 self._intake.hearing.expire_all(tx, expired)
             case HeartbeatBeat(heartbeat=name, by=by_values):
                 tx.own_reports += self._intake.heartbeats.heard(tx, name, by_values)
-            case ActionTaken():
-                actions.act(tx, event, self.state, self._intake.incidents)
+            case ActionTaken() | IncidentReported():
+                self._act(tx, event)
             case SilenceSet() | SilenceExpired() | PauseSet():
                 self._intake.quiet.take(tx, event)
             case OverrideSet() | OverrideEnded():
@@ -108,6 +109,13 @@ class Engine:
                 pass
             case _:
                 assert_never(event)
+
+    def _act(self, tx: Transaction, event: ActionTaken | IncidentReported) -> None:
+        incidents = self._intake.incidents
+        if isinstance(event, ActionTaken):
+            actions.act(tx, event, self.state, incidents, self._intake.regroup)
+        else:
+            reported.report(tx, event, self.ruleset, self.state, incidents)
 
     def next_deadline(self) -> datetime | None:
         """When to call step(Tick(), now) next; None if nothing waits."""

@@ -8,6 +8,7 @@ and no more follows. Of a hushed incident (core.hush) nobody hears. Whom a step 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime, timedelta
 
 from imd.core.notify import Notifier
@@ -131,7 +132,7 @@ class Escalation:
         chosen = self._ruleset.policy(walk.policy)
         if chosen.remind is None or not chosen.steps:
             return
-        if incident.firing:  # else it may still fire again before it resolves
+        if incident.firing or incident.report:  # else it may still fire again before it resolves
             tx.say(incident, "reminded", "still unanswered and firing: the fallback and the last step hear of it again")
             paged: dict[str, str] = {}
             if walk is incident:
@@ -222,6 +223,43 @@ class Escalation:
             self.reacher.notify(tx, incident, rule, incident, targets, reason, 0)
         else:
             tx.say(incident, "not_notified", f"not notified: {name or 'nobody'}, because people: has no such name")
+
+    def page_also(self, tx: Transaction, incident: Incident, rule: Rule, target: Target, reason: PageReason) -> None:
+        """Somebody beside the policies, because a person says so; nobody while it is pending."""
+        if incident.state is IncidentState.PENDING:
+            tx.say(incident, "not_notified", f"not notified: {target}, because hold is not over yet")
+        else:
+            self.reacher.notify(tx, incident, rule, incident, (target,), reason, 0)
+
+    def knows(self, target: Target) -> bool:
+        """Whether the configuration has it; without `people:` any name is a person's."""
+        ruleset = self._ruleset
+        if target.kind is TargetKind.PERSON and not ruleset.people:
+            return True
+        known: dict[TargetKind, Container[str]] = {
+            TargetKind.PERSON: ruleset.people,
+            TargetKind.RECEIVER: ruleset.receivers,
+            TargetKind.SCHEDULE: ruleset.schedules,
+            TargetKind.TEAM: ruleset.teams,
+        }
+        return target.name in known[target.kind]
+
+    def goes_further(self, incident: Incident, now: datetime) -> bool:
+        """Whether one of its policies has a step, or a round, that was not entered yet."""
+        return any(self._goes_further(incident, walk, now) for walk in walks(incident))
+
+    def _goes_further(self, incident: Incident, walk: Walking, now: datetime) -> bool:
+        policy = self._ruleset.policy(walk.policy)
+        if walk.step + 1 < len(policy.steps):
+            return True
+        return walk.round < policy.repeat and self._reaches_anybody(incident, policy, now)
+
+    def hand_on(self, tx: Transaction, incident: Incident, rule: Rule, why: str) -> None:
+        """The next step now, of each policy that has one."""
+        for walk in list(walks(incident)):
+            walk.step = max(walk.step, 0)
+            if self._goes_further(incident, walk, tx.now):
+                self.move_on(tx, incident, rule, walk, why)
 
     def ack_timeout(self, incident: Incident) -> timedelta | None:
         """When an acknowledgement lapses: by the strictest of its policies."""

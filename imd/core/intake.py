@@ -20,6 +20,7 @@ from imd.core.hearing import DUE_MAX, Hearing
 from imd.core.heartbeats import Heartbeats
 from imd.core.incidents import Incidents
 from imd.core.quiet import Quiet
+from imd.core.regroup import Regroup
 from imd.core.relate import Relator
 from imd.core.related import Related
 from imd.core.state import AT_ONCE, Due, State
@@ -54,7 +55,8 @@ class Intake:
         self._index = RuleIndex(ruleset.rules)
         self._enricher = Enricher(ruleset.enrich)
         self.incidents = Incidents(ruleset, state, relator)
-        self.related = Related(ruleset, state, self.incidents, relator)
+        self.regroup = Regroup(ruleset, state, self.incidents, relator)
+        self.related = Related(ruleset, state, self.incidents, relator, self.regroup)
         self.heartbeats = Heartbeats(ruleset, state, judged=beats)
         self.hearing = Hearing(ruleset, state, self.incidents, self._ended, expires)
         quiet_before = before.quiet if before is not None else None

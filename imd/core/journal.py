@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from imd.model.alert import Alert, AlertReport
-from imd.model.event import ActionTaken, DeliveryFinished, OverrideEnded, SilenceExpired
+from imd.model.event import ActionTaken, DeliveryFinished, IncidentReported, OverrideEnded, SilenceExpired
 from imd.model.heartbeat import By
 from imd.model.quiet import Silence
 from imd.model.schedule import Override
@@ -58,6 +58,29 @@ class _ActionLine(msgspec.Struct, omit_defaults=True):
     force: bool
     through: str
     alert: msgspec.Raw = _ABSENT
+    until: datetime | None = None
+    to: str = ""
+    into: str = ""
+    fingerprints: tuple[str, ...] = ()
+    outcome: str = ""
+    cause: str = ""
+    actionable: bool | None = None
+
+
+class _ReportLine(msgspec.Struct, omit_defaults=True):
+    """A report by a person: an action too, of an incident that it opens."""
+
+    ts: datetime
+    type: str
+    action: str
+    report: str
+    title: str
+    by: str
+    labels: dict[str, str] = {}
+    priority: str = ""
+    policy: str = ""
+    note: str = ""
+    through: str = ""
 
 
 class _DeliveryLine(msgspec.Struct):
@@ -192,6 +215,31 @@ def acted(now: datetime, event: ActionTaken, first: Alert | None) -> bytes:
             force=event.force,
             through=event.through,
             alert=_ABSENT if first is None else msgspec.Raw(first.identity.canonical),
+            until=event.until,
+            to=event.to,
+            into=event.into,
+            fingerprints=event.fingerprints,
+            outcome=event.outcome,
+            cause=event.cause,
+            actionable=event.actionable,
+        )
+    )
+
+
+def reported_by_hand(now: datetime, event: IncidentReported) -> bytes:
+    return _encode(
+        _ReportLine(
+            ts=now,
+            type="action",
+            action="report",
+            report=event.key,
+            title=event.title,
+            by=event.by,
+            labels=event.labels,
+            priority=event.priority.value if event.priority else "",
+            policy=event.policy,
+            note=event.note,
+            through=event.through,
         )
     )
 

@@ -31,6 +31,8 @@ from imd.model.view import key_text
 
 KEPT_RESOLVED = timedelta(minutes=10)  # at least so long in memory, for late reports and deliveries under way
 LOOK_AGAIN = timedelta(minutes=1)
+REPORTED = Rule(name="reported", description="What a person reported.", match=(), group_by=(), hold=timedelta(0))
+"""The rule of incidents that a person reports; no alert is ever taken by it."""
 
 
 class Life:
@@ -73,7 +75,8 @@ class Life:
         within = now <= incident.resolved_at + rule.reopen_within
         return within and not bound_reached(incident, rule.window, len(self._state.members[incident.id]), now)
 
-    def open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str) -> Incident:
+    def open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str,
+             split_from: str = "", report: str = "") -> Incident:  # fmt: skip
         number = self._state.new_incident_number()
         impact, urgency = priority.open_levels(rule, labels, self._ruleset.priority)
         incident = Incident(
@@ -89,6 +92,8 @@ class Life:
             labels={**labels, **rule.labels},
             previous=previous,
             silent=rule.mode is Mode.MONITOR,
+            split_from=split_from,
+            report=report,
         )
         self._state.add_incident(incident)
         self._state.rules[incident.id] = rule
@@ -141,6 +146,9 @@ class Life:
             self.trigger(tx, incident, rule)
 
     def settle_resolve(self, tx: Transaction, incident: Incident, rule: Rule, touched: Touched) -> None:
+        incident.kept = incident.kept and incident.holding == 0
+        if incident.kept:
+            return
         when = rule.resolve.when
         over = (when is ResolveWhen.ALL and incident.holding == 0) or (
             when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
@@ -198,13 +206,17 @@ class Life:
             cause.choose(incident, self._relator, rule.relate, self._state.members[incident.id], anew=anew)
 
     def name(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        if incident.report:
+            return  # a person named it
         incident.title, failed = page.title(incident, rule, len(self._state.members[incident.id]))
         if failed:
             tx.count("templates_failed_total", rule.name)
 
     def route(self, tx: Transaction, incident: Incident) -> tuple[str, ...]:
         """Reads the routes; the policies that are new to it. Where none pages anybody and hours of a route may change
-        that, they are read again then."""
+        that, they are read again then. What a person reported keeps its policy."""
+        if incident.report and incident.policy in self._ruleset.policies:
+            return ()
         chosen = self._router.choose(incident, self.rule_of(incident), tx.now)
         new = self.escalation.take_policies(tx, incident, chosen.policies)
         for policy, because in zip(chosen.policies, chosen.because, strict=True):
@@ -270,6 +282,7 @@ class Life:
         self._relator.close(incident.id)
         lifecycle.move(incident, "resolve", tx.now)
         incident.resolved_because = because
+        incident.kept = False
         incident.hushed = ""
         self.escalation.stop(tx, incident, cancel=by_hand)
         incident.timers.clear()
@@ -297,6 +310,7 @@ class Life:
             tx.effects.append(ForgetAlert(alert.id, keep=True))
         self._relator.forget(incident_id)
         del self._state.incidents[incident_id]
+        self._state.recalled.pop(incident_id, None)
         rule = self._state.rules.pop(incident_id)
         for step in rule.raises:
             self._state.distinct.pop((incident_id, step.distinct), None)
@@ -312,11 +326,12 @@ class Life:
         """When an incident that is over may leave memory; the same instant before and after a restart."""
         rule = self.rule_of(incident)
         kept = max(rule.reopen_within, rule.flapping.within, KEPT_RESOLVED)
-        return (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
+        leaves_at = (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
+        return max(leaves_at, self._state.recalled.get(incident.id, leaves_at))
 
     def adopt(self, incident: Incident) -> None:
         """After a restore: its rule by name, its timers and its way out of memory."""
-        rule = self._rules.get(incident.rule) or self._ruleset.rules[-1]
+        rule = REPORTED if incident.report else self._rules.get(incident.rule) or self._ruleset.rules[-1]
         self._state.rules[incident.id] = rule
         for at in incident.timers.values():
             self._state.remind(at, Due.INCIDENT, incident.id)

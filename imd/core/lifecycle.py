@@ -20,7 +20,8 @@ TRANSITIONS: dict[str, tuple[frozenset[IncidentState], IncidentState]] = {
     "acknowledge": (frozenset({_PENDING, _TRIGGERED, _SNOOZED}), _ACKNOWLEDGED),
     "unacknowledge": (frozenset({_ACKNOWLEDGED, _SNOOZED}), _TRIGGERED),
     "lapse": (frozenset({_ACKNOWLEDGED, _SNOOZED}), _TRIGGERED),  # ack_timeout or the snooze ran out
-    "snooze": (frozenset({_TRIGGERED, _ACKNOWLEDGED}), _SNOOZED),
+    "hand on": (frozenset({_ACKNOWLEDGED, _SNOOZED}), _TRIGGERED),  # somebody asks for the next escalation step
+    "snooze": (frozenset({_PENDING, _TRIGGERED, _ACKNOWLEDGED, _SNOOZED}), _SNOOZED),
     "resolve": (frozenset({_PENDING, _TRIGGERED, _ACKNOWLEDGED, _SNOOZED}), _RESOLVED),
     "reopen": (frozenset({_RESOLVED}), _PENDING),  # hold is asked for again; with hold 0s it triggers at once
     "close": (frozenset({_RESOLVED}), _CLOSED),
@@ -32,9 +33,9 @@ TIMERS = ("hold", "rate", "resolve", "ack", "route", "accept", "reach", "escalat
 those of policies beside its own (`escalate:POLICY`, `remind:POLICY`), then `update:RECEIVER`.
 
 hold: page if still firing. rate: too little is new to hold the incident open any more. resolve: nothing fires, resolve
-now. ack: the acknowledgement lapses. route: nobody was paged, and hours of a route begin or end. accept: a page was not
-accepted in time. reach: a person's next way, or the end of quiet hours. escalate: the next escalation step. remind:
-exhausted and unanswered. still: resolved by hand and yet firing.
+now. ack: the acknowledgement or the snooze lapses. route: nobody was paged, and hours of a route begin or end. accept:
+a page was not accepted in time. reach: a person's next way, or the end of quiet hours. escalate: the next escalation
+step. remind: exhausted and unanswered. still: resolved by hand and yet firing.
 """
 
 _STAMPS = {_TRIGGERED: "triggered_at", _ACKNOWLEDGED: "acknowledged_at", _RESOLVED: "resolved_at", _CLOSED: "closed_at"}

@@ -7,34 +7,34 @@ alert that opened an incident and fires again goes back to it: nothing is nearer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 
-from imd.core import lifecycle, priority
 from imd.core.correlate import GroupKey, bound_reached, group_key
 from imd.core.incidents import Incidents
-from imd.core.notify import arm
+from imd.core.regroup import Regroup
 from imd.core.relate import Placement, Relator
 from imd.core.state import State
 from imd.core.transaction import Transaction
 from imd.core.waiting import Place
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
-from imd.model.policy import PageKind, PageReason, Ruleset
+from imd.model.policy import Ruleset
 from imd.model.rule import Mode, Relate, Rule
 
-LONGER = timedelta(days=1)  # than any hold
-_WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
+_NOT_RELATED = frozenset({"suppressed", "split", "handed"})  # members by these reasons link nothing
 _SILENT = ("", Mode.MONITOR.value)  # no label is named so: what pages nobody relates to its like alone
 
 
 class Related:
     """Works on the state's incidents of rules with `relate`, under one ruleset."""
 
-    def __init__(self, ruleset: Ruleset, state: State, incidents: Incidents, relator: Relator) -> None:
+    def __init__(
+        self, ruleset: Ruleset, state: State, incidents: Incidents, relator: Relator, regroup: Regroup
+    ) -> None:
         self._ruleset = ruleset
         self._state = state
         self._incidents = incidents
         self._relator = relator
+        self._regroup = regroup
 
     def arrive(self, tx: Transaction, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> None:
         """A new episode goes to where it belongs; with open_when it waits while no incident of its rule and key is
@@ -79,7 +79,7 @@ class Related:
             incident.opener = alert.identity.key
         elif because == "related":
             alert.related = placement.because
-        self._hasten(incident, tx.now + rule.hold)
+        self._regroup.hasten(incident, tx.now + rule.hold)
         self._incidents.join(tx, incident, alert, labels, because)
         self._relator.enter(placement.record, incident.id, scope, alert.identity.key)
         for other in placement.merges if because == "related" else ():
@@ -117,70 +117,20 @@ class Related:
             self._relator.close(related.id)
         return None, related.id
 
-    def _hasten(self, incident: Incident, at: datetime) -> None:
-        """A pending incident waits no longer than the hold of the most urgent rule whose alerts it holds."""
-        if incident.state is IncidentState.PENDING and at < incident.timers.get("hold", at):
-            arm(self._state, incident, "hold", at)
-
     # -- two incidents that are one -------------------------------------------------------------------------------
 
     def _merge(self, tx: Transaction, one: Incident, other: Incident, why: str) -> Incident:
-        """The younger becomes part of the older, whose pages go on; the survivor."""
+        """The younger becomes part of the older; the survivor."""
         older, younger = (one, other) if one.number < other.number else (other, one)
         if not (older.open and younger.open) or self._too_large(tx, older, younger):
             return one
-        was_told = younger.state is not IncidentState.PENDING
-        self._hasten(older, tx.now if was_told else younger.timers.get("hold", tx.now + LONGER))
-        lifecycle.move(younger, "merge", tx.now)
-        younger.merged_into = older.id
-        self._incidents.escalation.stop(tx, younger, cancel=True)
-        younger.timers.clear()
-        tx.say(younger, "merged", f"merged into #{older.number}: the alert that links the two {why}")
-        tx.say(older, "merged", f"#{younger.number} is part of this: the alert that links the two {why}")
-        if was_told:
-            self._incidents.notifier.follow_up(tx, younger, self._incidents.rule_of(younger), PageKind.RESOLVED)
-        self._hand_over(tx, older, younger)
-        self._relator.merge(younger.id, older.id)
-        self._incidents.plan_leave(younger, tx.now)
-        if older.state in _WORKED_ON:
-            new, rule = self._incidents.route(tx, older), self._incidents.rule_of(older)
-            self._incidents.escalation.begin_new(tx, older, rule, new, PageReason.RAISED)
+        self._regroup.merge(tx, older, younger, f"the alert that links the two {why}")
         return older
 
     def _too_large(self, tx: Transaction, older: Incident, younger: Incident) -> bool:
         window = self._incidents.rule_of(older).window
         members = len(self._state.members[older.id]) + len(self._state.members[younger.id])
         return older.window_ended != "" or bound_reached(older, window, members - 1, tx.now) != ""
-
-    def _hand_over(self, tx: Transaction, older: Incident, younger: Incident) -> None:
-        """The younger's members, with all that they say, are the older's."""
-        state = self._state
-        moved = state.take_over(older, younger)
-        rule = self._incidents.rule_of(older)
-        older.labels = {
-            name: value
-            for name, value in older.labels.items()
-            if name in rule.labels or younger.labels.get(name) == value
-        }
-        for alert in moved:
-            alert.incident = older.id
-            if alert.joined_because != "suppressed":
-                alert.joined_because = "merged"
-            self._incidents.mark_changed(older, alert)
-            if alert.firing and not alert.suppressed_by:
-                priority.take_in(older, rule, alert.full_labels(), self._ruleset.priority)
-            tx.save(alert)
-        older.active_at = tx.now
-        older.firing += younger.firing
-        older.ended += younger.ended
-        older.flapping += younger.flapping
-        older.suppressed += younger.suppressed
-        older.held += younger.held
-        older.aside += younger.aside
-        younger.firing = younger.ended = younger.flapping = younger.suppressed = younger.held = younger.aside = 0
-        younger.hushed = ""
-        tx.touch(younger).forget()
-        tx.touch(older).joined.extend(alert for alert in moved if alert.joined_because != "suppressed")
 
 
 def related_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:
@@ -209,7 +159,7 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
     for _, alert in sorted(members, key=lambda pair: pair[0]):
         incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
         relate = (rules.get(alert.rule) or rule).relate or rule.relate
-        if rule.relate is None or relate is None or alert.joined_because == "suppressed":
+        if rule.relate is None or relate is None or alert.joined_because in _NOT_RELATED:
             continue
         record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
         relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)

@@ -20,7 +20,7 @@ from imd.core.expiry import Heard
 from imd.core.opening import Waiting
 from imd.model.alert import Alert
 from imd.model.heartbeat import Beat, By
-from imd.model.incident import Incident, IncidentState
+from imd.model.incident import Filed, Incident, IncidentState
 from imd.model.presence import Outage, Presence, Spoke
 from imd.model.quiet import Silence
 from imd.model.rule import Rule
@@ -110,6 +110,8 @@ class State:
     `heard_moved`: `heard` is ahead of the record. `at` is the instant of the last step; what fell due by then was done,
     unless it was too much for one step.
 
+    `recalled`: until when incidents stay in memory that are over, beyond what reopening asks for: merged ones whose end
+    is being told, and old ones that somebody works on again.
     `waiting` holds the alerts that wait for an open_when, `restored_waiting` those that do since before a restart and
     `homeless` those whose rule waits no more, until they are placed; `follow_ups` when one that `absent` waits for last
     came. `overrides` are those of schedules, by id, ended ones too; `turns` whose turn is next at each step with
@@ -122,7 +124,8 @@ class State:
         self.firing = 0
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, list[Alert]] = {}
-        self.by_key: dict[tuple[str, GroupKey], list[str]] = {}
+        self.by_key: dict[tuple[str, GroupKey], list[tuple[int, str]]] = {}
+        self.recalled: dict[str, datetime] = {}
         self.rules: dict[str, Rule] = {}
         self.distinct: dict[tuple[str, str], Distinct] = {}
         self.waiting: dict[tuple[str, GroupKey], Waiting] = {}
@@ -209,22 +212,27 @@ class State:
     def newest(self, rule: str, key: GroupKey) -> Incident | None:
         """The newest incident of a rule and group key; a cancelled one was none."""
         filed = self.by_key.get((rule, key))
-        return self.incidents[filed[-1]] if filed else None
+        return self.incidents[filed[-1][1]] if filed else None
 
     def add_incident(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident
         self.members[incident.id] = []
         if incident.state not in (IncidentState.CANCELLED, IncidentState.MERGED):
-            self.by_key.setdefault((incident.rule, incident.group_key), []).append(incident.id)
+            for filed in incident.files:
+                self.file(incident, filed)
+
+    def file(self, incident: Incident, filed: Filed) -> None:
+        """The incident is found by this rule and group key."""
+        insort(self.by_key.setdefault((filed.rule, filed.key), []), (filed.place, incident.id))
 
     def unfile(self, incident: Incident) -> None:
-        """The incident is not found by its key any more."""
-        key = incident.rule, incident.group_key
-        filed = self.by_key.get(key, [])
-        if incident.id in filed:
-            filed.remove(incident.id)
-        if not filed:
-            self.by_key.pop(key, None)
+        """The incident is found by no key any more."""
+        for one in incident.files:
+            filed = [found for found in self.by_key.get((one.rule, one.key), []) if found[1] != incident.id]
+            if filed:
+                self.by_key[one.rule, one.key] = filed
+            else:
+                self.by_key.pop((one.rule, one.key), None)
 
     def add_member(self, incident: Incident, alert: Alert) -> None:
         """In order of id. All but alerts that were suppressed come in that order anyhow."""

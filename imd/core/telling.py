@@ -24,6 +24,8 @@ JOINED = {
     "reopened": "within reopen_within",
     "returned": "it opened this incident before",
     "related": "{related}",
+    "split": "taken out of another incident with the first",
+    "handed": "they came with what a person merged into this",
     "merged": "they came with what was merged into this",
 }
 

@@ -74,9 +74,10 @@ class Timers:
                 self._incidents.notifier.update(tx, incident, rule, which)
 
     def _lapse(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        by = incident.acknowledged_by
+        by, snoozed = incident.acknowledged_by, incident.state is IncidentState.SNOOZED
         lifecycle.move(incident, "lapse", tx.now)
-        tx.say(incident, "ack_lapsed", f"the acknowledgement by {by} ran out after ack_timeout")
+        what = f"snoozed by {by} until now" if snoozed else f"the acknowledgement by {by} ran out after ack_timeout"
+        tx.say(incident, "ack_lapsed", what)
         self._incidents.escalation.lapse(tx, incident, rule, by)
         if self._incidents.escalation.pages_nobody(incident):
             self._incidents.route_due(tx, incident, rule)

@@ -13,7 +13,7 @@ from imd.model.alert import Alert, AlertReport
 from imd.model.effect import AppendTimeline, Counted, Effect, ForgetIncident, SaveAlert, SaveIncident
 from imd.model.incident import Incident
 
-OPENERS = frozenset({"opened", "counted", "awaited"})
+OPENERS = frozenset({"opened", "counted", "awaited", "split"})
 """Reasons of membership that those have with whom an incident opens."""
 
 

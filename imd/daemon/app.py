@@ -176,6 +176,10 @@ class _Daemon:
     def incident(self, id: str) -> Incident | None:  # noqa: A002 - its name in the record
         return self._loop.state.incidents.get(id) if self._loop.state else None
 
+    def reported(self, key: str) -> Incident | None:
+        incidents = self._loop.state.incidents.values() if self._loop.state else ()
+        return next((one for one in incidents if one.report == key), None)
+
     def silences(self) -> Iterable[Silence]:
         return self._loop.silences()
 

@@ -192,6 +192,8 @@ JOINED_BECAUSE = {
     "reopened": "came back within reopen_within under rule {rule} and key {key}",
     "returned": "opened this incident, ended, and fires again while the incident is open",
     "related": "{related}",
+    "split": "was taken out of another incident by hand",
+    "handed": "came with an incident that a person merged into this one",
     "merged": "came with an incident that was merged into this one",
     "revived": "the same episode fires again",
     "suppressed": "came suppressed, under rule {rule} and the key {key}, while the incident was open",

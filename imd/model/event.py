@@ -9,6 +9,7 @@ import msgspec
 
 from imd.model.alert import AlertReport, Identity
 from imd.model.heartbeat import By
+from imd.model.incident import Incident, Priority
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.model.schedule import Override
@@ -53,18 +54,54 @@ class HeartbeatBeat(msgspec.Struct, frozen=True):
 class ActionKind(enum.StrEnum):
     ACK = "ack"
     UNACK = "unack"
+    SNOOZE = "snooze"
+    ASSIGN = "assign"
+    ESCALATE = "escalate"
+    RESPONDER = "responder"
     RESOLVE = "resolve"
+    REOPEN = "reopen"
+    CLOSE = "close"
+    MERGE = "merge"
+    SPLIT = "split"
     NOTE = "note"
 
 
 class ActionTaken(msgspec.Struct, frozen=True, kw_only=True):
-    """A person did something. `incident` is its id; `through` says by which door (api, cli, a channel)."""
+    """A person did something. `incident` is its id; `through` says by which door (api, cli, a channel).
+
+    snooze takes `until`; assign `to`, a person; responder `to`, what a step may name (`person:ana`, `team:shop`); merge
+    `into`, the id of the incident that lives on; split `fingerprints` of members, as they are shown outside; close
+    `outcome` and `cause`, words of the site's own, and `actionable`. `record` is the incident as the store has it, for
+    one that is over and left the engine's memory.
+    """
 
     kind: ActionKind
     incident: str
     by: str
     note: str = ""
     force: bool = False
+    through: str = "api"
+    until: datetime | None = None
+    to: str = ""
+    into: str = ""
+    fingerprints: tuple[str, ...] = ()
+    outcome: str = ""
+    cause: str = ""
+    actionable: bool | None = None
+    record: Incident | None = None
+
+
+class IncidentReported(msgspec.Struct, frozen=True, kw_only=True):
+    """A person reports what no alert says. `key` names the report: the same one twice is one. `priority` None: impact
+    medium, urgency medium by the matrix. `policy` "" leaves it to the routes, which see `labels`."""
+
+    key: str
+    title: str
+    by: str
+    labels: dict[str, str] = {}
+    priority: Priority | None = None
+    policy: str = ""
+    note: str = ""
     through: str = "api"
 
 
@@ -155,6 +192,7 @@ Event = (
     | HeartbeatBeat
     | AlertsExpired
     | ActionTaken
+    | IncidentReported
     | SilenceSet
     | SilenceExpired
     | PauseSet

@@ -117,6 +117,15 @@ class Reach(msgspec.Struct, kw_only=True):
     due_at: datetime | None = None
 
 
+class Filed(msgspec.Struct, frozen=True, array_like=True):
+    """A rule and group key under which an incident is found, and its place among those found so: the highest is the
+    one that takes alerts in. Its own place is its number; that of one merged into it by hand goes over to it."""
+
+    rule: str
+    key: tuple[tuple[str, str], ...]
+    place: int
+
+
 class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The record of one incident. Mutable; only `core.engine` and its stages write to it.
 
@@ -126,6 +135,11 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     many members the probable cause was chosen from. Of rules with `relate`, `opener` is the identity of the alert that
     opened it, `returned` says that it came back to it. `silent` pages nobody (mode monitor). Its members are known by
     their alerts, which name their incident.
+
+    `taken_over` are further rules and keys whose alerts it takes, of incidents merged into it by hand. `split_from` is
+    the incident that it was taken out of, `report` the key of a person's report: either is found by no rule and key.
+    `kept`: nothing fires and a person keeps it open, so that only a person, or alerts that come and go, resolve it.
+    `outcome`, `cause` and `actionable` are what was said at closing; `responders` who was asked to help.
 
     `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
     hold the incident open, for they were suppressed only after joining. `aside` counts members ever that came
@@ -187,6 +201,21 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     turns: dict[str, str] = {}
     opener: bytes = b""
     returned: bool = False
+    taken_over: tuple[Filed, ...] = ()
+    split_from: str = ""
+    report: str = ""
+    kept: bool = False
+    reported_by: str = ""
+    outcome: str = ""
+    cause: str = ""
+    actionable: bool | None = None
+    responders: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Filed, ...]:
+        """The rules and group keys whose alerts it takes."""
+        own = () if self.split_from or self.report else (Filed(self.rule, self.group_key, self.number),)
+        return (*own, *self.taken_over)
 
     @property
     def open(self) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from imd.model.alert import JOINED_BECAUSE, Alert, AlertState, decode_enriched, fingerprint
-from imd.model.incident import Incident, RootCause
+from imd.model.incident import Incident, IncidentState, RootCause
 
 
 class AlertCount(msgspec.Struct, frozen=True):
@@ -71,7 +71,14 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str
     drill: bool
     acknowledged_by: str | None
+    snoozed_until: datetime | None
     resolved_because: str | None
+    reported_by: str | None
+    responders: tuple[str, ...]
+    split_from: str | None
+    outcome: str | None
+    cause: str | None
+    actionable: bool | None
 
 
 class IncidentWithAlerts(IncidentView, frozen=True, kw_only=True):
@@ -110,7 +117,14 @@ def incident_view(incident: Incident) -> IncidentView:
         config_hash=incident.config_hash,
         drill=incident.drill,
         acknowledged_by=incident.acknowledged_by or None,
+        snoozed_until=incident.timers.get("ack") if incident.state is IncidentState.SNOOZED else None,
         resolved_because=incident.resolved_because or None,
+        reported_by=incident.reported_by or None,
+        responders=incident.responders,
+        split_from=incident.split_from or None,
+        outcome=incident.outcome or None,
+        cause=incident.cause or None,
+        actionable=incident.actionable,
     )
 
 

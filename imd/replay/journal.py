@@ -25,6 +25,7 @@ from imd.model.event import (
     Event,
     Expired,
     HeartbeatBeat,
+    IncidentReported,
     OverrideEnded,
     OverrideSet,
     Restarted,
@@ -219,19 +220,28 @@ class EventsReader:
         return _Open(self._at(at), [number], None, expired=[expired])
 
     def _action(self, line: bytes) -> _Read:
+        if b'"report"' in line and shapes.named(line).action == "report":
+            told = shapes.report(line)
+            return _instant(told.ts, "ts"), _reported(told), b""
         read = shapes.action(line)
         at = _instant(read.ts, "ts")
         if read.action not in set(ActionKind):
             self.skipped[f"action {read.action[:50]}"] += 1
             return at, None, b""
-        number = str(read.incident)
         event = ActionTaken(
             kind=ActionKind(read.action),
-            incident=f"i{int(number):012d}" if number.isdecimal() and number.isascii() else number,
+            incident=_incident(read.incident),
             by=read.by,
             note=read.note,
             force=read.force,
             through=read.through,
+            until=None if read.until is None else _instant(read.until, "until"),
+            to=read.to,
+            into=_incident(read.into),
+            fingerprints=read.fingerprints,
+            outcome=read.outcome,
+            cause=read.cause,
+            actionable=read.actionable,
         )
         return at, event, b"" if read.alert is shapes.ABSENT else self._identity("", read.alert).key
 
@@ -319,6 +329,25 @@ class EventsReader:
         self._fault_count += 1
         if len(self._faults) < FAULTS_MAX:
             self._faults.append(f"{self._name}:{number}: {fault}")
+
+
+def _incident(named: str | int) -> str:
+    """An incident's id, from that or from its number."""
+    number = str(named)
+    return f"i{int(number):012d}" if number.isdecimal() and number.isascii() else number
+
+
+def _reported(read: shapes.Report) -> IncidentReported:
+    return IncidentReported(
+        key=read.report or f"{read.ts}",
+        title=read.title,
+        by=read.by,
+        labels=read.labels,
+        priority=read.priority,
+        policy=read.policy,
+        note=read.note,
+        through=read.through,
+    )
 
 
 def _matchers(texts: list[str]) -> tuple[Matcher, ...]:

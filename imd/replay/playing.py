@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 import msgspec
-from msgspec import inspect
 
 from imd.config.diagnostic import Span, excerpt
 from imd.config.testevents import (
@@ -29,6 +28,7 @@ from imd.config.testevents import (
     Pause,
     PutOnCall,
     Reload,
+    Report,
     SetClock,
     Settle,
     Unmute,
@@ -36,7 +36,7 @@ from imd.config.testevents import (
 from imd.config.testfile import Expected, Happening, RuleTest
 from imd.config.testvalues import Moment
 from imd.config.wording import quote, suggest
-from imd.model.alert import Identity
+from imd.model.alert import Identity, fingerprint
 from imd.model.effect import Delivery, Effect
 from imd.model.event import (
     ActionTaken,
@@ -45,6 +45,7 @@ from imd.model.event import (
     ClockStepped,
     Event,
     HeartbeatBeat,
+    IncidentReported,
     Outcome,
     OverrideEnded,
     OverrideSet,
@@ -67,6 +68,7 @@ _NAMES_MAX = 10
 _SKEW_MAX = timedelta(days=10 * 365)
 _INSTANT = timedelta(microseconds=1)
 _NO_TIME = timedelta(0)
+_FIELDS = {"for": "until", "alerts": "fingerprints"}  # words of a test, as fields of ActionTaken
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +123,7 @@ class Play:
         self._ruleset = ruleset
         self.rulesets = [ruleset]
         self._skew = _NO_TIME
+        self._reported = 0
         self._away = False
         self._answers: dict[str, Answer] = {}
         self._silences: list[Silence] = []
@@ -239,6 +242,8 @@ class Play:
                 return self._report(deed)
             case Act():
                 return self._act(deed)
+            case Report():
+                return self._report_by_hand(deed)
             case Mute() | Unmute() | Pause():
                 return self._quiet(deed)
             case PutOnCall() | EndOverride():
@@ -278,23 +283,33 @@ class Play:
 
     def _act(self, act: Act) -> list[str]:
         refused: list[str] = []
-        fields = {word: self._clock_time(word, value) for word, value in act.fields.items()}
-        for number in act.incidents:
-            incident = f"i{number:012d}"
-            if incident not in self._replay.story.incidents:
+        fields = {_FIELDS.get(word, word): self._of_action(word, value) for word, value in act.fields.items()}
+        for number in (*act.incidents, *([act.fields["into"]] if "into" in act.fields else [])):
+            if f"i{number:012d}" not in self._replay.story.incidents:
                 raise _Unknown(f"there is no incident {number} so far")
-            refused += self._take(ActionTaken(kind=act.kind, incident=incident, through="test", **fields))
+        for number in act.incidents:
+            refused += self._take(ActionTaken(kind=act.kind, incident=f"i{number:012d}", through="test", **fields))
         return refused
+
+    def _of_action(self, word: str, value: Any) -> Any:
+        """As the engine wants it: an instant, an id, fingerprints."""
+        match word:
+            case "for":
+                return self._now() + value
+            case "into":
+                return f"i{value:012d}"
+            case "alerts":
+                return tuple(fingerprint(self._senders.identity(ref).labels()) for ref in value)
+        return value
+
+    def _report_by_hand(self, report: Report) -> list[str]:
+        self._reported += 1
+        words = {**msgspec.structs.asdict(report), "key": f"report-{self._reported}", "through": "test"}
+        return self._take(IncidentReported(**words))
 
     def _take(self, event: Event) -> list[str]:
         lines = tuple(0 for _ in event.alerts) if isinstance(event, AlertsReported | AlertsExpired) else ()
         return self._replay.take(Recorded(self._now(), lines, event))
-
-    def _clock_time(self, field: str, value: Any) -> Any:
-        """A time after the start as an instant, for those fields that hold one."""
-        if isinstance(value, timedelta) and field in _INSTANTS_OF_ACTIONS:
-            return self._test.start + value + self._skew
-        return value
 
     def _fires(self, identity: Identity) -> bool:
         alert = self._replay.engine.state.alerts.get(identity.key)
@@ -412,19 +427,3 @@ def _instead(name: str, known: Iterable[str]) -> str:
     """What may have been meant, or what there is."""
     hint, names = suggest(name, known), list(known)
     return f"; {hint}" if hint else f", only {', '.join(names[:_NAMES_MAX])}" if names else ""
-
-
-def _instants_of_actions() -> frozenset[str]:
-    """The fields of ActionTaken that hold an instant."""
-    info = inspect.type_info(ActionTaken)
-    assert isinstance(info, inspect.StructType)
-    kinds = {
-        field.name: field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
-        for field in info.fields
-    }
-    return frozenset(
-        name for name, types in kinds.items() if any(isinstance(one, inspect.DateTimeType) for one in types)
-    )
-
-
-_INSTANTS_OF_ACTIONS = _instants_of_actions()

@@ -143,7 +143,8 @@ class Replay:
         if isinstance(event, HeartbeatBeat) and event.heartbeat not in self._heartbeats:
             return []
         if isinstance(event, ActionTaken):
-            event = msgspec.structs.replace(event, incident=self._meant(event.incident, recorded.first))
+            meant = self._meant(event.incident, recorded.first)
+            event = msgspec.structs.replace(event, incident=meant, record=self.story.incidents.get(meant))
         refused = self._step(event, at)
         if refused:
             story.unmet.update(refused)

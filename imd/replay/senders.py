@@ -85,6 +85,10 @@ class Senders:
             return [AlertsExpired(tuple(expired))]
         return [AlertsReported(source, False, tuple(several)) for source, several in reports.items()]
 
+    def identity(self, ref: AlertRef) -> Identity:
+        """Of an alert of the test, as it was last reported."""
+        return self._meant(ref, "")[1]
+
     def _meant(self, ref: AlertRef, source: str) -> tuple[_Told, Identity]:
         """What its sender said last, or says first."""
         named = self._alerts.get(ref.name) or NamedAlert(ref.labels)

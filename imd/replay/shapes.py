@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from imd.model.event import Outcome
+from imd.model.incident import Priority
 from imd.sources.contract import Instant
 
 NO_LONGER_REPORTED = "no longer reported"
@@ -49,6 +50,31 @@ class Action(msgspec.Struct):
     force: bool = False
     through: str = "api"
     alert: msgspec.Raw = ABSENT
+    until: When | None = None
+    to: str = ""
+    into: str | int = ""
+    fingerprints: tuple[str, ...] = ()
+    outcome: str = ""
+    cause: str = ""
+    actionable: bool | None = None
+
+
+class Report(msgspec.Struct):
+    """A person's report: an action too, of an incident that it opens."""
+
+    ts: When
+    title: str
+    report: str = ""
+    by: str = "unknown"
+    labels: dict[str, str] = {}
+    priority: Priority | None = None
+    policy: str = ""
+    note: str = ""
+    through: str = "api"
+
+
+class Named(msgspec.Struct):
+    action: str = ""
 
 
 class Delivery(msgspec.Struct):
@@ -111,6 +137,8 @@ class Typed(msgspec.Struct):
 alert = msgspec.json.Decoder(Alert).decode
 expired = msgspec.json.Decoder(Expired).decode
 action = msgspec.json.Decoder(Action).decode
+report = msgspec.json.Decoder(Report).decode
+named = msgspec.json.Decoder(Named).decode
 delivery = msgspec.json.Decoder(Delivery).decode
 silence = msgspec.json.Decoder(Silence).decode
 beat = msgspec.json.Decoder(Beat).decode

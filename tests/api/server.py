@@ -108,6 +108,10 @@ class Server:
     def incident(self, id: str) -> Incident | None:  # noqa: A002
         return self.loop.state.incidents.get(id)
 
+    def reported(self, key: str) -> Incident | None:
+        incidents = self.loop.state.incidents.values() if self.loop.state else ()
+        return next((one for one in incidents if one.report == key), None)
+
     def silences(self) -> Iterable[Silence]:
         return self.loop.silences()
 

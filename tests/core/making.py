@@ -192,7 +192,8 @@ class Kept:
                 case ForgetBeat(heartbeat=name, by=by):
                     self.beats.pop((name, by), None)
                 case SaveIncident(incident=incident):
-                    assert incident.id not in self.past, f"{incident.id} was forgotten and is saved again"
+                    forgotten = self.past.pop(incident.id, None)  # a note, or its closing, brings it back for a while
+                    assert forgotten is None or not incident.open, f"{incident.id} was forgotten and is saved again"
                     self.incidents[incident.id] = msgspec.msgpack.encode(incident)
                     self.last_number = max(self.last_number, incident.number)
                 case ForgetIncident(id=incident_id):

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from imd.core.engine import Engine
 from imd.core.quiet import KEPT
 from imd.core.state import Due, State
-from imd.model.alert import Alert
+from imd.model.alert import Alert, fingerprint
 from imd.model.effect import (
     AppendTimeline,
     CancelPages,
@@ -37,6 +37,7 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
+    IncidentReported,
     Outcome,
     PauseSet,
     Restarted,
@@ -236,6 +237,8 @@ class History(RuleBasedStateMachine):
         self.cancelled: set[str] = set()
         self.starts: dict[tuple[str, str, str], float] = {}
         self.memberships: dict[int, str] = {}
+        self.merged: dict[str, str] = {}
+        self.split: dict[str, str] = {}
         self.paged: dict[str, set[str]] = {}
         self.owed: Counter[str] = Counter()
         self.lines: dict[str, int] = {}
@@ -320,18 +323,27 @@ class History(RuleBasedStateMachine):
                 pass
 
     def _look_at_membership(self, alert: Alert) -> None:
+        incident = self.engine.state.incidents.get(alert.incident)
+        if incident is not None and incident.split_from:
+            self.split.setdefault(incident.id, incident.split_from)
         known = self._surviving(self.memberships.setdefault(alert.id, alert.incident)) or alert.incident
         if alert.suppressed_by:
             self.muted.add(alert.id)
         if alert.id in self.muted:
             known = alert.incident  # one that was suppressed may go on in another incident
+        if self._surviving(self.split.get(alert.incident, "")) == known:
+            known = alert.incident  # a person took it out
         assert known == alert.incident, f"episode {alert.id} was in {known} and is in {alert.incident}"
         self.memberships[alert.id] = known
 
     def _surviving(self, incident_id: str) -> str:
         """What became of an incident, if it was merged."""
-        incident = self.engine.state.incidents.get(incident_id)
-        return self._surviving(incident.merged_into) if incident is not None and incident.merged_into else incident_id
+        for one in self.engine.state.incidents.values():
+            if one.merged_into:
+                self.merged[one.id] = one.merged_into
+        while incident_id in self.merged:
+            incident_id = self.merged[incident_id]
+        return incident_id
 
     def _look_at_delivery(self, delivery: Delivery, event: Event) -> None:
         incident = self.engine.state.incidents[delivery.incident]
@@ -450,7 +462,25 @@ class History(RuleBasedStateMachine):
     )
     def act(self, kind: ActionKind, ago: int, by: str, force: bool) -> None:
         number = max(1, self.engine.state.last_number - ago)
-        self.take(ActionTaken(kind=kind, incident=f"i{number:012d}", by=by, note="hm", force=force))
+        incident = f"i{number:012d}"
+        members = self.engine.state.members.get(incident, [])
+        event = ActionTaken(
+            kind=kind,
+            incident=incident,
+            by=by,
+            note="hm",
+            force=force,
+            until=self.now + seconds(30 * (ago + 1)),
+            to="ana" if force else "ben",
+            into=f"i{max(1, number - 1):012d}",
+            fingerprints=tuple(fingerprint(one.identity.labels()) for one in members[: ago + 1]),
+            outcome="fixed",
+        )
+        self.take(event)
+
+    @rule(key=st.integers(1, 4), cluster=st.sampled_from(["c", ""]))
+    def report_by_hand(self, key: int, cluster: str) -> None:
+        self.take(IncidentReported(key=f"r{key}", title="the shop is slow", by="ana", labels={"cluster": cluster}))
 
     @rule(
         number=st.integers(1, 3),
@@ -615,10 +645,16 @@ class History(RuleBasedStateMachine):
                     assert not incident.timers
                 case IncidentState.ACKNOWLEDGED:
                     assert not {"hold", "escalate", "remind"} & set(incident.timers)
+                case IncidentState.SNOOZED:
+                    assert "ack" in incident.timers
+                    assert not {"hold", "escalate", "remind"} & set(incident.timers)
                 case _:
                     assert "hold" not in incident.timers
                     assert "ack" not in incident.timers
-            if incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
+            if incident.kept:
+                assert incident.open
+                assert not incident.holding
+            elif incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
                 assert (incident.holding == 0) == bool({"resolve", "rate"} & set(incident.timers))
 
     @invariant()
@@ -663,6 +699,8 @@ class History(RuleBasedStateMachine):
             self.take(
                 AlertsReported(alert.source, alert.by_api, (report(alert.identity.labels(), None, resolved=True),))
             )
+        for incident in [one for one in self.engine.state.incidents.values() if one.kept]:
+            self.take(ActionTaken(kind=ActionKind.RESOLVE, incident=incident.id, by="ana"))
         self.tick_until(self.now + timedelta(minutes=3))
         self._settle_all()
         self.tick_until(self.now + KEPT + timedelta(days=1))  # the clock may have been set back often

@@ -91,7 +91,7 @@ def test_the_other_types() -> None:
         '{"ts": 2, "type": "restart", "alive_at": 1}',
         '{"ts": -60, "type": "clock", "by_seconds": -62}',
         '{"ts": 3, "type": "silence", "labels": 5}',
-        '{"ts": 4, "type": "action", "action": "assign", "incident": 3}',
+        '{"ts": 4, "type": "action", "action": "promote", "incident": 3}',
         '{"ts": 5, "type": "reload", "config_hash": "c0ffee"}',
         '{"ts": 6, "type": "beat", "heartbeat": "backup", "by": {"cluster": "eu"}}',
         '{"ts": 7, "type": "wish", "labels": 5}',
@@ -106,7 +106,7 @@ def test_the_other_types() -> None:
     assert steps[3].event == ClockStepped(timedelta(seconds=-62))
     assert steps[3].at.timestamp() == -60, "a clock that is set back goes on from there"
     assert steps[4].event == HeartbeatBeat("backup", (("cluster", "eu"),))
-    skipped = {"silence": 1, "action assign": 1, "reload": 1, "type wish": 1}
+    skipped = {"silence": 1, "action promote": 1, "reload": 1, "type wish": 1}
     assert reader.skipped == skipped, "said, never silently left out"
 
 

@@ -25,6 +25,7 @@ from imd.model.event import (
     Event,
     Expired,
     HeartbeatBeat,
+    IncidentReported,
     Outcome,
     OverrideEnded,
     OverrideSet,
@@ -37,6 +38,7 @@ from imd.model.event import (
     Tick,
 )
 from imd.model.heartbeat import Heartbeat
+from imd.model.incident import Priority
 from imd.model.schedule import Override, Schedule
 from imd.replay.journal import EventsReader
 from tests.core.making import STORE_ID, after, identify, minutes, report, ruleset, silence
@@ -50,6 +52,7 @@ STANDING = Override(
 )
 A = {"alertname": "A", "severity": "critical"}
 FIRST = "i000000000001"
+SECOND = "i000000000002"
 DELIVERY = f"{STORE_ID}-{FIRST}-1"
 
 NO_LINE: dict[type, str] = {
@@ -82,6 +85,16 @@ EXAMPLES: dict[type, Event] = {
     HeartbeatBeat: HeartbeatBeat("backup", (("cluster", "eu"),)),
     DeliveryFinished: DeliveryFinished(
         delivery=DELIVERY, incident=FIRST, receiver="ana-phone", outcome=Outcome.FAILED, error="no such number"
+    ),
+    IncidentReported: IncidentReported(
+        key="k",
+        title="the shop is slow",
+        by="ana",
+        labels={"team": "shop"},
+        priority=Priority.P2,
+        policy="default",
+        note="calls come in",
+        through="cli",
     ),
     RulesChanged: RulesChanged(RULES),
     Restarted: Restarted(after(40)),
@@ -142,9 +155,13 @@ _LEFT_OUT: dict[type, dict[str, object]] = {
 def test_every_action_with_all_that_it_says(kind: ActionKind) -> None:
     """Each field has a value that is not its default, so that one that is left out is found out."""
     said = {"kind": kind, "incident": FIRST, "by": "ana", "note": "hm", "force": True, "through": "slack"}
+    said |= {"until": after(90), "to": "ben", "into": SECOND, "fingerprints": ("0123456789abcdef",), "outcome": "fixed"}
+    said |= {"cause": "capacity", "actionable": False}
     action = ActionTaken(**said)
     untold = [
-        field.name for field in msgspec.structs.fields(ActionTaken) if getattr(action, field.name) == field.default
+        field.name
+        for field in msgspec.structs.fields(ActionTaken)
+        if getattr(action, field.name) == field.default and field.name != "record"  # a replay has its own
     ]
     assert not untold, f"{untold}: give them a value here, and take them into the journal's lines"
     line = journal.acted(after(60), action, None)

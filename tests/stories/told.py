@@ -6,8 +6,9 @@
     story.at("00:05:10").page_to("ben", "escalated")
 
 Times are H:MM or H:MM:SS after the start and never fall. Every message has to be told: one that nobody asked for fails
-the story at the next `at` (or at `quiet`), with its text. Messages are accepted at once, unless a receiver `refuses` or
-`hangs`. Beside the engine stands a store made of bytes, from which `restart` brings it back.
+the story at the next `at` (or at `quiet`), with its text. Messages are accepted at once, unless a receiver `refuses`
+or `hangs`; kinds that a story is not about are `untold`. Beside the engine stands a store made of bytes, from which
+`restart` brings it back.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 
 from imd.core.engine import Engine
 from imd.core.state import State
-from imd.model.alert import Alert
+from imd.model.alert import Alert, fingerprint
 from imd.model.effect import AppendTimeline, CancelPages, Deliver, Delivery, Effect, Refused
 from imd.model.event import (
     ActionKind,
@@ -29,6 +30,7 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
+    IncidentReported,
     Outcome,
     OverrideEnded,
     OverrideSet,
@@ -65,6 +67,7 @@ class Story:
         receivers: Iterable[Receiver] = (),
         people: Iterable[str | Person] = ("ana", "ben", "cleo"),
         sources: Iterable[Source] = (),
+        untold: Iterable[str] = (),
         **other: object,
     ) -> None:
         self.ruleset = ruleset(*rules, policies=policies, receivers=receivers, people=people, sources=sources, **other)
@@ -72,6 +75,7 @@ class Story:
         self.kept = Kept()
         self.now = T0
         self._untold: list[Delivery] = []
+        self._not_of = {PageKind(kind) for kind in untold}
         self._on_the_way: list[Delivery] = []
         self._answers: dict[str, Outcome | None] = {}
         self._starts: dict[frozenset[tuple[str, str]], float] = {}
@@ -188,6 +192,25 @@ class Story:
 
     def noted_by(self, who: str, note: str, incident: int = 1) -> Self:
         return self._act(ActionKind.NOTE, who, incident, note)
+
+    def does(self, kind: str, who: str, incident: int = 1, **given: object) -> Self:
+        """Any action, with what it needs: `until="2:00"`, `to="ben"`, `into=2`, `alerts=["Down"]`…"""
+        made = dict(given)
+        if "until" in made:
+            made["until"] = time_of(str(made["until"]))
+        if "into" in made:
+            made["into"] = f"i{made['into']:012d}"
+        names = made.pop("alerts", ())
+        assert isinstance(names, list | tuple)
+        made["fingerprints"] = tuple(fingerprint(self.alert(name).identity.labels()) for name in names)
+        incident_id = f"i{incident:012d}"
+        record = self.kept.incident(incident)
+        event = ActionTaken(kind=ActionKind(kind), incident=incident_id, by=who, record=record, **made)  # type: ignore[arg-type]
+        return self._step(event)
+
+    def reports(self, title: str, by: str = "ana", key: str = "r1", **given: object) -> Self:
+        """A person reports what no alert says."""
+        return self._step(IncidentReported(key=key, title=title, by=by, **given))  # type: ignore[arg-type]
 
     def silenced(self, until: str, *, starts: str = "", number: int = 1, by: str = "ana", **labels: str) -> Self:
         """A person mutes what has these labels."""
@@ -368,7 +391,8 @@ class Story:
     def _take(self, effect: Effect) -> None:
         match effect:
             case Deliver(delivery=delivery):
-                self._untold.append(delivery)
+                if delivery.kind not in self._not_of:
+                    self._untold.append(delivery)
                 self._on_the_way.append(delivery)
                 self.sent.append(delivery)
             case AppendTimeline():

@@ -1,0 +1,143 @@
+"""Members that change their incident: one incident merged into another, some taken out into one of their own.
+
+Owns what both do to members, counts, keys and pages. That two incidents prove to be one is found by `related`; that a
+person says so comes by `actions`. Nothing else moves alerts between incidents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from imd.core import lifecycle, priority
+from imd.core.incidents import Incidents
+from imd.core.life import KEPT_RESOLVED
+from imd.core.notify import arm
+from imd.core.relate import Relator
+from imd.core.state import State
+from imd.core.telling import named
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert
+from imd.model.incident import Incident, IncidentState
+from imd.model.policy import PageKind, PageReason, Ruleset
+
+LONGER = timedelta(days=1)  # than any hold
+WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
+
+
+class Regroup:
+    """Works on the state's incidents under one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, state: State, incidents: Incidents, relator: Relator) -> None:
+        self._ruleset = ruleset
+        self._state = state
+        self._incidents = incidents
+        self._relator = relator
+
+    def hasten(self, incident: Incident, at: datetime) -> None:
+        """A pending incident waits no longer than until then."""
+        if incident.state is IncidentState.PENDING and at < incident.timers.get("hold", at):
+            arm(self._state, incident, "hold", at)
+
+    # -- two become one -------------------------------------------------------------------------------------------
+
+    def merge(
+        self, tx: Transaction, into: Incident, gone: Incident, why: str, by: str = "imd", because: str = "merged"
+    ) -> None:
+        """`gone` becomes part of `into`, whose pages go on; both are open. Its receivers hear the end of its key."""
+        was_told = gone.state is not IncidentState.PENDING
+        self.hasten(into, tx.now if was_told else gone.timers.get("hold", tx.now + LONGER))
+        lifecycle.move(gone, "merge", tx.now)
+        gone.merged_into = into.id
+        self._incidents.escalation.stop(tx, gone, cancel=True)
+        gone.timers.clear()
+        tx.say(gone, "merged", f"merged into #{into.number}: {why}", by=by)
+        tx.say(into, "merged", f"#{gone.number} is part of this: {why}", by=by)
+        if was_told:
+            self._incidents.notifier.follow_up(tx, gone, self._incidents.rule_of(gone), PageKind.RESOLVED)
+        self._hand_over(tx, into, gone, because)
+        if because == "merged":
+            self._relator.merge(gone.id, into.id)
+        else:
+            self._relator.forget(gone.id)
+        self._state.recalled[gone.id] = tx.now + KEPT_RESOLVED
+        self._incidents.plan_leave(gone, tx.now)
+        if into.state in WORKED_ON:
+            new, rule = self._incidents.route(tx, into), self._incidents.rule_of(into)
+            self._incidents.escalation.begin_new(tx, into, rule, new, PageReason.RAISED)
+
+    def merge_by_hand(self, tx: Transaction, into: Incident, gone: Incident, by: str, note: str) -> None:
+        """As a person says. Later alerts of the rule and key of `gone` are taken in too; what its alerts are related to
+        is, where both relate along the same keys."""
+        because = "merged" if self._relate_alike(into, gone) else "handed"
+        self.merge(tx, into, gone, f"{by} says so{note}", by, because)
+        into.taken_over = (*into.taken_over, *gone.files)
+        for filed in gone.files:
+            self._state.file(into, filed)
+
+    def _relate_alike(self, one: Incident, other: Incident) -> bool:
+        relate = [self._incidents.rule_of(incident).relate for incident in (one, other)]
+        return None not in relate and (one.group_key, one.silent) == (other.group_key, other.silent)
+
+    def _hand_over(self, tx: Transaction, into: Incident, gone: Incident, because: str) -> None:
+        """The members of `gone`, with all that they say, belong to `into`."""
+        moved = self._state.take_over(into, gone)
+        rule = self._incidents.rule_of(into)
+        if moved:
+            kept = into.labels.items()
+            into.labels = {n: v for n, v in kept if n in rule.labels or gone.labels.get(n) == v}
+        for alert in moved:
+            alert.incident = into.id
+            if alert.joined_because != "suppressed":
+                alert.joined_because = because
+            self._incidents.mark_changed(into, alert)
+            if alert.firing and not alert.suppressed_by:
+                priority.take_in(into, rule, alert.full_labels(), self._ruleset.priority)
+            tx.save(alert)
+        if gone.claimed is not None:
+            into.claimed = gone.claimed if into.claimed is None else priority.more_urgent(into.claimed, gone.claimed)
+        into.active_at = tx.now
+        into.firing += gone.firing
+        into.ended += gone.ended
+        into.flapping += gone.flapping
+        into.suppressed += gone.suppressed
+        into.held += gone.held
+        into.aside += gone.aside
+        gone.firing = gone.ended = gone.flapping = gone.suppressed = gone.held = gone.aside = 0
+        gone.hushed = ""
+        gone.kept = False
+        tx.touch(gone).forget()
+        tx.touch(into).joined.extend(alert for alert in moved if alert.joined_because != "suppressed")
+
+    # -- one becomes two ------------------------------------------------------------------------------------------
+
+    def split(self, tx: Transaction, incident: Incident, members: Sequence[Alert], by: str, note: str) -> None:
+        """These members, none of them suppressed and not all there are, are an incident of their own from now on. It
+        takes in nothing further: the rule and the key stay with the first."""
+        rule = self._incidents.rule_of(incident)
+        labels = members[0].full_labels()
+        fresh = self._incidents.open(tx, rule, incident.group_key, labels, previous="", split_from=incident.id)
+        arm(self._state, fresh, "hold", tx.now)
+        for alert in members:
+            self._take_out(incident, alert)
+            self._incidents.join(tx, fresh, alert, alert.full_labels(), "split")
+            tx.save(alert)
+        self._common_again(incident)
+        tx.say(incident, "split", f"{named(members)} taken out into #{fresh.number} by {by}{note}", by=by)
+        tx.say(fresh, "split", f"taken out of #{incident.number} by {by}{note}: {named(members)}", by=by)
+        tx.touch(incident).restated.append((members[0], ""))  # what is left may hold it open no more
+
+    def _take_out(self, incident: Incident, alert: Alert) -> None:
+        counts_as_firing = alert.firing or alert.flapping_since is not None
+        incident.firing -= counts_as_firing
+        incident.ended -= not counts_as_firing
+        incident.flapping -= alert.flapping_since is not None
+        incident.changed += 1
+        self._state.remove_member(incident, alert)
+        self._relator.leave(incident.id, alert.id)
+
+    def _common_again(self, incident: Incident) -> None:
+        rule = self._incidents.rule_of(incident)
+        left = [alert.full_labels() for alert in self._state.members[incident.id]]
+        common = {n: v for n, v in left[0].items() if all(labels.get(n) == v for labels in left)}
+        incident.labels = {**common, **rule.labels}
