@@ -6,16 +6,14 @@ docs/cli.md has a section for each command and names each flag; a test compares 
 from __future__ import annotations
 
 import argparse
-import os
-import pwd
 from datetime import timedelta
 from pathlib import Path
 
 from imd import __version__
+from imd.cli.flags import DEFAULT_URL, Commands, add, match_flag, positive, remote
+from imd.cli.incidentflags import incidents_commands
 
-DEFAULT_URL = "http://127.0.0.1:9490"
 NEVER = "never"
-_INCIDENT = "an incident's number or id"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     _daemon(commands)
     _tests(commands)
     _alerts(commands)
-    _incidents(commands)
+    incidents_commands(commands)
     _quiet(commands)
     _on_call(commands)
     _observing(commands)
@@ -38,40 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Commands = argparse._SubParsersAction  # its only name
-
-
-def _add(commands: _Commands[argparse.ArgumentParser], name: str, does: str, *examples: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=does,
-        description=does[0].upper() + does[1:] + ".",
-        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _remote(
-    commands: _Commands[argparse.ArgumentParser], name: str, does: str, *examples: str
-) -> argparse.ArgumentParser:
-    """A command that speaks to a running daemon."""
-    parser = _add(commands, name, does, *examples)
-    daemon = parser.add_argument_group("the daemon")
-    daemon.add_argument(
-        "--url",
-        default=os.environ.get("IMD_URL") or DEFAULT_URL,
-        help=f"where it listens; a path is kept (default: $IMD_URL, else {DEFAULT_URL})",
-    )
-    daemon.add_argument("--token-file", type=Path, metavar="FILE", help="its first line is the token (or $IMD_TOKEN)")
-    daemon.add_argument("--by", metavar="NAME", default=_who(), help="who does this (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
-    return parser
-
-
-def _daemon(commands: _Commands[argparse.ArgumentParser]) -> None:
-    serve = _add(commands, "serve", "run the daemon", "imd serve --config /etc/imd/config.yaml")
+def _daemon(commands: Commands[argparse.ArgumentParser]) -> None:
+    serve = add(commands, "serve", "run the daemon", "imd serve --config /etc/imd/config.yaml")
     serve.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.yaml")
-    check = _add(
+    check = add(
         commands,
         "check",
         "find every fault of config and rules",
@@ -88,8 +56,8 @@ def _daemon(commands: _Commands[argparse.ArgumentParser]) -> None:
     check.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
 
-def _tests(commands: _Commands[argparse.ArgumentParser]) -> None:
-    test = _add(
+def _tests(commands: Commands[argparse.ArgumentParser]) -> None:
+    test = add(
         commands,
         "test",
         "run the tests of rules, *.test.yaml, in virtual time",
@@ -114,7 +82,7 @@ def _tests(commands: _Commands[argparse.ArgumentParser]) -> None:
     test.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome as JUnit XML too")
     test.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
-    schema = _add(
+    schema = add(
         commands,
         "schema",
         "print the JSON Schema of a kind of file, for editors",
@@ -124,8 +92,8 @@ def _tests(commands: _Commands[argparse.ArgumentParser]) -> None:
     schema.add_argument("--json", action="store_true", help="changes nothing: a schema is JSON")
 
 
-def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:
-    send = _remote(
+def _alerts(commands: Commands[argparse.ArgumentParser]) -> None:
+    send = remote(
         commands,
         "send",
         "send one test alert",
@@ -137,7 +105,7 @@ def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     send.add_argument("--annotation", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     send.add_argument("--resolve", action="store_true", help="the alert is over, instead of firing")
-    mail = _remote(
+    mail = remote(
         commands,
         "mail",
         "hand a mail from standard input to the daemon",
@@ -145,120 +113,15 @@ def _alerts(commands: _Commands[argparse.ArgumentParser]) -> None:
         'in /etc/aliases: imd: "|/usr/bin/imd mail --source mail --token-file /etc/imd/mail.token"',
     )
     mail.add_argument("--source", required=True, metavar="NAME", help="the source, of type email")
-    page = _remote(
+    page = remote(
         commands, "page", "send a test page to one receiver", "imd page ops-chat 'test of the pager, no action needed'"
     )
     page.add_argument("receiver", metavar="RECEIVER", help="its name in config.yaml")
     page.add_argument("text", nargs="+", metavar="TEXT", help="what the page says")
 
 
-def _incidents(commands: _Commands[argparse.ArgumentParser]) -> None:
-    incidents = _remote(
-        commands,
-        "incidents",
-        "list incidents, or show one",
-        "imd incidents",
-        "imd incidents list --all --priority P1,P2 --since 24h",
-        "imd incidents show 3",
-        "imd incidents report 'checkout is slow' --label team=shop --priority P2",
-    )
-    incidents.add_argument(
-        "action", nargs="?", choices=["list", "show", "report"], default="list", help="(default: list)"
-    )
-    incidents.add_argument(
-        "incident", nargs="?", metavar="INCIDENT|TITLE", help=f"for show: {_INCIDENT}; for report: what is wrong"
-    )
-    incidents.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="for report; repeatable")
-    incidents.add_argument("--policy", metavar="NAME", help="for report: the policy that pages (default: the routes')")
-    incidents.add_argument("--note", default="", metavar="TEXT", help="for report: a line for the timeline")
-    incidents.add_argument("--all", action="store_true", help="resolved and closed ones too")
-    incidents.add_argument("--status", metavar="STATES", help="states, comma separated, or `open` (default: open)")
-    incidents.add_argument("--priority", metavar="P1,P2", help="only these priorities")
-    incidents.add_argument("--rule", metavar="NAME", help="only those that this rule opened")
-    _match(incidents)
-    incidents.add_argument("--since", metavar="TIME", help="opened since: RFC 3339, or how long ago (24h)")
-    incidents.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: 50)")
-
-    why = _remote(commands, "why", "say why an incident exists and who was paged", "imd why 3")
-    why.add_argument("incident", metavar="INCIDENT", help=_INCIDENT)
-
-    ack = _remote(
-        commands,
-        "ack",
-        "acknowledge incidents: somebody has them, escalation stops",
-        "imd ack 3 4",
-        "imd ack --match 'cluster=\"c1\"' --note 'rack power, on it'",
-    )
-    _several(ack)
-    _match(ack)
-    unack = _remote(commands, "unack", "give acknowledged incidents back to escalation", "imd unack 3")
-    _several(unack)
-    resolve = _remote(
-        commands,
-        "resolve",
-        "resolve incidents by hand",
-        "imd resolve 3 --note 'disk replaced'",
-        "imd resolve 3 --force",
-    )
-    _several(resolve)
-    resolve.add_argument("--force", action="store_true", help="even while alerts fire")
-    snooze = _remote(
-        commands,
-        "snooze",
-        "acknowledge incidents until a time",
-        "imd snooze 3 --for 2h",
-        "imd snooze 3 --until 2026-03-02T08:00:00Z --note 'vendor comes in the morning'",
-    )
-    _several(snooze)
-    snooze.add_argument("--for", dest="for_", metavar="DURATION", help="how long (2h, 1d12h)")
-    snooze.add_argument("--until", metavar="TIME", help="until when, RFC 3339 with its zone, in place of --for")
-    assign = _remote(commands, "assign", "say whose incidents these are, and page them", "imd assign 3 --to ben")
-    _several(assign)
-    assign.add_argument("--to", required=True, metavar="PERSON", help="a name of people:")
-    responder = _remote(
-        commands, "responder", "ask somebody more to help, and page them", "imd responder 3 --to team:database"
-    )
-    _several(responder)
-    responder.add_argument(
-        "--to", required=True, metavar="WHO", help="a person, or schedule:NAME, team:NAME, receiver:NAME"
-    )
-    escalate = _remote(commands, "escalate", "go on to the next escalation step now", "imd escalate 3")
-    _several(escalate)
-    reopen = _remote(commands, "reopen", "work on resolved incidents again", "imd reopen 3 --note 'it is back'")
-    _several(reopen)
-    close = _remote(
-        commands,
-        "close",
-        "close resolved incidents after their review",
-        "imd close 3 --outcome fixed --cause capacity --actionable yes",
-    )
-    _several(close)
-    close.add_argument("--outcome", default="", metavar="WORD", help="how it ended: fixed, false alarm…")
-    close.add_argument("--cause", default="", metavar="WORD", help="why it happened: deploy, capacity…")
-    close.add_argument("--actionable", choices=["yes", "no"], help="whether anybody had to do anything")
-    merge = _remote(commands, "merge", "make incidents part of another", "imd merge 4 5 --into 3")
-    _several(merge)
-    merge.add_argument("--into", required=True, metavar="INCIDENT", help="the one that lives on")
-    split = _remote(
-        commands,
-        "split",
-        "take alerts out of an incident, into one of their own",
-        "imd split 3 9ac8f1b2e0d4c756 41d5f0a9c3b2e817",
-    )
-    split.add_argument("incidents", nargs=1, metavar="INCIDENT", help=_INCIDENT)
-    split.add_argument(
-        "fingerprints", nargs="+", metavar="FINGERPRINT", help="of its alerts; `imd incidents show` lists them"
-    )
-    split.add_argument("--note", default="", metavar="TEXT", help="a line for the timeline")
-    note = _remote(
-        commands, "note", "write a line into an incident's timeline", "imd note 3 'vendor called, ETA 14:00'"
-    )
-    note.add_argument("incidents", nargs=1, metavar="INCIDENT", help=_INCIDENT)
-    note.add_argument("text", nargs="+", metavar="TEXT", help="what it says")
-
-
-def _quiet(commands: _Commands[argparse.ArgumentParser]) -> None:
-    silence = _remote(
+def _quiet(commands: Commands[argparse.ArgumentParser]) -> None:
+    silence = remote(
         commands,
         "silence",
         "mute alerts for a while, list silences, end them",
@@ -283,15 +146,15 @@ def _quiet(commands: _Commands[argparse.ArgumentParser]) -> None:
     silence.add_argument("--comment", default="", metavar="TEXT", help="for add: why")
     silence.add_argument("--id", metavar="ID", help="for add: change this silence")
     silence.add_argument("--all", action="store_true", help="for list: ended ones of the last five days too")
-    _match(silence)
-    silence.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most so many (default: 100)")
+    match_flag(silence)
+    silence.add_argument("--limit", type=positive, default=100, metavar="N", help="at most so many (default: 100)")
 
-    maintenance = _remote(
+    maintenance = remote(
         commands, "maintenance", "list maintenance windows: in force, or when next", "imd maintenance list"
     )
     maintenance.add_argument("action", nargs="?", choices=["list"], default="list", help="(default: list)")
 
-    pause = _remote(
+    pause = remote(
         commands,
         "pause",
         "page nobody about anything for a while, or say whether it is so",
@@ -304,8 +167,8 @@ def _quiet(commands: _Commands[argparse.ArgumentParser]) -> None:
     pause.add_argument("--end", action="store_true", help="end it now")
 
 
-def _on_call(commands: _Commands[argparse.ArgumentParser]) -> None:
-    on_call = _remote(
+def _on_call(commands: Commands[argparse.ArgumentParser]) -> None:
+    on_call = remote(
         commands,
         "oncall",
         "say who is on call, or put somebody else on call for a while",
@@ -323,7 +186,7 @@ def _on_call(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     on_call.add_argument("--at", metavar="TIME", help="at that instant, RFC 3339 with its zone (default: now)")
     on_call.add_argument("--schedule", metavar="NAME", help="only this one")
-    on_call.add_argument("--days", type=_positive, metavar="N", help="shift by shift over so many days, at most 366")
+    on_call.add_argument("--days", type=positive, metavar="N", help="shift by shift over so many days, at most 366")
     on_call.add_argument("--ics", action="store_true", help="as iCalendar, 31 days unless --days says otherwise")
     on_call.add_argument("--config", type=Path, metavar="FILE", help="from these files alone, without a daemon")
     on_call.add_argument("--for", dest="for_", metavar="DURATION", help="for add: how long, from its start (4h, 1d12h)")
@@ -333,23 +196,23 @@ def _on_call(commands: _Commands[argparse.ArgumentParser]) -> None:
     on_call.add_argument("--all", action="store_true", help="for list: ended ones of the last 400 days too")
 
 
-def _observing(commands: _Commands[argparse.ArgumentParser]) -> None:
-    alerts = _remote(
+def _observing(commands: Commands[argparse.ArgumentParser]) -> None:
+    alerts = remote(
         commands, "alerts", "list the alerts that fire now", "imd alerts", "imd alerts --match 'severity=\"critical\"'"
     )
-    _match(alerts)
-    alerts.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most so many (default: 100)")
-    deliveries = _remote(
+    match_flag(alerts)
+    alerts.add_argument("--limit", type=positive, default=100, metavar="N", help="at most so many (default: 100)")
+    deliveries = remote(
         commands, "deliveries", "list pages and how they went", "imd deliveries", "imd deliveries --state failed"
     )
     deliveries.add_argument("--incident", metavar="INCIDENT", help="only those of one incident")
     deliveries.add_argument("--state", choices=["pending", "accepted", "failed", "cancelled", "unknown"])
-    deliveries.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (default: 50)")
-    _remote(commands, "status", "show how the daemon is doing", "imd status", "imd status --json")
+    deliveries.add_argument("--limit", type=positive, default=50, metavar="N", help="at most so many (default: 50)")
+    remote(commands, "status", "show how the daemon is doing", "imd status", "imd status --json")
 
 
-def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
-    replay = _add(
+def _history(commands: Commands[argparse.ArgumentParser]) -> None:
+    replay = add(
         commands,
         "replay",
         "run recorded events through the rules, in virtual time, and send nothing",
@@ -373,7 +236,7 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
 
     _backtest(commands)
     _explain(commands)
-    journal = _remote(
+    journal = remote(
         commands,
         "journal",
         "write down a daemon's history, for `imd replay`",
@@ -383,7 +246,7 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
     journal.add_argument("--since", metavar="WHEN", help="an instant, or how long ago (30d); default: all there is")
     journal.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
 
-    store = _add(
+    store = add(
         commands,
         "db",
         "look after the database: migrate, back up, verify, recover",
@@ -405,8 +268,8 @@ def _history(commands: _Commands[argparse.ArgumentParser]) -> None:
     store.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
 
 
-def _explain(commands: _Commands[argparse.ArgumentParser]) -> None:
-    explain = _add(
+def _explain(commands: Commands[argparse.ArgumentParser]) -> None:
+    explain = add(
         commands,
         "explain",
         "say what would happen to an alert: which rule, which incident, who is paged when, and why",
@@ -435,8 +298,8 @@ def _explain(commands: _Commands[argparse.ArgumentParser]) -> None:
     daemon.add_argument("--token-file", type=Path, metavar="FILE", help="its first line is the token (or $IMD_TOKEN)")
 
 
-def _backtest(commands: _Commands[argparse.ArgumentParser]) -> None:
-    backtest = _add(
+def _backtest(commands: Commands[argparse.ArgumentParser]) -> None:
+    backtest = add(
         commands,
         "backtest",
         "run the same history through two rule sets and say what differs",
@@ -481,29 +344,3 @@ def _duration_or_never(text: str) -> timedelta | str:
         return parse_duration(text)
     except BadDuration as fault:
         raise argparse.ArgumentTypeError(f"{fault}; or `never`") from None
-
-
-def _several(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("incidents", nargs="*", metavar="INCIDENT", help="incidents by number or id")
-    parser.add_argument("--note", default="", metavar="TEXT", help="a line for the timeline")
-
-
-def _match(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--match", action="append", default=[], metavar="MATCHER", help='a matcher (name="value"); repeated: all hold'
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _who() -> str:
-    """$USER, else the account's name, else `unknown`."""
-    try:
-        return os.environ.get("USER") or pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return "unknown"

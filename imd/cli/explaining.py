@@ -71,7 +71,7 @@ def _at(arguments: Namespace) -> datetime | None:
 
 
 def _by_daemon(arguments: Namespace, at: datetime | None) -> Explained:
-    from imd.cli.arguments import DEFAULT_URL
+    from imd.cli.flags import DEFAULT_URL
     from imd.cli.remote import Daemon, read
 
     arguments.url = arguments.url or os.environ.get("IMD_URL") or DEFAULT_URL
