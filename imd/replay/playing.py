@@ -240,10 +240,8 @@ class Play:
         match deed:
             case Fire() | End():
                 return self._report(deed)
-            case Act():
-                return self._act(deed)
-            case Report():
-                return self._report_by_hand(deed)
+            case Act() | Report():
+                return self._act(deed) if isinstance(deed, Act) else self._report_by_hand(deed)
             case Mute() | Unmute() | Pause():
                 return self._quiet(deed)
             case PutOnCall() | EndOverride():

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from imd.api.answers import Refusal
-from imd.api.server import routes
+from imd.api.server import ACTIONS, routes
 from imd.config.settings import Limits, Scope, Settings
 from imd.model.policy import Source
 from tests.api.server import BENCH, Logged, Server, serving
@@ -170,7 +170,7 @@ async def test_every_route_that_is_not_open_asks_who(tmp_path: Path, log: Logged
         table = routes(server.context())
         assert {route.path for route in table if route.scope is None} == {"/-/healthy", "/-/ready", "/api/v1/{rest:.*}"}
         for route in table:
-            path = route.path.replace("{source}", "alertmanager").replace("{action:ack|unack|resolve|note}", "ack")
+            path = route.path.replace("{source}", "alertmanager").replace(f"{{action:{ACTIONS}}}", "ack")
             path = path.replace("{id}", "1").replace("{name}", "bench").replace("{rest:.*}", "alerts")
             method = "GET" if route.method == "*" else route.method
             for prefix in ("", "/am"):

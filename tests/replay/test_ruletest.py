@@ -11,10 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import inspect
 
-from imd.config.schema import form_words
-from imd.config.testevents import RESOLVE_BY_HAND, VERBS, by_type
+from imd.config.testevents import RESOLVE_BY_HAND, VERBS
 from imd.config.testfile import read_tests
 from imd.config.testkeys import EXPECTATIONS, INCIDENT, PAGE
 from imd.model.event import ActionKind, ActionTaken
@@ -527,21 +525,6 @@ class Postponed(msgspec.Struct):
     quietly: bool = False
     level: Level = Level.LOW
     alerts: tuple[str, ...] = ()
-
-
-def test_a_field_that_nobody_described_is_read_by_its_type() -> None:
-    info = inspect.type_info(Postponed)
-    assert isinstance(info, inspect.StructType)
-    forms = {field.name: form_words(by_type(field).taken()) for field in info.fields}
-    assert forms == {
-        "to": "text",
-        "until": "duration after the start, or instant",
-        "wait": "duration",
-        "times": "whole number",
-        "quietly": "true or false",
-        "level": "one of: high, medium, low",
-        "alerts": "list of: text",
-    }
 
 
 def test_time_is_bounded(play: Play) -> None:
