@@ -57,6 +57,15 @@ class TestPageFailed(Exception):
     """The receiver did not take the test page; the text is its own words, without secrets."""
 
 
+class FetchFailed(Exception):
+    """A URL was not fetched; the text is why."""
+
+
+async def no_fetch(url: str) -> bytes:
+    """Where nothing may be fetched."""
+    raise FetchFailed("nothing is fetched here")
+
+
 class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One receiver's way out. `breaker` is closed, open or half_open, after so many `failures` in a row;
     `last_error` is its own words, without secrets."""
@@ -138,7 +147,8 @@ class Context:
     """Everything that handlers may reach. `unready` answers with a reason, or "" when work is taken.
 
     `before_scrape` sets the gauges that nobody keeps up to date; it runs in the event loop. `heard` is written by
-    ingest: when each source last sent something that was understood.
+    ingest: when each source last sent something that was understood. `fetch` GETs a URL beyond this machine's own net
+    and answers with its body; raises FetchFailed.
     """
 
     submit: Submit
@@ -154,6 +164,7 @@ class Context:
     clock: Clock
     started_at: datetime
     receivers: Callable[[], Sequence[ReceiverStatus]] = tuple
+    fetch: Callable[[str], Awaitable[bytes]] = no_fetch
     last_reload: Callable[[], ReloadStatus | None] = lambda: None
     before_scrape: Callable[[], None] = lambda: None
     heard: dict[str, datetime] = field(default_factory=dict)

@@ -18,6 +18,8 @@ from imd.api.access import speaker
 from imd.api.answers import JSON, Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context, Unavailable
+from imd.api.sns import KIND as KIND_SNS
+from imd.api.sns import Sns
 from imd.model.alert import AlertReport, identify
 from imd.model.effect import Refused
 from imd.model.event import AlertsReported, SourceHeard, Tick
@@ -144,6 +146,7 @@ class Ingest:
     def __init__(self, context: Context, senders: Senders) -> None:
         self._context = context
         self._senders = senders
+        self._sns = Sns(context)
 
     async def post(self, request: web.Request) -> web.Response:
         """200 once committed if any alert was accepted or there was none in it, else 400."""
@@ -152,6 +155,7 @@ class Ingest:
         if decoder is None:
             raise Refusal(404, f"no source {name[:100]!a}: it is neither configured nor a built-in type")
         body = await self.body(request, name)
+        await self._before(name, body, request)
         try:
             taken = await self.take(name, decoder, body, request.headers)
         except BadBody as error:
@@ -160,6 +164,17 @@ class Ingest:
             return web.Response(body=_ACCEPTED_ONE, content_type=JSON)
         status = 400 if taken.rejected and not taken.accepted else 200
         return json(_Answer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
+
+    async def _before(self, name: str, body: bytes, request: web.Request) -> None:
+        """What a sender's own protocol asks for before its body is read. A refusal is kept for people to see."""
+        source = self._context.settings().sources.get(name)
+        if source is None or source.source.type != KIND_SNS:
+            return
+        try:
+            await self._sns.receive(source, body, request.headers)
+        except Refusal as refusal:
+            await self.keep_refusal(name, refusal.detail, Reason.BODY, excerpt(body))
+            raise
 
     async def handshake(self, request: web.Request) -> web.Response:
         """CloudEvents' HTTP webhooks, 1.0.2: a sender asks whether its events are welcome."""

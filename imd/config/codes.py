@@ -57,6 +57,7 @@ BAD_STORE = "R307"
 NOT_OF_THIS_TYPE = "R321"
 READS_NOTHING = "R322"
 KEY_TAKEN = "R323"
+SIGNATURE_EXTRA = "R324"
 
 NAME_TAKEN = "R401"
 SECOND_PRIORITY = "R402"
@@ -171,6 +172,7 @@ TITLES = {
     NOT_OF_THIS_TYPE: "a key that does not go with the source's type",
     READS_NOTHING: "a value that is the same for every body",
     KEY_TAKEN: "two sources have the same key",
+    SIGNATURE_EXTRA: "signatures need an extra that is not installed",
     NAME_TAKEN: "a name is used twice",
     SECOND_PRIORITY: "priority stands in two files",
     SECOND_MATCHLESS_ROUTE: "a second route without a match",

@@ -60,11 +60,14 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A configured sender. `token_sha256` are the digests of the tokens it may show (none: no token is asked for);
-    `keys` are routing keys of senders that put one in the body."""
+    `keys` are routing keys of senders that put one in the body. Of Amazon SNS: `topics` are those that may speak, and
+    whose subscription is confirmed; `verify` asks for a good signature."""
 
     source: Source
     token_sha256: tuple[str, ...] = ()
     keys: tuple[Secret, ...] = ()
+    topics: tuple[str, ...] = ()
+    verify: bool = False
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 
 from imd.config import codes, form
 from imd.config.callerfile import ONE_TOKEN, TOKEN_SECRET, one_digest
@@ -23,6 +24,7 @@ from imd.config.shape import (
     Keys,
     Refused,
     Scope,
+    boolean,
     duration,
     listed,
     not_one_of,
@@ -42,10 +44,16 @@ SOURCES_BUILT = (
     "uptimerobot", "statuscake", "healthchecks", "pagerduty", "opsgenie", "cloudevents",
     "email", "mapped",
 )  # fmt: skip
-TAKEN_BY = {"map": ("mapped", "aws_cloudwatch_sns", "cloudevents", "email"), "keys": ("pagerduty", "opsgenie")}
+TAKEN_BY = {
+    "map": ("mapped", "aws_cloudwatch_sns", "cloudevents", "email"),
+    "keys": ("pagerduty", "opsgenie"),
+    "topics": ("aws_cloudwatch_sns",),
+    "verify": ("aws_cloudwatch_sns",),
+}
 """Keys that only sources of these types take."""
 
 _URL_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}(-[a-z]+)+-[0-9]{1,2}:[0-9]{1,20}:[A-Za-z0-9_.-]{1,256}")
 _YEAR = timedelta(days=365)
 
 
@@ -91,12 +99,41 @@ def _key(node: Node, scope: Scope) -> Secret:
     return found
 
 
+@takes(form.text("ARN of an SNS topic", _TOPIC.pattern, "arn:aws:sns:eu-west-1:123456789012:alarms"))
+def _topic(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if not _TOPIC.fullmatch(value):
+        raise scope.fault(
+            codes.BAD_NAME,
+            node,
+            f"{quote(value)} in {scope.subject} names no topic",
+            expected="expected arn:aws:sns:REGION:ACCOUNT:NAME",
+        )
+    return value
+
+
+@takes(form.BOOLEAN)
+def _verify(node: Node, scope: Scope) -> bool:
+    """Signatures are checked by what an extra brings."""
+    value = boolean(node, scope)
+    if value and find_spec("cryptography") is None:
+        raise scope.fault(
+            codes.SIGNATURE_EXTRA,
+            node,
+            f"{scope.subject} needs the package cryptography, which is not installed",
+            help="pip install 'imd[sns]'",
+        )
+    return value
+
+
 SOURCE: Keys = {
     "name": Key(_source_name, "The last part of /v1/ingest/{source}.", required=True),
     "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
     "tokens": Key(listed(_token), "The sender shows one of these.", []),
     "keys": Key(listed(_key), "What senders of PagerDuty's and Opsgenie's protocols show: each names this source.", []),
     "map": Key(bodymaps, "How a body becomes alerts, for type mapped."),
+    "topics": Key(listed(_topic), "ARNs of the SNS topics that may speak, and whose subscription is confirmed.", []),
+    "verify": Key(_verify, "Refuse SNS messages without a good signature.", False),
     "labels": Key(labels, "Are added to each alert and join its identity.", {}),
     "expire_after": Key(
         duration(timedelta(minutes=1), _YEAR), "A webhook's alert that nobody speaks of any more expires then.", "5d"
@@ -113,6 +150,7 @@ SOURCE: Keys = {
 def source(node: Node, scope: Scope) -> SourceSettings:
     values = read_keys(SOURCE, node, scope)
     tokens, keys, maps = values.pop("tokens", ()), values.pop("keys", ()), values.pop("map", ())
+    topics, verify = values.pop("topics", ()), values.pop("verify", False)
     if "name" not in values or "type" not in values:
         raise Refused
     assert isinstance(node, MappingNode)
@@ -125,7 +163,8 @@ def source(node: Node, scope: Scope) -> SourceSettings:
             help="add resolved to its map, or expire_after beside it",
         )
     values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
-    return SourceSettings(source=Source(**values, maps=maps), token_sha256=tokens, keys=keys)
+    made = Source(**values, maps=maps)
+    return SourceSettings(source=made, token_sha256=tokens, keys=keys, topics=topics, verify=verify)
 
 
 def _fits_type(node: MappingNode, scope: Scope, kind: str) -> None:

@@ -23,6 +23,7 @@ from imd.api import server
 from imd.api.access import Access
 from imd.api.context import (
     Context,
+    FetchFailed,
     ReloadRefused,
     ReloadStatus,
     StoreDown,
@@ -30,6 +31,7 @@ from imd.api.context import (
     UnknownReceiver,
 )
 from imd.channels.contract import BadSettings, Receipt
+from imd.channels.http import Endpoint, Reply
 from imd.clock import Clock, SystemClock
 from imd.config.diagnostic import Diagnostic
 from imd.config.load import Faulty, Loaded, load_config
@@ -121,6 +123,7 @@ class _Daemon:
             clock=clock,
             started_at=clock.now(),
             receivers=self._outbox.status,
+            fetch=self._fetch,
             last_reload=lambda: self._last_reload,
             before_scrape=self._before_scrape,
         )
@@ -200,6 +203,16 @@ class _Daemon:
             "incidents_open": sum(1 for one in state.incidents.values() if one.open) if state else 0,
             "outbox_pending": self._outbox.pending,
         }
+
+    async def _fetch(self, url: str) -> bytes:
+        """GETs a public address, as senders' protocols ask for (Amazon SNS)."""
+        endpoint = Endpoint(url, allow_private=False, public=True)
+        reply = await self._http.exchange(endpoint, b"", {}, self._clock.now(), "GET")
+        if not isinstance(reply, Reply):
+            raise FetchFailed(reply.error)
+        if reply.status != 200:
+            raise FetchFailed(f"{endpoint.shown} answered {reply.status}")
+        return reply.body
 
     async def _test_page(self, receiver: str, text: str, by: str) -> str:
         """Sends past engine and outbox: does this way to reach people work?"""

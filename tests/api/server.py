@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from imd.api.context import Context, ReloadRefused, TestPageFailed, UnknownReceiver
+from imd.api.context import Context, FetchFailed, ReloadRefused, TestPageFailed, UnknownReceiver
 from imd.api.server import Authorize, runner
 from imd.clock import ManualClock
 from imd.config.settings import Limits, Settings
@@ -69,7 +69,8 @@ class Sink:
 
 
 class Server:
-    """`url` is where it listens. `reload_fault` and `unready` are what the test wants it to meet."""
+    """`url` is where it listens. `pages` is what the world has to fetch, by URL without query, and `fetched` what was.
+    `reload_fault` and `unready` are what the test wants it to meet."""
 
     def __init__(self, store: Store, clock: ManualClock, ruleset: Ruleset, settings: Settings) -> None:
         self.clock, self.store = clock, store
@@ -78,6 +79,8 @@ class Server:
         self.loop = Loop(store, ruleset, clock, self.metrics, settings.limits.inbox_bytes_max)
         self.ruleset, self.settings = ruleset, settings
         self.reload_fault = ""
+        self.fetched: list[str] = []
+        self.pages: dict[str, bytes] = {}
         self.tested: list[tuple[str, str, str]] = []
         self.url = ""
         self.port = 0
@@ -97,6 +100,7 @@ class Server:
             metrics=self.metrics,
             clock=self.clock,
             started_at=START,
+            fetch=self._fetch,
         )
 
     def alert(self, key: bytes) -> Alert | None:
@@ -158,6 +162,13 @@ class Server:
     async def _reload(self) -> None:
         if self.reload_fault:
             raise ReloadRefused(self.reload_fault)
+
+    async def _fetch(self, url: str) -> bytes:
+        self.fetched.append(url)
+        page = self.pages.get(url.partition("?")[0])
+        if page is None:
+            raise FetchFailed("nobody there")
+        return page
 
     async def _test_page(self, name: str, text: str, by: str) -> str:
         if name not in self.ruleset.receivers:
