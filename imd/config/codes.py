@@ -117,6 +117,7 @@ NO_PLACE_FOR_KIND = "W081"
 UNREACHABLE_ROUTE = "W062"
 ALLOWS_NOTHING = "W063"
 TYPOGRAPHIC_QUOTES = "W064"
+PAGES_NOBODY = "W065"
 QUIET_WITHOUT_END = "W061"
 UNUSED_SCHEDULE = "W040"
 UNUSED_TEAM = "W041"
@@ -228,6 +229,7 @@ TITLES = {
     QUIET_WITHOUT_END: "a maintenance never ends",
     ALLOWS_NOTHING: "a comment allows nothing",
     TYPOGRAPHIC_QUOTES: "quotes that are none",
+    PAGES_NOBODY: "an escalation that ends in nobody",
     UNUSED_SCHEDULE: "a schedule is never used",
     UNUSED_TEAM: "a team is never used",
     SCHEDULE_GAP: "a schedule has nobody on call",

@@ -14,6 +14,7 @@ from imd.config import codes
 from imd.config.configfile import Found, is_loopback
 from imd.config.document import Document
 from imd.config.oncalllint import UNUSED, FindGap, lint_schedules, lint_unused
+from imd.config.policylint import lint_policies
 from imd.config.quietlint import lint_quiet
 from imd.config.routelint import lint_routes
 from imd.config.rulefile import DEFAULT, Reference, RuleFiles
@@ -94,7 +95,8 @@ def lint(whole: WholeSet) -> None:
     built_in = _built_in_policy_pages(whole.files)
     _lint_defaults(whole.files, whole.document, whole.config, built_in)
     _lint_unused(whole.files, whole.document, whole.config, built_in)
-    _lint_targets(whole.files, whole.config)
+    _lint_targets(whole, whole.config)
+    lint_policies(whole.files, whole.config)
     _lint_open(whole.document, whole.config)
 
 
@@ -152,12 +154,12 @@ def _lint_unused(files: RuleFiles, document: Document, config: Found, built_in: 
     lint_unused(files, used)
 
 
-def _lint_targets(files: RuleFiles, config: Found) -> None:
+def _lint_targets(whole: WholeSet, config: Found) -> None:
     """A target that never takes a page looks like somebody who is paged."""
     silent = {
         word for word, settings in config.settings.receivers.items() if PageKind.PAGE not in settings.receiver.send
     }
-    for reference in files.references:
+    for reference in [*whole.files.references, *_fallback(whole)]:
         if reference.kind == TargetKind.RECEIVER.value and reference.name in silent:
             reference.document.lint(
                 codes.TARGET_TAKES_NO_PAGES,
