@@ -287,6 +287,9 @@ def _explain(commands: Commands[argparse.ArgumentParser]) -> None:
     explain.add_argument(
         "--body", type=Path, metavar="FILE", help="a body that the source was sent, in place of labels"
     )
+    explain.add_argument(
+        "--header", action="append", default=[], metavar="NAME:VALUE", help="a header of that body; may be repeated"
+    )
     explain.add_argument("--all", action="store_true", help="every rule that was tried, not the nearest ten")
     explain.add_argument("--json", action="store_true", help="JSON for scripts in place of text")
     files = explain.add_argument_group("by files, as if nothing else fired")

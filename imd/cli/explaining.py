@@ -11,12 +11,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from imd.cli.failure import Failed, Misused
+from imd.cli.failure import Misused
 from imd.cli.instants import moment, stamp
 from imd.cli.pairs import labels_of, pairs
 from imd.cli.screen import Cell, Column, Screen, cut
@@ -94,7 +93,7 @@ def _offline(arguments: Namespace, at: datetime) -> list[Explained]:
     ruleset = loaded(arguments.config, rules, arguments.topology).ruleset
     source = _source(ruleset.sources, arguments.source)
     if arguments.body is not None:
-        asked = _of_body(source, arguments.body, at)
+        asked = _of_body(source, arguments, at)
     else:
         labels, annotations = labels_of(arguments.labels, "explain"), pairs(arguments.annotation, "--annotation")
         asked = [asked_of(source, labels, annotations, at)]
@@ -116,27 +115,15 @@ def _source(configured: Mapping[str, Source], name: str | None) -> Source:
     return configured.get(name) or Source(name=name, type=name)
 
 
-def _of_body(source: Source, path: Path, at: datetime) -> list[Asked]:
-    """What the source makes of a body that it was sent, said on standard error where it refuses some of it."""
+def _of_body(source: Source, arguments: Namespace, at: datetime) -> list[Asked]:
+    """What the source makes of a body that it was sent: those alerts that fire."""
+    from imd.cli.bodies import firing
     from imd.replay.explain import Asked
-    from imd.sources import DECODERS
-    from imd.sources.contract import BadBody
-    from imd.sources.labels import KnownLabels
 
-    decoder = DECODERS[source.type](KnownLabels(source.labels), source)
-    try:
-        decoded = decoder.decode(path.read_bytes(), at)
-    except OSError as error:
-        raise Failed(f"cannot read {path}: {error.strerror}") from None
-    except BadBody as error:
-        raise Failed(f"{path} is nothing that source {source.name} understands: {error}") from None
-    for rejected in decoded.rejected:
-        print(f"imd: alert {rejected.index} is refused: {rejected.error}", file=sys.stderr)
-    if len(decoded.alerts) > EXPLAINED_MAX:
-        print(f"imd: the first {EXPLAINED_MAX} of {len(decoded.alerts)} alerts are explained", file=sys.stderr)
-    return [
-        Asked(report=one, at=at, source=source.name, by_api=decoder.by_api) for one in decoded.alerts[:EXPLAINED_MAX]
-    ]
+    alerts, by_api = firing(source, arguments, at)
+    if len(alerts) > EXPLAINED_MAX:
+        print(f"imd: the first {EXPLAINED_MAX} of {len(alerts)} alerts are explained", file=sys.stderr)
+    return [Asked(report=one, at=at, source=source.name, by_api=by_api) for one in alerts[:EXPLAINED_MAX]]
 
 
 # -- for people -------------------------------------------------------------------------------------------------------
