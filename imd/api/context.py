@@ -113,6 +113,14 @@ class LiveView(Protocol):
         """The newest episode of this identity, firing or not long over."""
         ...
 
+    def open_incidents(self) -> Iterable[Incident]:
+        """Every incident that is open, by number."""
+        ...
+
+    def heard(self) -> Mapping[str, datetime]:
+        """When each source was last heard, over restarts too."""
+        ...
+
     def incident(self, id: str) -> Incident | None:  # noqa: A002 - its name in the record
         """One that the engine holds, open or not long over."""
         ...

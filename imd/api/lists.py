@@ -1,4 +1,4 @@
-"""Lists of everything that is not an incident: alerts that fire, deliveries, refusals, rules; and the state of imd."""
+"""Lists of everything that is not an incident: alerts that fire, deliveries, refusals, rules."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from imd import __version__
 from imd.api import parameters
 from imd.api.answers import json
-from imd.api.context import Context, ReceiverStatus, ReloadStatus
+from imd.api.context import Context
 from imd.api.views import AuditView, Items, delivery_view, rejected_view, rule_view
 from imd.model.rule import match_test
 from imd.model.view import AlertView, alert_view
@@ -19,24 +18,6 @@ from imd.store.contract import DeliveryState
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE = 1000  # alerts tested before the loop turns: about 3 ms
-
-
-class _SourceStatus(msgspec.Struct):
-    name: str
-    last_heard_at: datetime | None
-
-
-class _Status(msgspec.Struct):
-    version: str
-    started_at: datetime
-    ready: bool
-    unready_because: str | None
-    config_hash: str
-    rules: int
-    sources: list[_SourceStatus]
-    counts: dict[str, int]
-    receivers: list[ReceiverStatus]
-    last_reload: ReloadStatus | None
 
 
 class Lists:
@@ -80,11 +61,11 @@ class Lists:
         return json(Items([delivery_view(row) for row in rows if not states or row.state in states], cursor))
 
     async def rejected(self, request: web.Request) -> web.Response:
-        """What was refused, newest first."""
+        """What was refused, newest first; `source` and `since` narrow."""
         query = request.query
-        parameters.allow_only(query, "limit", "cursor")
-        limit = parameters.limit(query)
-        rows = await self._context.store.rejected(limit, parameters.cursor(query))
+        parameters.allow_only(query, "source", "since", "limit", "cursor")
+        limit, since = parameters.limit(query), parameters.since(query, self._context.clock.now())
+        rows = await self._context.store.rejected(limit, parameters.cursor(query), query.get("source", ""), since)
         cursor = str(rows[-1].seq) if len(rows) == limit else None
         return json(Items([rejected_view(row) for row in rows], cursor))
 
@@ -111,21 +92,3 @@ class Lists:
     async def rules(self, _request: web.Request) -> web.Response:
         """All rules in the order in which they are tried."""
         return json(Items([rule_view(rule) for rule in self._context.ruleset().rules]))
-
-    async def status(self, _request: web.Request) -> web.Response:
-        context = self._context
-        ruleset, unready = context.ruleset(), context.unready()
-        names = dict.fromkeys([*ruleset.sources, *context.heard])
-        status = _Status(
-            version=__version__,
-            started_at=context.started_at,
-            ready=not unready,
-            unready_because=unready or None,
-            config_hash=ruleset.config_hash,
-            rules=len(ruleset.rules),
-            sources=[_SourceStatus(name, context.heard.get(name)) for name in names],
-            counts=dict(context.view.counts()),
-            receivers=list(context.receivers()),
-            last_reload=context.last_reload(),
-        )
-        return json(status)

@@ -35,6 +35,7 @@ from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
 from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
+from imd.api.status import StatusOf
 from imd.config.settings import Scope
 from imd.model.event import ActionKind
 from imd.store.contract import StoreFailed
@@ -126,7 +127,7 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/journal", lists.journal, Scope.READ),
         Route("GET", "/v1/audit", lists.audit, Scope.ADMIN),
         Route("GET", "/v1/rules", lists.rules, Scope.READ),
-        Route("GET", "/v1/status", lists.status, Scope.READ),
+        Route("GET", "/v1/status", StatusOf(context).show, Scope.READ),
         Route("POST", "/v1/receivers/{name}/test", receivers.test, Scope.ADMIN),
         Route("GET", "/metrics", health.metrics, Scope.READ),
         Route("GET", "/-/healthy", health.healthy, None),

@@ -208,6 +208,16 @@ def _observing(commands: Commands[argparse.ArgumentParser]) -> None:
     deliveries.add_argument("--incident", metavar="INCIDENT", help="only those of one incident")
     deliveries.add_argument("--state", choices=["pending", "accepted", "failed", "cancelled", "unknown"])
     deliveries.add_argument("--limit", type=positive, default=50, metavar="N", help="at most so many (default: 50)")
+    rejected = remote(
+        commands,
+        "rejected",
+        "list what came in and was refused, with the reason",
+        "imd rejected",
+        "imd rejected --source prom-eu --since 24h",
+    )
+    rejected.add_argument("--source", metavar="NAME", help="only what this source sent")
+    rejected.add_argument("--since", metavar="TIME", help="since: RFC 3339, or how long ago (24h)")
+    rejected.add_argument("--limit", type=positive, default=50, metavar="N", help="at most so many (default: 50)")
     remote(commands, "status", "show how the daemon is doing", "imd status", "imd status --json")
 
 

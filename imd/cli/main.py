@@ -161,6 +161,7 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "oncall": _on_call,
     "alerts": _observe,
     "deliveries": _observe,
+    "rejected": _observe,
     "status": _observe,
     "test": _test,
     "schema": _schema,

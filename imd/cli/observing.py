@@ -1,4 +1,4 @@
-"""Commands that look on: alerts, deliveries, status."""
+"""Commands that look on: alerts, deliveries, rejected, status."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from imd.model.view import AlertView
 class _Source(msgspec.Struct):
     name: str
     last_heard_at: datetime | None = None
+    type: str | None = None
+    silent: bool = False
 
 
 class _Receiver(msgspec.Struct):
@@ -26,6 +28,7 @@ class _Receiver(msgspec.Struct):
     breaker: str
     pending: int
     last_error: str = ""
+    oldest_at: datetime | None = None
 
 
 class _Reload(msgspec.Struct):
@@ -33,7 +36,27 @@ class _Reload(msgspec.Struct):
     error: str | None = None
 
 
+class _Open(msgspec.Struct):
+    incidents: int
+    by_state: dict[str, int]
+    by_priority: dict[str, int]
+    unanswered: int
+    oldest_unanswered_at: datetime | None = None
+
+
+class _Outbox(msgspec.Struct):
+    pending: int
+    oldest_at: datetime | None = None
+
+
+class _Store(msgspec.Struct):
+    bytes: int
+    wal_bytes: int
+
+
 class _Status(msgspec.Struct):
+    """As the daemon says; what an older one leaves out is not shown."""
+
     version: str
     started_at: datetime
     ready: bool
@@ -44,6 +67,19 @@ class _Status(msgspec.Struct):
     unready_because: str | None = None
     receivers: list[_Receiver] = []
     last_reload: _Reload | None = None
+    open: _Open | None = None
+    outbox: _Outbox | None = None
+    heartbeats_missing: list[str] = []
+    paused_until: datetime | None = None
+    store: _Store | None = None
+
+
+class _Rejected(msgspec.Struct):
+    at: datetime
+    source: str
+    index: int
+    error: str
+    excerpt: str
 
 
 def run(arguments: Namespace) -> int:
@@ -53,6 +89,8 @@ def run(arguments: Namespace) -> int:
             return _alerts(daemon, screen, arguments)
         case "deliveries":
             return _deliveries(daemon, screen, arguments)
+        case "rejected":
+            return _rejected(daemon, screen, arguments)
         case _:
             return _status(daemon, screen, arguments)
 
@@ -78,6 +116,29 @@ def _deliveries(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     return 0
 
 
+_REJECTED = (
+    Column("AT", leave_out=2),
+    Column("SOURCE", elastic=True),
+    Column("ALERT", right=True, leave_out=3),
+    Column("WHY", elastic=True),
+    Column("WHAT", elastic=True, leave_out=1),
+)
+
+
+def _rejected(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
+    asked = {"source": arguments.source, "since": arguments.since}
+    listed = daemon.collect("/v1/rejected", [(name, one) for name, one in asked.items() if one], arguments.limit)
+    if _json(listed, arguments):
+        return 0
+    rows = [
+        [stamp(one.at), one.source, "body" if one.index < 0 else str(one.index), one.error, one.excerpt]
+        for one in listed.read(_Rejected)
+    ]
+    screen.list(_REJECTED, rows, "nothing was refused")
+    listed.tell_of_more(arguments.limit)
+    return 0
+
+
 def _json(listed: Listed, arguments: Namespace) -> bool:
     if arguments.json:
         print(listed.json())
@@ -98,24 +159,65 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
             "up": f"{ago(status.started_at, now)}, since {stamp(status.started_at)}",
             "rules": f"{status.rules}, configuration {status.config_hash}",
             "last reload": _reload_line(status.last_reload),
+            "paused": f"until {stamp(status.paused_until)}" if status.paused_until is not None else "",
             **{name.replace("_", " "): str(number) for name, number in status.counts.items()},
+            **_work(status, now),
         }
     )
     if status.last_reload is not None and status.last_reload.error:
         screen.line(status.last_reload.error)
     screen.line()
     screen.list(
-        (Column("SOURCE", elastic=True), Column("LAST HEARD")),
-        [[source.name, _heard(source.last_heard_at, now)] for source in status.sources],
+        (Column("SOURCE", elastic=True), Column("TYPE", leave_out=1), Column("LAST HEARD"), Column("")),
+        [[one.name, one.type or "", _heard(one.last_heard_at, now), "silent" * one.silent] for one in status.sources],
         "no source was heard yet",
     )
     screen.line()
     screen.list(
-        (Column("RECEIVER", elastic=True), Column("BREAKER"), Column("PENDING"), Column("LAST ERROR", elastic=True)),
-        [[one.receiver, one.breaker, str(one.pending), one.last_error] for one in status.receivers],
+        (
+            Column("RECEIVER", elastic=True),
+            Column("BREAKER"),
+            Column("PENDING"),
+            Column("OLDEST", leave_out=1),
+            Column("LAST ERROR", elastic=True),
+        ),
+        [
+            [one.receiver, one.breaker, str(one.pending), _waiting(one.oldest_at, now), one.last_error]
+            for one in status.receivers
+        ],
         "no receiver is configured",
     )
     return 0 if status.ready else 1
+
+
+def _work(status: _Status, now: datetime) -> dict[str, str]:
+    """What is to be done, and what it is done with. Where there is none of it there is no line."""
+    work: dict[str, str] = {}
+    if status.open is not None and status.open.incidents:
+        tallies = [*status.open.by_state.items(), *status.open.by_priority.items()]
+        work["of them"] = ", ".join(f"{count} {word}" for word, count in tallies)
+        if status.open.oldest_unanswered_at is not None:
+            work["unanswered"] = f"{status.open.unanswered}, for {ago(status.open.oldest_unanswered_at, now)}"
+    if status.outbox is not None and status.outbox.oldest_at is not None:
+        work["oldest message"] = f"waits for {ago(status.outbox.oldest_at, now)}"
+    if status.heartbeats_missing:
+        work["heartbeats missing"] = ", ".join(status.heartbeats_missing)
+    if status.store is not None:
+        work["store"] = f"{_size(status.store.bytes)}, of it {_size(status.store.wal_bytes)} log"
+    return work
+
+
+def _size(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _waiting(at: datetime | None, now: datetime) -> str:
+    return ago(at, now) if at is not None else ""
 
 
 def _reload_line(reload: _Reload | None) -> str:

@@ -12,7 +12,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -195,12 +195,18 @@ class _Daemon:
     def beats(self) -> list[Beat]:
         return list(self._loop.beats())
 
+    def open_incidents(self) -> list[Incident]:
+        return list(self._loop.open_incidents())
+
+    def heard(self) -> Mapping[str, datetime]:
+        return self._loop.heard()
+
     def counts(self) -> Mapping[str, int]:
         state = self._loop.state
         return {
             "alerts_open": state.firing if state else 0,
             "alerts_suppressed": len(state.suppressed) if state else 0,
-            "incidents_open": sum(1 for one in state.incidents.values() if one.open) if state else 0,
+            "incidents_open": len(self.open_incidents()),
             "outbox_pending": self._outbox.pending,
         }
 

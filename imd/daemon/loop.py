@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -31,7 +31,8 @@ from imd.daemon.ownalert import state_lost
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
-from imd.model.heartbeat import Beat
+from imd.model.heartbeat import OWN_SOURCE, Beat
+from imd.model.incident import Incident
 from imd.model.policy import Ruleset
 from imd.model.quiet import Silence
 from imd.model.schedule import Override
@@ -156,6 +157,16 @@ class Loop:
         if self.state is None:
             return []
         return sorted((alert for alert in self.state.alerts.values() if alert.firing), key=lambda one: one.id)
+
+    def open_incidents(self) -> Iterable[Incident]:
+        """By number. As above."""
+        found = [] if self.state is None else [one for one in self.state.incidents.values() if one.open]
+        return sorted(found, key=lambda one: one.number)
+
+    def heard(self) -> Mapping[str, datetime]:
+        """When each source was last heard; imd itself is none."""
+        heard = {} if self.state is None else self.state.heard
+        return {name: one.heard_at for name, one in heard.items() if name not in ("", OWN_SOURCE)}
 
     def silences(self) -> Iterable[Silence]:
         """All that are known, ended ones of the last days too, by id."""

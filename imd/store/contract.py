@@ -199,6 +199,11 @@ class Store(Protocol):
         ...
 
     @property
+    def size_bytes(self) -> int:
+        """Size on disk, with what `wal_bytes` measures."""
+        ...
+
+    @property
     def wal_bytes(self) -> int:
         """Size of what is committed and not yet in the main file, for the metric."""
         ...
@@ -246,8 +251,11 @@ class Store(Protocol):
         """Newest first, beginning before seq `before`."""
         ...
 
-    async def rejected(self, limit: int = 100, before: int | None = None) -> list[RejectedRow]:
-        """Newest first, beginning before seq `before`."""
+    async def rejected(
+        self, limit: int = 100, before: int | None = None, source: str = "", since: datetime | None = None
+    ) -> list[RejectedRow]:
+        """Newest first, beginning before seq `before`; where they are given, of one source and not from before
+        `since`."""
         ...
 
     async def journal(self, since: datetime, limit: int = 1000, after: int = 0) -> list[JournalRow]:

@@ -100,6 +100,13 @@ class SqliteStore:
         return self._store_id
 
     @property
+    def size_bytes(self) -> int:
+        try:
+            return self.path.stat().st_size + self._measure()
+        except OSError:
+            return self._measure()
+
+    @property
     def wal_bytes(self) -> int:
         return self._measure()
 
@@ -149,8 +156,12 @@ class SqliteStore:
             lambda connection: sqlite_reader.deliveries(connection, incident, state, limit, before)
         )
 
-    async def rejected(self, limit: int = 100, before: int | None = None) -> list[RejectedRow]:
-        return await self._reader.read(lambda connection: sqlite_reader.rejected(connection, limit, before))
+    async def rejected(
+        self, limit: int = 100, before: int | None = None, source: str = "", since: datetime | None = None
+    ) -> list[RejectedRow]:
+        return await self._reader.read(
+            lambda connection: sqlite_reader.rejected(connection, limit, before, source, since)
+        )
 
     async def journal(self, since: datetime, limit: int = 1000, after: int = 0) -> list[JournalRow]:
         return await self._reader.read(lambda connection: sqlite_reader.journal(connection, since, limit, after))

@@ -203,9 +203,16 @@ def deliveries(
     ]
 
 
-def rejected(connection: apsw.Connection, limit: int, before: int | None) -> list[RejectedRow]:
-    sql = "SELECT seq, at, source, part, error, excerpt FROM rejected WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-    found = rows(connection, sql, (_NO_CURSOR if before is None else before, limit))
+_REJECTED = """
+SELECT seq, at, source, part, error, excerpt FROM rejected
+WHERE seq < ?1 AND (?2 = '' OR source = ?2) AND at >= ?3 ORDER BY seq DESC LIMIT ?4"""
+
+
+def rejected(
+    connection: apsw.Connection, limit: int, before: int | None, source: str, since: datetime | None
+) -> list[RejectedRow]:
+    after = 0 if since is None else micros(since)
+    found = rows(connection, _REJECTED, (_NO_CURSOR if before is None else before, source, after, limit))
     return [
         RejectedRow(seq=seq, at=instant(at), source=source, index=part, error=error, excerpt=excerpt)
         for seq, at, source, part, error, excerpt in found

@@ -116,6 +116,12 @@ class Server:
         incidents = self.loop.state.incidents.values() if self.loop.state else ()
         return next((one for one in incidents if one.report == key), None)
 
+    def open_incidents(self) -> Iterable[Incident]:
+        return self.loop.open_incidents()
+
+    def heard(self) -> Mapping[str, datetime]:
+        return self.loop.heard()
+
     def silences(self) -> Iterable[Silence]:
         return self.loop.silences()
 

@@ -8,13 +8,15 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from imd.api.views import DeliveryView, LineView
+from imd.api.views import DeliveryView, LineView, RejectedView
 from imd.api.why import Next, WhyView
 from imd.model.incident import RootCause
 from imd.model.view import incident_view
 from tests.cli.conftest import Imd
 from tests.cli.standin import StandIn
 from tests.cli.test_incidents import OPENED, TITLE, as_json, incident, single
+
+EMPTY = [("alerts", "no alert fires\n"), ("deliveries", "no delivery\n"), ("rejected", "nothing was refused\n")]
 
 
 def delivery(state: str, error: str | None = None) -> DeliveryView:
@@ -103,6 +105,12 @@ def test_why_keeps_to_the_width(daemon: StandIn, imd: Imd, monkeypatch: pytest.M
             {"incident": ["3"], "state": ["failed"], "limit": ["50"]},
             delivery("failed", "503 from the receiver"),
         ),
+        (
+            ["rejected", "--source", "eu", "--since", "1h"],
+            "/v1/rejected",
+            {"source": ["eu"], "since": ["1h"], "limit": ["50"]},
+            RejectedView(at=OPENED, source="eu", index=-1, error="503 from the receiver", excerpt="{"),
+        ),
     ],
 )
 def test_lists(daemon: StandIn, imd: Imd, argv: list[str], path: str, query: object, item: object) -> None:
@@ -115,7 +123,7 @@ def test_lists(daemon: StandIn, imd: Imd, argv: list[str], path: str, query: obj
     assert json.loads(imd(*argv, "--json")[1]) == {"items": [as_json(item)]}
 
 
-@pytest.mark.parametrize(("command", "said"), [("alerts", "no alert fires\n"), ("deliveries", "no delivery\n")])
+@pytest.mark.parametrize(("command", "said"), EMPTY)
 def test_an_empty_list_says_so(daemon: StandIn, imd: Imd, command: str, said: str) -> None:
     daemon.answers[f"GET /v1/{command}"] = (200, {"items": [], "next_cursor": None})
     assert imd(command) == (0, said, "")
@@ -139,11 +147,29 @@ def test_status_is_a_failure_where_nothing_is_taken(daemon: StandIn, imd: Imd, r
         "rules": 7,
         "sources": [{"name": "prom-eu", "last_heard_at": OPENED}, {"name": "pd", "last_heard_at": None}],
         "counts": {"alerts_open": 12},
-    }
+        "open": {
+            "incidents": 3, "by_state": {"acknowledged": 1, "triggered": 2}, "by_priority": {"P1": 3}, "unanswered": 2,
+            "oldest_unanswered_at": OPENED,
+        },
+        "outbox": {"pending": 1, "oldest_at": OPENED},
+        "heartbeats_missing": ["watchdog (eu)"],
+        "paused_until": OPENED,
+        "store": {"bytes": 5 * 1024**2, "wal_bytes": 700},
+        "last_reload": {"at": OPENED, "error": "rules/a.yaml:3:5: error[R003]: unknown key"},
+        "receivers": [{"receiver": "ops", "breaker": "open", "pending": 4, "last_error": "503", "oldest_at": OPENED}],
+    }  # fmt: skip
     daemon.answers["GET /v1/status"] = (200, msgspec.to_builtins(status))
     got, out, _ = imd("status")
     assert got == code
     assert ("the disk is full" in out) is not ready
-    assert "alerts open: 12" in out
+    said = dict(line.split(":", 1) for line in out.splitlines() if ":" in line)
+    assert said["alerts open"].strip() == "12"
+    assert said["of them"].strip() == "1 acknowledged, 2 triggered, 3 P1"
+    assert said["unanswered"].strip().startswith("2, for ")
+    assert said["heartbeats missing"].strip() == "watchdog (eu)"
+    assert said["store"].strip() == "5.0 MiB, of it 700 B log"
+    assert "REFUSED, the old rules run on" in said["last reload"]
+    assert "rules/a.yaml:3:5: error[R003]: unknown key\n" in out
+    assert "paused" in said
     assert "never" in out
     assert imd("status", "--json")[0] == code
