@@ -159,6 +159,7 @@ class Metrics:
         )
         self.http_malformed_total = self._counter("http_malformed", "Requests that were no HTTP, or too big a header.")
         self.http_connections = self._gauge("http_connections", "Open client connections.")
+        self.stream_listeners = self._gauge("stream_listeners", "Clients that listen to /v1/stream.")
         self.log_lines_dropped_total = self._counter("log_lines_dropped", "Log lines dropped: their reader is stuck.")
         self.build_info = self._gauge("build_info", "Always 1.", "version")
         self.build_info.labels(__version__).set(1)

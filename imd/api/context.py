@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from imd.api.changes import Stream
 from imd.clock import Clock
 from imd.config.settings import Settings
 from imd.model.alert import Alert
@@ -176,3 +177,4 @@ class Context:
     last_reload: Callable[[], ReloadStatus | None] = lambda: None
     before_scrape: Callable[[], None] = lambda: None
     heard: dict[str, datetime] = field(default_factory=dict)
+    stream: Stream = field(default_factory=Stream)

@@ -18,7 +18,7 @@ from imd.api.views import Items, line_view
 from imd.api.why import why_view
 from imd.model.alert import Alert
 from imd.model.event import ActionKind
-from imd.model.incident import OPEN_STATES, Incident, IncidentState, Priority
+from imd.model.incident import Incident, Priority
 from imd.model.view import alert_view, incident_view, incident_with_alerts
 from imd.store.contract import IncidentQuery
 
@@ -35,7 +35,7 @@ class Incidents:
         parameters.allow_only(query, "status", "priority", "rule", "match", "since", "limit", "cursor")
         page = await self._context.store.incidents(
             IncidentQuery(
-                states=_states(parameters.words(query, "status", _state)),
+                states=parameters.states(query),
                 priorities=parameters.words(query, "priority", Priority),
                 rule=query.get("rule", ""),
                 match=parameters.match(request),
@@ -112,18 +112,6 @@ class Incidents:
         if incident is None:
             raise Refusal(404, f"no incident {which[:100]!a}")
         return incident
-
-
-def _state(word: str) -> IncidentState | None:
-    """None stands for `open`."""
-    return None if word == "open" else IncidentState(word)
-
-
-def _states(asked: frozenset[IncidentState | None] | None) -> frozenset[IncidentState] | None:
-    if asked is None:
-        return None
-    named = frozenset(state for state in asked if state is not None)
-    return named | OPEN_STATES if None in asked else named
 
 
 def _next(cursor: int | None) -> str | None:

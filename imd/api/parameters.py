@@ -11,6 +11,7 @@ from aiohttp import web
 
 from imd.api.answers import Refusal
 from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
+from imd.model.incident import OPEN_STATES, IncidentState
 from imd.model.rule import MATCH_ALL, BadPattern, Match, match_test
 from imd.sources.contract import NOT_JSON
 
@@ -63,6 +64,20 @@ def words(query: Mapping[str, str], name: str, known: Callable[[str], Value]) ->
         return frozenset(known(part.strip()) for part in text.split(","))
     except ValueError:
         raise Refusal(400, f"{name}: {text[:100]!a} is not known") from None
+
+
+def states(query: Mapping[str, str]) -> frozenset[IncidentState] | None:
+    """`status`: states, comma separated, or `open` for all four of these; None where absent."""
+    asked = words(query, "status", _state)
+    if asked is None:
+        return None
+    named = frozenset(state for state in asked if state is not None)
+    return named | OPEN_STATES if None in asked else named
+
+
+def _state(word: str) -> IncidentState | None:
+    """None stands for `open`."""
+    return None if word == "open" else IncidentState(word)
 
 
 def since(query: Mapping[str, str], now: datetime) -> datetime | None:

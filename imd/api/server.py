@@ -36,6 +36,7 @@ from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
 from imd.api.status import StatusOf
+from imd.api.stream import Streaming
 from imd.config.settings import Scope
 from imd.model.event import ActionKind
 from imd.store.contract import StoreFailed
@@ -125,6 +126,7 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/deliveries", lists.deliveries, Scope.READ),
         Route("GET", "/v1/rejected", lists.rejected, Scope.READ),
         Route("GET", "/v1/journal", lists.journal, Scope.READ),
+        Route("GET", "/v1/stream", Streaming(context).get, Scope.READ),
         Route("GET", "/v1/audit", lists.audit, Scope.ADMIN),
         Route("GET", "/v1/rules", lists.rules, Scope.READ),
         Route("GET", "/v1/status", StatusOf(context).show, Scope.READ),
@@ -165,6 +167,7 @@ def application(context: Context, authorize: Authorize | None = None) -> web.App
         here = [route for route in table if route.path == path]
         for prefix in prefixes:
             _add(app, prefix + path, here, context.metrics, authorize)
+    app.on_shutdown.append(_end_streams(context))
     app.router.add_route("*", "/{rest:.*}", _wrap(_NOT_FOUND, context.metrics, None))
     return app
 
@@ -185,6 +188,13 @@ def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunne
     connections = context.metrics.http_connections
     connections.set_function(lambda: float(len(made.server.connections)) if made.server is not None else 0.0)
     return made
+
+
+def _end_streams(context: Context) -> Callable[[web.Application], Awaitable[None]]:
+    async def end(_app: web.Application) -> None:
+        context.stream.end()
+
+    return end
 
 
 def _prefixes(context: Context) -> list[str]:

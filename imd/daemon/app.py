@@ -127,6 +127,7 @@ class _Daemon:
             last_reload=lambda: self._last_reload,
             before_scrape=self._before_scrape,
         )
+        self._loop.on_changed = self._context.stream.changed
         self._last_reload: ReloadStatus | None = None
         self._reloading = asyncio.Lock()
         self._stop = asyncio.Event()

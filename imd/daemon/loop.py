@@ -114,6 +114,9 @@ class Loop:
         metrics.inbox_bytes.set_function(lambda: float(self._inbox_bytes))
         metrics.inbox_bytes_max.set(inbox_bytes_max)
 
+    on_changed: Callable[[Iterable[str]], None] = staticmethod(lambda _ids: None)
+    """Called with the ids of incidents whose change is on disk."""
+
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def start(self, outgoing: Outgoing) -> None:
@@ -342,6 +345,8 @@ class Loop:
         self._metrics.commit_rows.observe(current.batch.rows)
         self._send_off(current.batch)
         self._wake(current)
+        if current.batch.incidents:
+            self.on_changed(current.batch.incidents)
         if self._open.waiting or self._open.effects:
             self._plan_flush()
 

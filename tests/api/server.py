@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from imd.api.changes import Stream
 from imd.api.context import Context, FetchFailed, ReloadRefused, TestPageFailed, UnknownReceiver
 from imd.api.server import Authorize, runner
 from imd.clock import ManualClock
@@ -76,6 +77,7 @@ class Server:
         self.clock, self.store = clock, store
         self.metrics = Metrics()
         self.sink = Sink()
+        self.stream = Stream()
         self.loop = Loop(store, ruleset, clock, self.metrics, settings.limits.inbox_bytes_max)
         self.ruleset, self.settings = ruleset, settings
         self.reload_fault = ""
@@ -87,6 +89,7 @@ class Server:
         self.session: aiohttp.ClientSession | None = None
 
     def context(self) -> Context:
+        self.loop.on_changed = self.stream.changed
         return Context(
             submit=self.loop.submit,
             store=self.store,
@@ -101,6 +104,7 @@ class Server:
             clock=self.clock,
             started_at=START,
             fetch=self._fetch,
+            stream=self.stream,
         )
 
     def alert(self, key: bytes) -> Alert | None:
