@@ -7,7 +7,7 @@ once all is quiet (teardown); a second engine takes every step with it, and now 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 from hypothesis import HealthCheck, settings
@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from imd.core.engine import Engine
+from imd.core.oncall import on_call
 from imd.core.quiet import KEPT
 from imd.core.state import Due, State
+from imd.core.times import in_force
 from imd.model.alert import Alert, fingerprint
 from imd.model.effect import (
     AppendTimeline,
@@ -39,6 +41,8 @@ from imd.model.event import (
     Event,
     IncidentReported,
     Outcome,
+    OverrideEnded,
+    OverrideSet,
     PauseSet,
     Restarted,
     RulesChanged,
@@ -48,7 +52,19 @@ from imd.model.event import (
     Tick,
 )
 from imd.model.incident import Incident, IncidentState, Level, Priority
-from imd.model.policy import PageKind, PageReason, Receiver, Route, Ruleset, Source
+from imd.model.policy import (
+    NOBODY,
+    PageKind,
+    PageReason,
+    Policy,
+    Receiver,
+    Route,
+    Ruleset,
+    Source,
+    Target,
+    TargetKind,
+    Team,
+)
 from imd.model.quiet import PAUSE, Maintenance, TimeInterval, Weekly
 from imd.model.rule import (
     Absent,
@@ -66,6 +82,7 @@ from imd.model.rule import (
     Window,
     WindowKind,
 )
+from imd.model.schedule import Override, Rotation, Schedule
 from imd.model.topology import Entity, Topology
 from tests.core.making import (
     STORE_ID,
@@ -75,6 +92,7 @@ from tests.core.making import (
     inhibition,
     keyed,
     minutes,
+    person,
     policy,
     report,
     ruleset,
@@ -154,9 +172,40 @@ RECEIVERS = (
     Receiver(name="ops", send=frozenset({PageKind.PAGE})),
 )
 POLICIES = (
-    policy(step("ana", "#chat", wait=minutes(2)), step("ben"), repeat=1, ack_timeout=minutes(10), remind=minutes(30)),
-    policy(step("#pager"), step("cleo", "#missing", wait=minutes(1)), name="team"),
+    policy(
+        step("@primary", "#chat", wait=minutes(2)),
+        step("ben"),
+        repeat=1,
+        ack_timeout=minutes(10),
+        remind=minutes(30),
+    ),
+    policy(step("#pager"), step("+crew", "#missing", wait=minutes(1), round_robin=True), name="team"),
+    policy(step("ana", "#chat"), step("cleo"), name="aside", ack_timeout=minutes(20)),
+    Policy(name=NOBODY, steps=()),
 )
+
+
+def _between(*spans: tuple[float, float]) -> TimeInterval:
+    """Every day, in minutes since midnight."""
+    return TimeInterval(weekly=tuple(Weekly(begins=minutes(begins), ends=minutes(ends)) for begins, ends in spans))
+
+
+PEOPLE = (
+    person("ana", "ana-phone", "ana-sms 3m", low=("ana-mail",), quiet_hours=_between((30, 50))),
+    person("ben", "ben-phone", "pager 1m", quiet_hours=_between((0, 10))),
+    "cleo",
+)
+TEAMS = {"crew": Team(name="crew", people=("ben", "cleo"))}
+HOURLY = Rotation(
+    name="hourly",
+    people=("ana", "ben"),
+    timezone="Europe/Berlin",
+    every=minutes(60),
+    start=date(2025, 12, 30),
+    within=_between((0, 40), (55, 1440)),
+)
+SCHEDULES = {"primary": Schedule(name="primary", rotations=(HOURLY,))}
+TIMES = {"open": _between((0, 15), (45, 1440))}
 SOURCES = (Source(name="am", type="alertmanager", silent_after=minutes(10), expire_after=minutes(40)),)
 INHIBITIONS = (
     inhibition("Wide", "Session", "cluster", name="a"),
@@ -168,7 +217,12 @@ NIGHTLY = Maintenance(
     match=(equals(alertname="Other"), equals(n="1")),
     during=TimeInterval(weekly=(Weekly(begins=minutes(20), ends=minutes(40)),)),
 )
-ROUTES = (Route(policy="team", priority=frozenset({Priority.P1, Priority.P2})),)
+ROUTES = (
+    Route(policy="aside", match=(equals(cluster="d"),), goes_on=True),
+    Route(policy="team", priority=frozenset({Priority.P1, Priority.P2})),
+    Route(policy="default", match=(equals(alertname="Other"),), during="open"),
+    Route(policy=NOBODY, match=(equals(alertname="Other"),)),
+)
 
 
 def rules_of(version: int) -> Ruleset:
@@ -176,6 +230,10 @@ def rules_of(version: int) -> Ruleset:
         *RULES,
         policies=POLICIES,
         receivers=RECEIVERS,
+        people=PEOPLE,
+        teams=TEAMS,
+        schedules=SCHEDULES,
+        times=TIMES,
         sources=SOURCES,
         routes=ROUTES,
         topology=TOPOLOGY,
@@ -377,16 +435,33 @@ class History(RuleBasedStateMachine):
                         assert ends[incident.id, name] == 1, f"{name} was told of {incident.id} and not of its end"
 
     def _nobody_willing(self, incident: Incident) -> bool:
-        chosen = self.engine.ruleset.policies[incident.policy]
-        first = chosen.steps[0]
-        quiet = incident.priority.rank >= 4
-        steps = (first,) if quiet else chosen.steps
-        for target in (one for each in steps for one in each.notify):
-            name = target.name if target.name in self.engine.ruleset.receivers else f"{target.name}-phone"
-            receiver = self.engine.ruleset.receivers.get(name)
-            if receiver is not None and incident.priority.rank <= receiver.min_priority.rank:
+        """Nobody of any step that is taken at once can be paged now."""
+        walked = [incident.policy, *(one.policy for one in incident.also)]
+        for chosen in (self.engine.ruleset.policies[name] for name in walked):
+            steps = chosen.steps[:1] if incident.priority.low else chosen.steps
+            targets = [one for each in steps for one in each.notify]
+            if any(self._willing(incident, name) for target in targets for name in self._receivers(incident, target)):
                 return False
         return True
+
+    def _willing(self, incident: Incident, name: str) -> bool:
+        receiver = self.engine.ruleset.receivers.get(name)
+        return receiver is not None and incident.priority.rank <= receiver.min_priority.rank
+
+    def _receivers(self, incident: Incident, target: Target) -> list[str]:
+        """Worked out by hand: the ways of those whom the target means now, unless their page waits for the morning."""
+        people: tuple[str, ...] = (target.name,)
+        if target.kind is TargetKind.RECEIVER:
+            return [target.name]
+        if target.kind is TargetKind.TEAM:
+            people = TEAMS[target.name].people
+        if target.kind is TargetKind.SCHEDULE:
+            overrides = self.engine.state.overrides.values()
+            people = (on_call(SCHEDULES[target.name], self.now, self.engine.ruleset.people, overrides).person,)
+        found = [one for name, one in self.engine.ruleset.people.items() if name in people]
+        asleep = [one for one in found if one.quiet_hours is not None and in_force(one.quiet_hours, self.now)]
+        awake = [one for one in found if not (incident.priority.low and one in asleep)]
+        return [way.receiver for one in awake for way in one.ways(incident.priority)]
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -499,6 +574,21 @@ class History(RuleBasedStateMachine):
     def end_silence(self, number: int) -> None:
         self.take(SilenceExpired(silence(0, 1, number).id, "ana"))
 
+    @rule(
+        number=st.integers(1, 2),
+        who=st.sampled_from(["ana", "cleo", "nobody"]),
+        starts=st.sampled_from([0, 30]),
+        lasts=st.sampled_from([0, 60, 1800]),
+    )
+    def override(self, number: int, who: str, starts: int, lasts: int) -> None:
+        """Set, or ended where it lasts no time."""
+        which, at = f"override-{number}", self.now + seconds(starts)
+        if not lasts:
+            self.take(OverrideEnded(which, "ana"))
+            return
+        made = Override(id=which, schedule="primary", person=who, begins_at=at, ends_at=at + seconds(lasts))
+        self.take(OverrideSet(msgspec.structs.replace(made, created_by="ana", created_at=self.now)))
+
     @rule(lasts=st.sampled_from([5, 120]), ends=st.booleans())
     def pause(self, lasts: int, ends: bool) -> None:
         self.take(SilenceExpired(PAUSE, "ana") if ends else PauseSet(until=self.now + seconds(lasts), by="ana"))
@@ -604,7 +694,8 @@ class History(RuleBasedStateMachine):
                 assert delivery.id in self.cancelled
         for incident in self.engine.state.incidents.values():
             if incident.hushed:
-                assert not {"escalate", "accept", "remind", "hold"} & set(incident.timers)
+                assert not {*_PAGING, "hold"} & _kinds(incident)
+                assert not incident.reaches
 
     @invariant()
     def an_episode_is_in_one_incident(self) -> None:
@@ -644,10 +735,10 @@ class History(RuleBasedStateMachine):
                 case IncidentState.CANCELLED | IncidentState.MERGED:
                     assert not incident.timers
                 case IncidentState.ACKNOWLEDGED:
-                    assert not {"hold", "escalate", "remind"} & set(incident.timers)
+                    assert not {"hold", "escalate", "remind", "route"} & _kinds(incident)
                 case IncidentState.SNOOZED:
                     assert "ack" in incident.timers
-                    assert not {"hold", "escalate", "remind"} & set(incident.timers)
+                    assert not {"hold", "escalate", "remind", "route"} & _kinds(incident)
                 case _:
                     assert "hold" not in incident.timers
                     assert "ack" not in incident.timers
@@ -675,6 +766,7 @@ class History(RuleBasedStateMachine):
         """An engine restored from the store at this point knows what this one knows."""
         restored, here = self.kept.restored(), self.engine.state
         assert restored.by_key == here.by_key
+        assert (restored.overrides, restored.turns) == (here.overrides, here.turns)
         assert {one: [a.id for a in m] for one, m in restored.members.items()} == {
             one: [a.id for a in m] for one, m in here.members.items()
         }
@@ -715,6 +807,12 @@ class History(RuleBasedStateMachine):
         assert not self.engine.state.waiting
 
 
+def _kinds(incident: Incident) -> set[str]:
+    """What its timers are for, whichever policy's they are."""
+    return {name.partition(":")[0] for name in incident.timers}
+
+
+_PAGING = {"escalate", "accept", "reach", "remind", "route"}
 _WORKED_ON = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
 settings.register_profile(
     "histories",
