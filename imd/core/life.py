@@ -223,7 +223,7 @@ class Life:
             if policy in new:
                 tx.say(incident, "route", f"policy {policy}: {because}")
         incident.timers.pop("route", None)
-        if chosen.again_at is not None:
+        if chosen.again_at is not None and incident.state is IncidentState.TRIGGERED:
             tx.say(incident, "route", f"the routes are read again at {chosen.again_at:%Y-%m-%d %H:%M} UTC")
             arm(self._state, incident, "route", chosen.again_at)
         return new

@@ -182,7 +182,7 @@ class Reacher:
         elif receiver.name in call.paged:
             self._left_out(call, str(target), "it has this page already")
         else:
-            self._page(call, receiver, target.name, "", "")
+            self._page(call, receiver, target.name, None, "")
 
     def _person(self, call: _Call, name: str, target: Target, via: str) -> None:
         person = self._ruleset.people.get(name)
@@ -227,7 +227,7 @@ class Reacher:
                 self._left_out(call, f"{reach.person} by {way.receiver}", "it has this page already")
                 reach.page = call.paged[receiver.name]
             else:
-                reach.page = self._page(call, receiver, reach.person, reach.person, via)
+                reach.page = self._page(call, receiver, reach.person, reach, via)
             reach.due_at = self._next_at(call, reach, ways)
             if reach.due_at is not None and reach.due_at <= call.tx.now:
                 self._next_way(call, reach, via)
@@ -241,11 +241,19 @@ class Reacher:
             return None
         return max(call.tx.now, reach.began_at + ways[reach.way].after)
 
-    def _page(self, call: _Call, receiver: Receiver, to: str, person: str, via: str) -> str:
+    def _page(self, call: _Call, receiver: Receiver, to: str, reach: Reach | None, via: str) -> str:
+        """`reach`: it is a way of that person, for the step that notified them, wherever the walk stands by now."""
         tx, incident, walk = call.tx, call.incident, call.walk
         waits = not once(incident, self._ruleset.policy(walk.policy))
-        deadline = tx.now + receiver.accept_within(incident.priority) if waits else None
-        awaited = Awaited(receiver.name, to, walk.step, walk.round, deadline, walk.policy, person)
+        awaited = Awaited(
+            receiver.name,
+            to,
+            walk.step if reach is None else reach.step,
+            walk.round if reach is None else reach.round,
+            tx.now + receiver.accept_within(incident.priority) if waits else None,
+            walk.policy,
+            reach.person if reach is not None else "",
+        )
         sent = self._notifier.page(tx, incident, call.rule, receiver, awaited, call.reason, call.shown)
         call.paged[receiver.name] = sent
         call.found.pages += 1

@@ -51,6 +51,14 @@ def test_the_next_step_does_not_end_the_ways_of_the_one_before() -> None:
     story.at("0:10:10").page_to("ana", by="voice").at("0:11").acknowledged_by("ben").at("24:00").quiet()
 
 
+def test_the_last_way_of_a_step_that_was_left_passes_nothing_on() -> None:
+    """Ana's call of step 1 is refused while the walk stands at step 2: Cleo's turn comes in its time, not now."""
+    story = a_story(step("ana"), step("ben", wait=minutes(30)), step("cleo"), people=(ANA, "ben", "cleo"))
+    story.refuses("voice").at("0:00").fires("Down", severity="critical").at("0:00:10").page_to("ana", by="ntfy")
+    story.at("0:02:10").page_to("ana", by="sms").at("0:05:10").page_to("ben", "escalated")
+    story.at("0:10:10").page_to("ana", by="voice").is_("triggered", step=1).at("0:35:10").page_to("cleo", "escalated")
+
+
 def test_a_way_that_is_refused_gives_way_to_the_next_at_once() -> None:
     """And the last one to the next step. What was taken early is not taken again in its time."""
     story = a_story(step("ana", wait=minutes(30)), step("ben")).refuses("ntfy")

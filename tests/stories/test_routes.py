@@ -89,6 +89,14 @@ def test_a_raise_does_not_wait_for_the_morning() -> None:
     story.at("9:30").quiet()
 
 
+def test_what_was_acknowledged_in_the_night_does_not_wait_when_it_is_raised() -> None:
+    """Somebody has it: hours that begin page nobody, until it is given back."""
+    story = a_story(*BY_DAY)
+    story.at("2:00").fires("Slow", severity="warning").acknowledged_by("ben").at("3:00")
+    story.fires("Down", severity="critical").page_to("ben", "raised").at("9:30").quiet()
+    story.unacknowledged_by("ben").page_to("ana", "repeated")
+
+
 def test_waiting_for_the_morning_survives_restart_reload_and_a_set_clock() -> None:
     """It goes by the wall clock, under the routes as they are then."""
     story = a_story(*BY_DAY)
