@@ -60,6 +60,19 @@ def test_an_empty_slot_passes_on_at_once() -> None:
     story.line("nobody of step 1 is notified")
 
 
+def test_an_empty_slot_beside_a_chat_passes_on_at_once() -> None:
+    """The chat hears of it, and that is nobody who could answer: step 2 hears in the same instant. With a person in the
+    step there is somebody to wait for."""
+    schedule = schedules(daily("ana", within=OFFICE), name="office")
+    story = Story(
+        policies=[policy(step("@office", "#chat"), step("ben"))], receivers=[Receiver(name="chat")], schedules=schedule
+    )
+    story.at("3:00").fires("Down").at("3:00:10").page_to("chat").page_to("ben", "escalated")
+    story.line("nobody is on call by schedule office")
+    story = Story(policies=[policy(step("@office", "cleo"), step("ben"))], schedules=schedule)
+    story.at("3:00").fires("Down").at("3:00:10").page_to("cleo").at("3:05:10").page_to("ben", "escalated")
+
+
 def test_empty_slots_all_through_end_at_the_fallback_once() -> None:
     """Nobody is on call by any step: no hundred rounds of nothing, but the end of the policy at once."""
     story = Story(
