@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from imd.core import relation
-from imd.core.relate import Record, Relator
+from imd.core.links import Record
+from imd.core.relate import Relator
 from imd.core.standing import Map
 from imd.model.alert import Alert, fingerprint
 from imd.model.incident import Incident, RootCause

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from imd.core.correlate import GroupKey, bound_reached, group_key
 from imd.core.incidents import Incidents
+from imd.core.links import Placement
 from imd.core.regroup import Regroup
-from imd.core.relate import Placement, Relator
+from imd.core.relate import Relator
 from imd.core.state import State
 from imd.core.transaction import Transaction
 from imd.core.waiting import Place

@@ -1,0 +1,139 @@
+"""Recent alerts as they are compared, the incidents that they are in, and the links between them.
+
+Owns the shapes that `core.relate` works on, and what one link weighs and says; pure. The weights are `core.relation`.
+"""
+
+from __future__ import annotations
+
+from imd.core import relation
+from imd.core.standing import Standing
+from imd.model.topology import AlertClass
+
+Scope = tuple[tuple[str, str], ...]
+
+
+class Group:
+    """An incident as it matters here. `returned`: it reopened, so it has a story of its own and is merged no more."""
+
+    __slots__ = ("id", "members", "open", "opener", "returned", "sample", "scope")
+
+    def __init__(self, incident: str, scope: Scope, opener: bytes) -> None:
+        self.id = incident
+        self.opener = opener
+        self.scope = scope
+        self.open = True
+        self.returned = False
+        self.members: list[Record] = []
+        self.sample: list[Record] = []
+
+
+class Record:
+    """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it. `usual`:
+    by so many seconds it may lie earlier still, if the alert waited as it usually does."""
+
+    __slots__ = ("group", "kind", "known", "name", "onset", "ref", "standing", "usual")
+
+    def __init__(
+        self, ref: int, name: str, kind: AlertClass, onset: float, standing: Standing, *, known: bool, usual: float
+    ) -> None:
+        self.ref = ref
+        self.name = name
+        self.kind = kind
+        self.onset = onset
+        self.known = known
+        self.usual = usual
+        self.standing = standing
+        self.group: Group | None = None
+
+
+class Place:
+    """The records of one entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it, `failing`
+    depending on it."""
+
+    __slots__ = ("begun", "beside", "down", "failing", "own")
+
+    def __init__(self) -> None:
+        self.own: dict[int, Record] = {}
+        self.beside: dict[int, Record] = {}
+        self.down: dict[int, Record] = {}
+        self.begun: dict[int, Record] = {}
+        self.failing: dict[int, Record] = {}
+
+
+class Link:
+    """One related alert: how strongly, how (one of HOW) and through which entity."""
+
+    __slots__ = ("kind", "record", "through", "weight")
+
+    def __init__(self, weight: float, record: Record, kind: str, through: str) -> None:
+        self.weight = weight
+        self.record = record
+        self.kind = kind
+        self.through = through
+
+
+class Placement:
+    """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it."""
+
+    __slots__ = ("because", "join", "merges", "record")
+
+    def __init__(self, record: Record, join: str = "", merges: tuple[str, ...] = (), because: str = "") -> None:
+        self.record = record
+        self.join = join
+        self.merges = merges
+        self.because = because
+
+
+BY_TIME = frozenset({"common", "burst"})
+"""Relations that hardly more than the time speaks for: they count only where there is no other."""
+
+HOW = {
+    "same": "is on the same entity {through} as {name}, {gap}",
+    "near": "is tied by its labels to {through}, where {name} is, {gap}",
+    "cause": "suffers from {through}, where {name} is, {gap}",
+    "effect": "explains {name} on {through}, {gap}",
+    "sibling": "went down with its neighbour in {through}: {name}, {gap}",
+    "common": "began to fail with {name}, {gap}: both depend on {through}",
+    "burst": "began with {name} within {through}, {gap}",
+}
+
+
+def file_of(place: Place, file: str) -> dict[int, Record]:
+    records: dict[int, Record] = getattr(place, file)
+    return records
+
+
+def better(link: Link, best: Link) -> bool:
+    if (link.kind in BY_TIME) != (best.kind in BY_TIME):
+        return best.kind in BY_TIME
+    if link.weight != best.weight:
+        return link.weight > best.weight
+    return (link.record.ref, link.through, link.kind) < (best.record.ref, best.through, best.kind)
+
+
+def weigh(record: Record, other: Record, kind: str, half: float) -> float:
+    """What classes and onsets leave of a weight: as the two came, or as they usually wait, whichever says more."""
+    gap = record.onset - other.onset
+    weight = _by_gap(record, other, kind, gap, half, record.known if gap >= 0 else other.known)
+    later = record.usual - other.usual
+    if later and weight < relation.USUAL:
+        weight = max(weight, relation.USUAL * _by_gap(record, other, kind, gap - later, half, True))
+    return weight
+
+
+def _by_gap(record: Record, other: Record, kind: str, gap: float, half: float, known: bool) -> float:
+    if abs(gap) > relation.FAR * half:
+        return 0.0
+    if kind == "cause":
+        return relation.from_cause(other.kind, record.kind, gap, half, known)
+    if kind == "effect":
+        return relation.from_effect(record.kind, other.kind, -gap, half, known)
+    if gap >= 0:
+        return relation.in_one_place(other.kind, record.kind, gap, half, known)
+    return relation.in_one_place(record.kind, other.kind, gap, half, known)
+
+
+def because(record: Record, link: Link) -> str:
+    seconds = round(record.onset - link.record.onset)
+    gap = "at the same time" if seconds == 0 else f"{abs(seconds)}s {'later' if seconds > 0 else 'earlier'}"
+    return HOW[link.kind].format(through=link.through, name=link.record.name, gap=gap)
