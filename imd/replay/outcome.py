@@ -4,7 +4,8 @@ Owns the shapes of a result and the run that makes one. How it stays small and q
 kept, or why it is in none; of an incident what a comparison looks at, once it leaves the engine's memory; nothing is
 written to timelines, and receivers hear of pages alone, which changes no page.
 
-Receivers take every page at once, whatever the history recorded: that told of the messages of other rules.
+Receivers take every page at once, whatever the history recorded: that told of the messages of other rules. So does an
+acknowledgement that comes before its incident's first page: it is taken with that page.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveIncident,
 )
-from imd.model.event import AlertsExpired, DeliveryFinished
+from imd.model.event import ActionKind, ActionTaken, AlertsExpired, DeliveryFinished
 from imd.model.incident import Incident, IncidentState, Priority
 from imd.model.policy import PageKind, Ruleset
 from imd.replay.journal import EventsReader
@@ -135,6 +136,7 @@ class Run(Replay):
         self._line_numbers = array("I")
         self._line_alerts = array("I")
         self._pages: list[tuple[str, Paged]] = []
+        self._answers: dict[str, ActionTaken] = {}
 
     def result(self, reader: EventsReader, until: datetime | None = None) -> Result:
         """Ends the run, as `finish` does."""
@@ -184,6 +186,22 @@ class Run(Replay):
         if not report.resolved:
             self._line_numbers.append(line)
             self._line_alerts.append(alert.id)
+
+    def _act(self, action: ActionTaken, at: datetime) -> list[str]:
+        """An acknowledgement before the first page was an answer to one that left earlier then: it waits for it."""
+        incident = self.engine.state.incidents.get(action.incident)
+        self._answers.pop(action.incident, None)
+        if action.kind is ActionKind.ACK and incident is not None and incident.state is IncidentState.PENDING:
+            self._answers[action.incident] = action
+            return []
+        return super()._act(action, at)
+
+    def _acknowledge(self, delivery: Delivery, at: datetime) -> None:
+        answer = self._answers.pop(delivery.incident, None)
+        if answer is not None:
+            self._step(answer, at)
+        else:
+            super()._acknowledge(delivery, at)
 
     def _delivery_finished(self, event: DeliveryFinished, at: datetime) -> None:
         """Of the messages of other rules."""

@@ -145,7 +145,7 @@ class Replay:
         if isinstance(event, ActionTaken):
             meant = self._meant(event.incident, recorded.first)
             event = msgspec.structs.replace(event, incident=meant, record=self.story.incidents.get(meant))
-        refused = self._step(event, at)
+        refused = self._act(event, at) if isinstance(event, ActionTaken) else self._step(event, at)
         if refused:
             story.unmet.update(refused)
         if isinstance(event, AlertsReported):
@@ -253,6 +253,10 @@ class Replay:
             return incident_id
         alert = state.alerts.get(first)
         return alert.incident if alert is not None and alert.incident else incident_id
+
+    def _act(self, action: ActionTaken, at: datetime) -> list[str]:
+        """What a person did. What was refused of it."""
+        return self._step(action, at)
 
     # -- messages -------------------------------------------------------------------------------------------------
 

@@ -249,6 +249,18 @@ def test_recorded_deliveries_are_of_other_messages_and_count_for_nothing() -> No
     assert {page.to for page in side(rules, [fire(0), late], ack=None).result.pages} == {"ana"}
 
 
+def test_an_acknowledgement_before_the_first_page_comes_with_that_page() -> None:
+    """Under the rules of that time the page had left before it."""
+    first = {"alertname": "A"}
+    ack = {"ts": after(30).timestamp(), "type": "action", "action": "ack", "incident": 1, "by": "ana", "alert": first}
+    policies = [policy(step("ana", wait=minutes(5)), step("ben"))]
+    patient, quick = (ruleset(rule(hold=seconds(hold)), policies=policies) for hold in (120, 10))
+    for rules, at in ((patient, 120), (quick, 10)):
+        pages = side(rules, [fire(0), ack, fire(900, "B")], ack=None).pages[1]
+        assert [(page.to, page.at) for page in pages] == [("ana", after(at))]
+    assert [one.kind for one in compared(quick, patient, fire(0), ack)] == ["later"]
+
+
 def test_a_merge_counts_as_its_survivor_and_its_pages_as_the_survivors() -> None:
     """Merges are told of as the engine left them in the records."""
     running = Run(PLAIN)
