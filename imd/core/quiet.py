@@ -90,8 +90,8 @@ class Quiet:
             self._look_at(tx, self._suppression.inhibitors.leave(alert))
 
     def _look_at(self, tx: Transaction, alerts: Iterable[Alert]) -> None:
-        """Whatever is to be quiet is so at once; whatever may go on waits for its turn."""
-        for alert in alerts:
+        """Whatever is to be quiet is so at once, in order of coming; whatever may go on waits for its turn."""
+        for alert in sorted(alerts, key=lambda one: one.id):
             causes = self._verdict(alert)
             if causes:
                 self._suppress(tx, alert, causes)
@@ -144,6 +144,7 @@ class Quiet:
             self._mark(alert, ())
             labels = alert.full_labels()
             if not self._incidents.release(tx, alert, labels):
+                self._mark(alert, self._verdict(alert))  # in no incident any more: the mode of its rule counts
                 self._place(tx, alert, labels)
             tx.save(alert)
 

@@ -188,5 +188,16 @@ def test_what_opened_an_incident_is_known(restores: Restore) -> None:
     assert story.alert(names[1]).joined_because == "returned"
 
 
+@EITHER
+def test_members_are_muted_in_order_of_coming(restores: Restore) -> None:
+    """The second episode of an alert came after another alert, and is muted after it."""
+    story = Story(Rule(name="r", group_by=()), policies=TWO)
+    story.at("0:00").fires("A").at("0:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:00:20").fires("B").resolves("A").at("0:00:30").fires("A").at("0:01:10").update_to("ana")
+    restores(story)
+    story.paused("1:00")
+    assert story.alert("B").changed < story.alert("A").changed
+
+
 def _identity(name: str) -> bytes:
     return identify({"alertname": name, "service": "a"}).key

@@ -384,3 +384,13 @@ def test_the_hold_of_a_released_alert_is_its_rules() -> None:
     story = Story(Rule(name="now", hold=seconds(0)), policies=ANA)
     story.at("0:00").silenced("1:00", alertname="Down").fires("Down").at("1:00").page_to("ana")
     assert story.incident().opened_at == T0 + minutes(60)
+
+
+def test_what_goes_on_in_no_incident_goes_by_its_rule() -> None:
+    """A sender with a key of its own says another name while its alert is paused; its incident is long over. The rule
+    that takes it now suppresses it."""
+    story = Story(Rule(name="hushed", match=(equals(alertname="Hushed"),), mode=Mode.SUPPRESS), policies=ANA)
+    story.at("0:00").says("x", alertname="Wide").at("0:00:10").page_to("ana")
+    story.at("0:01").resolved_by("ana", force=True).end_to("ana").at("0:30").paused("1:00")
+    story.at("0:31").says("x", alertname="Hushed").at("1:00:01").is_suppressed("Hushed", "rule").incidents(1)
+    assert story.alert("Hushed").incident == ""
