@@ -153,6 +153,9 @@ class Metrics:
         self.config_last_reload_success_timestamp_seconds = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When configuration was last taken, unix seconds."
         )
+        self.topology_dangling_edges = self._gauge(
+            "topology_dangling_edges", "Edges of the map that lead to what nobody declares, names or shares."
+        )
         self.config_hash = self._gauge("config_hash", "First 48 bits of the hash of configuration and rules.")
         self.http_request_duration_seconds = self._histogram(
             "http_request_duration_seconds", "HTTP requests, by the route's pattern.", "path", "code", buckets=_FAST

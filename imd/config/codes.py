@@ -124,6 +124,8 @@ UNUSED_TEAM = "W041"
 SCHEDULE_GAP = "W042"
 NEVER_RESOLVES = "W060"
 SOURCES_ALIKE = "W071"
+LEADS_NOWHERE = "W090"
+NO_CAUSE_KNOWN = "W091"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -235,4 +237,6 @@ TITLES = {
     SCHEDULE_GAP: "a schedule has nobody on call",
     NEVER_RESOLVES: "nothing resolves the alerts of a source",
     SOURCES_ALIKE: "two sources of one type have the same labels",
+    LEADS_NOWHERE: "edges of the map lead nowhere",
+    NO_CAUSE_KNOWN: "an incident is to end with a cause that nothing finds",
 }

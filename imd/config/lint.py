@@ -13,6 +13,7 @@ import msgspec
 from imd.config import codes
 from imd.config.configfile import Found, is_loopback
 from imd.config.document import Document
+from imd.config.maplint import lint_map
 from imd.config.oncalllint import UNUSED, FindGap, lint_schedules, lint_unused
 from imd.config.policylint import lint_policies
 from imd.config.quietlint import lint_quiet
@@ -90,6 +91,7 @@ def lint(whole: WholeSet) -> None:
     lint_quiet(whole.files, whole.now)
     lint_schedules(whole.files, whole.now, whole.find_gap)
     lint_routes(whole.files)
+    lint_map(whole.files.mapped)
     if whole.config is None or whole.document is None:
         return
     built_in = _built_in_policy_pages(whole.files)

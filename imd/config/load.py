@@ -32,7 +32,7 @@ from imd.config.rulefile import DEFAULT, RuleFiles, read_rules
 from imd.config.settings import Settings
 from imd.config.shape import NO_SECRETS, Refused, Scope
 from imd.config.tablefile import TableFile, read_table
-from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, read_topology, take_json, take_prometheus
+from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, Placed, read_topology, take_json, take_prometheus
 from imd.config.yamlfile import BYTES_MAX, DATA_BYTES_MAX, read_document
 from imd.model.condition import Condition
 from imd.model.enrich import TABLE_BYTES_MAX, Table
@@ -218,7 +218,8 @@ class _Loading:
         named = [(_beside(one), one.document, one.span) for one in mapped.files]
         for path, document, span in [*named, *((path, None, _TOP) for path in maps)]:
             raw = self._bytes(path, MAP_BYTES_MAX, document, span, within=document is not None)
-            reason = take_json(raw, mapped) if raw is not None else ""
+            place = Placed(document, span, str(path)) if document is not None else None
+            reason = take_json(raw, mapped, place) if raw is not None else ""
             if raw is not None and reason:
                 self._read_map(path, raw, reason)
         for one in mapped.prometheus:

@@ -14,7 +14,7 @@ import msgspec
 
 from imd.config import codes, form
 from imd.config.document import Mapping as MappingNode
-from imd.config.document import Node, Scalar
+from imd.config.document import Node
 from imd.config.enrichfile import ENRICHMENT
 from imd.config.form import ByName, Either, Schema, Several, Table
 from imd.config.oncallkeys import PERSON, SCHEDULE, TEAM
@@ -81,18 +81,6 @@ def _group_by(node: Node, scope: Scope) -> tuple[tuple[str, ...] | None]:
     return (tuple(dict.fromkeys(found)),)
 
 
-@takes(form.words("all", "first", "never"))
-def _resolve_when(node: Node, scope: Scope) -> ResolveWhen:
-    if isinstance(node, Scalar) and node.text == ResolveWhen.ROOT.value:
-        raise scope.fault(
-            codes.NOT_BUILT,
-            node,
-            "resolve when root is not built in this version",
-            expected="expected one of: all, first, never",
-        )
-    return choice(ResolveWhen)(node, scope)
-
-
 class Along(enum.StrEnum):
     """Along what alerts are related."""
 
@@ -150,7 +138,12 @@ WINDOW: Keys = {
     "max_alerts": Key(whole(1, 1_000_000), "Alerts in one incident; bounds every kind.", 5000),
 }
 RESOLVE: Keys = {
-    "when": Key(_resolve_when, "`all` members are resolved, the `first` one is, or `never` by itself.", "all"),
+    "when": Key(
+        choice(ResolveWhen),
+        "`all` members are resolved, those of the `root` are (the probable cause), the `first` one is, or `never` by "
+        "itself.",
+        "all",
+    ),
     "after": Key(duration(_ZERO, _YEAR), "How long it must have been so.", "1m"),
 }
 _IMPACT = Key(choice(Level), "The incident's impact is at least this then.", required=True)

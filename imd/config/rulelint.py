@@ -25,6 +25,7 @@ from imd.model.rule import (
     PriorityTable,
     Raise,
     Rate,
+    ResolveWhen,
     Rule,
     WindowKind,
 )
@@ -57,6 +58,13 @@ def _lint_keys(named: Named[Rule], rule: Rule, table: PriorityTable) -> None:
                 f"group_by of {who} names {quote(name)}, which its match wants empty",
                 help="take it out of group_by: it tells no two alerts apart",
             )
+    if rule.resolve.when is ResolveWhen.ROOT and rule.relate is None:
+        named.document.lint(
+            codes.NO_CAUSE_KNOWN,
+            named.place("resolve", "when"),
+            f"{who} resolves with the probable cause, and without relate none is found: all members have to end",
+            help="give it relate, or say all",
+        )
     _lint_hold(named, rule, who)
     if rule.mode in _QUIET and rule.when is None:
         _lint_nearly_all(named, rule, who)

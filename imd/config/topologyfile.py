@@ -40,6 +40,7 @@ from imd.config.shape import (
 from imd.config.shape import mapped as by_name
 from imd.config.syntax import BadMatcher, parse_matchers
 from imd.config.wording import quote
+from imd.model.mapedges import leading_nowhere
 from imd.model.rule import BadPattern, Match, Matcher, Op
 from imd.model.topology import FROM_LABELS, AlertClass, ClassRule, Entity, FromLabels, Topology
 
@@ -61,17 +62,20 @@ class MapFile(msgspec.Struct, frozen=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """Where an entity is declared."""
+    """Where an entity is declared; of one in a JSON map where that file is named, and `said` names it."""
 
     document: Document
     span: Span
+    said: str = ""
 
 
 class Mapped(msgspec.Struct):
-    """What all files say together. `declared` holds where, for those whose place is known."""
+    """What all files say together. `declared` holds where, `came_from` by which JSON map, for those where that is
+    known."""
 
     entities: dict[str, Entity] = {}
     declared: dict[str, Placed] = {}
+    came_from: dict[str, Placed] = {}
     from_labels: list[FromLabels] = []
     classes: list[ClassRule] = []
     files: list[MapFile] = []
@@ -80,17 +84,14 @@ class Mapped(msgspec.Struct):
     usual: dict[str, timedelta] = {}
 
     def topology(self) -> Topology:
-        ids = self.entities.keys()
-        edges = (
-            to for one in self.entities.values() for to in (*one.part_of, *one.runs_on, *one.depends_on, *one.serves)
-        )
+        from_labels = tuple(self.from_labels) or FROM_LABELS
         return Topology(
             entities=tuple(self.entities.values()),
-            from_labels=tuple(self.from_labels) or FROM_LABELS,
+            from_labels=from_labels,
             classes=tuple(self.classes),
             pending=self.pending,
             usual=self.usual,
-            dangling=sum(to not in ids for to in edges),
+            dangling=len(leading_nowhere(self.entities.values(), from_labels)),
         )
 
 
@@ -254,8 +255,9 @@ class _MapRow(msgspec.Struct, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(_MapRow).decode
 
 
-def take_json(raw: bytes, mapped: Mapped) -> str:
-    """Adds a JSON map of entities, or says why not: it has a fault or other keys, and is to be read as a document."""
+def take_json(raw: bytes, mapped: Mapped, place: Placed | None = None) -> str:
+    """Adds a JSON map of entities, or says why not: it has a fault or other keys, and is to be read as a document.
+    `place`: where the file is named."""
     try:
         rows = _decode(raw).entities
         entities = {row.id: _entity(row) for row in rows}
@@ -266,6 +268,8 @@ def take_json(raw: bytes, mapped: Mapped) -> str:
     if "" in entities:
         return "an entity has no id"
     mapped.entities.update(entities)
+    if place is not None:
+        mapped.came_from.update(dict.fromkeys(entities, place))
     return ""
 
 

@@ -7,6 +7,7 @@ several of its members went down together, though it may have no alert of its ow
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from imd.core import relation
@@ -73,6 +74,27 @@ def choose(incident: Incident, relator: Relator, relate: Relate, members: Sequen
     speaker = next((alert for alert in members if alert.id == found.ref), None)
     shown = fingerprint(speaker.identity.labels()) if speaker is not None else ""
     incident.root_cause = RootCause(found.entity, shown, found.reason)
+
+
+def over(incident: Incident, relator: Relator, members: Sequence[Alert]) -> bool:
+    """Whether the alerts of the probable cause have ended, and not before the incident was last opened: what comes back
+    without its cause is not over by what ended then. `members` in order of their ids."""
+    if incident.root_cause is None:
+        return False
+    found = [_member(members, ref) for ref in relator.on(incident.id, incident.root_cause.entity)]
+    if any(_holds(alert) for alert in found):
+        return False
+    since = incident.reopened_at
+    return any(since is None or max(one.seen_at, one.ended_at or one.seen_at) >= since for one in found)
+
+
+def _member(members: Sequence[Alert], ref: int) -> Alert:
+    return members[bisect_left(members, ref, key=lambda alert: alert.id)]
+
+
+def _holds(alert: Alert) -> bool:
+    """Whether it holds the incident open."""
+    return (alert.firing or alert.flapping_since is not None) and not alert.aside
 
 
 def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable | None:

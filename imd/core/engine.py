@@ -125,6 +125,10 @@ class Engine:
         """A copy of what decisions about this alert depend on, for another engine to try it on. Changes nothing."""
         return self._intake.excerpt(report)
 
+    def tier(self, labels: Mapping[str, str]) -> str:
+        """Of an alert with these labels, by label or by map; "" for none."""
+        return self._intake.incidents.tier(labels)
+
     def standing(self, labels: Mapping[str, str], relate: Relate) -> Standing:
         """Where an alert with these labels stands on the map."""
         return self._relator.map.standing(labels, relate.max_hops)

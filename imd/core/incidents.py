@@ -84,7 +84,7 @@ class Incidents(Life):
             self._take_in(tx, incident, labels)
             self._state.recount(incident)
         else:  # its sender may have said more of it meanwhile
-            priority.take_in(incident, self.rule_of(incident), labels, self._ruleset.priority)
+            self.weigh_in(incident, self.rule_of(incident), labels)
         self.mark_changed(incident, alert)
         return True
 
@@ -136,7 +136,7 @@ class Incidents(Life):
         incident.ended -= 1
         self.mark_changed(incident, alert)
         tx.touch(incident).revived.append(alert)
-        priority.take_in(incident, self.rule_of(incident), alert.full_labels(), self._ruleset.priority)
+        self.weigh_in(incident, self.rule_of(incident), alert.full_labels())
 
     def restate(self, tx: Transaction, alert: Alert, before: Mapping[str, str]) -> None:
         """A member's sender says other labels of it than `before`. It stays where it is; its new urgency counts."""
@@ -153,7 +153,7 @@ class Incidents(Life):
         if words:
             self.mark_changed(incident, alert)
         if alert.firing and not alert.suppressed_by:
-            priority.take_in(incident, rule, labels, self._ruleset.priority)
+            self.weigh_in(incident, rule, labels)
         tx.touch(incident).restated.append((alert, ", ".join(words)))
 
     def moved(self, alert: Alert, began_at: datetime) -> None:
@@ -203,7 +203,7 @@ class Incidents(Life):
         rule = self.rule_of(incident)
         kept = incident.labels.items()
         incident.labels = {n: v for n, v in kept if n in rule.labels or labels.get(n) == v}
-        priority.take_in(incident, rule, labels, self._ruleset.priority)
+        self.weigh_in(incident, rule, labels)
 
     def mark_changed(self, incident: Incident, alert: Alert) -> None:
         incident.changed += 1

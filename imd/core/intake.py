@@ -55,7 +55,7 @@ class Intake:
         self._index = RuleIndex(ruleset.rules)
         self._enricher = Enricher(ruleset.enrich)
         self.incidents = Incidents(ruleset, state, relator)
-        self.regroup = Regroup(ruleset, state, self.incidents, relator)
+        self.regroup = Regroup(state, self.incidents, relator)
         self.related = Related(ruleset, state, self.incidents, relator, self.regroup)
         self.heartbeats = Heartbeats(ruleset, state, judged=beats)
         self.hearing = Hearing(ruleset, state, self.incidents, self._ended, expires)

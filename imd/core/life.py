@@ -78,7 +78,7 @@ class Life:
     def open(self, tx: Transaction, rule: Rule, key: GroupKey, labels: Mapping[str, str], previous: str,
              split_from: str = "", report: str = "") -> Incident:  # fmt: skip
         number = self._state.new_incident_number()
-        impact, urgency = priority.open_levels(rule, labels, self._ruleset.priority)
+        impact, urgency = priority.open_levels(rule, labels, self._ruleset.priority, self.tier(labels))
         incident = Incident(
             id=f"i{number:012d}",
             number=number,
@@ -149,17 +149,15 @@ class Life:
         incident.kept = incident.kept and incident.holding == 0
         if incident.kept:
             return
-        when = rule.resolve.when
-        over = (when is ResolveWhen.ALL and incident.holding == 0) or (
-            when is ResolveWhen.FIRST and bool(touched.cleared or "resolve" in incident.timers)
-        )
-        if not over:
+        if not self._over(incident, rule, touched):
             incident.timers.pop("resolve", None)
             incident.timers.pop("rate", None)
             incident.resolved_because = ""
             return
         if touched.cleared:
             incident.resolved_because = because_ended(touched)
+        if rule.resolve.when is ResolveWhen.ROOT and incident.holding and incident.root_cause is not None:
+            incident.resolved_because = f"its probable cause is over: {incident.root_cause.entity}"
         members = self._state.members[incident.id]
         if incident.aside:
             members = [alert for alert in members if alert.joined_because != "suppressed"]
@@ -171,6 +169,27 @@ class Life:
             arm(self._state, incident, "resolve", tx.now + rule.resolve.after)
         if incident.timers["resolve"] <= tx.now:
             self.resolve(tx, incident, incident.resolved_because)
+
+    def _over(self, incident: Incident, rule: Rule, touched: Touched) -> bool:
+        """Whether by its members' ends the incident is over, once `resolve.after` has passed."""
+        match rule.resolve.when:
+            case ResolveWhen.ALL:
+                return incident.holding == 0
+            case ResolveWhen.FIRST:
+                return bool(touched.cleared or "resolve" in incident.timers)
+            case ResolveWhen.ROOT:
+                members = self._state.members[incident.id]
+                return incident.holding == 0 or cause.over(incident, self._relator, members)
+            case _:
+                return False
+
+    def weigh_in(self, incident: Incident, rule: Rule, labels: Mapping[str, str]) -> None:
+        """A firing member's say in impact and urgency."""
+        priority.take_in(incident, rule, labels, self._ruleset.priority, self.tier(labels))
+
+    def tier(self, labels: Mapping[str, str]) -> str:
+        """The label, else the most important of the map's entities that the alert is on; "" without either."""
+        return labels.get("tier", "") or self._relator.map.tier(labels)
 
     def _weigh(self, tx: Transaction, touched: Touched, rule: Rule) -> None:
         """Breadth and the new members' say; a raise is heard of while the incident is worked on."""
@@ -268,6 +287,7 @@ class Life:
         self._relator.reopen(incident.id)
         lifecycle.move(incident, "reopen", tx.now)
         incident.reopened += 1
+        incident.reopened_at = tx.now
         incident.timers.clear()
         self.notifier.begin_anew(incident)
         hold = self.rule_of(incident).hold

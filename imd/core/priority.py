@@ -37,9 +37,8 @@ def unknown_severity(labels: Mapping[str, str], table: PriorityTable) -> bool:
     return bool(severity) and severity.lower() not in table.urgency_from_severity
 
 
-def impact_of(labels: Mapping[str, str], table: PriorityTable) -> Level:
-    """From the label tier; medium without one."""
-    tier = labels.get("tier", "")
+def impact_of(tier: str, table: PriorityTable) -> Level:
+    """Medium without any tier."""
     if not tier:
         return Level.MEDIUM
     return table.impact_from_tier.get(tier) or table.impact_from_tier.get("default", Level.LOW)
@@ -53,18 +52,18 @@ def claimed(labels: Mapping[str, str]) -> Priority | None:
 _CLAIMS = {spelling: priority for priority in Priority for spelling in (priority.value, priority.value.lower())}
 
 
-def open_levels(rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> tuple[Level, Level]:
-    """Impact and urgency at opening."""
-    return rule.impact or impact_of(labels, table), rule.urgency or urgency_of(labels, table)
+def open_levels(rule: Rule, labels: Mapping[str, str], table: PriorityTable, tier: str) -> tuple[Level, Level]:
+    """Impact and urgency at opening. `tier` is the first alert's, by its label or by the map; "" for none."""
+    return rule.impact or impact_of(tier, table), rule.urgency or urgency_of(labels, table)
 
 
-def take_in(incident: Incident, rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> None:
+def take_in(incident: Incident, rule: Rule, labels: Mapping[str, str], table: PriorityTable, tier: str) -> None:
     """A firing member's say: impact, urgency and the sender's claim go up, never down."""
     claim = claimed(labels)
     if claim is not None:
         incident.claimed = claim if incident.claimed is None else more_urgent(incident.claimed, claim)
-    if rule.impact is None and labels.get("tier"):
-        incident.impact = higher(incident.impact, impact_of(labels, table))
+    if rule.impact is None and tier:
+        incident.impact = higher(incident.impact, impact_of(tier, table))
     if rule.urgency is None:
         incident.urgency = higher(incident.urgency, urgency_of(labels, table))
 
@@ -86,14 +85,14 @@ def decide(incident: Incident, rule: Rule, table: PriorityTable) -> Priority:
     return table.matrix[incident.impact][incident.urgency]
 
 
-def impact_because(rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> str:
+def impact_because(rule: Rule, labels: Mapping[str, str], table: PriorityTable, tier: str) -> str:
     """Where the impact of `open_levels` comes from, in words."""
     if rule.impact is not None:
         return f"rule {rule.name} sets it"
-    tier = labels.get("tier", "")
     if not tier:
-        return "there is no label tier"
-    return f'tier="{tier}"' if tier in table.impact_from_tier else f'tier="{tier}" is not listed, so the default'
+        return "there is no label tier, and none on the map"
+    said = f'tier="{tier}"' if labels.get("tier") else f"tier {tier} of what it is on"
+    return said if tier in table.impact_from_tier else f"{said} is not listed, so the default"
 
 
 def urgency_because(rule: Rule, labels: Mapping[str, str], table: PriorityTable) -> str:

@@ -99,8 +99,9 @@ class Quiet:
                 self._put_off(tx.at, alert)
 
     def _verdict(self, alert: Alert) -> Causes:
-        labels = alert.full_labels()
-        return self._suppression.judge(alert, labels, None if alert.incident else self._rule(alert, labels))
+        """Where it is, or waits, it was put by what it said when it began: no rule's mode is asked again."""
+        labels, placed = alert.full_labels(), alert.incident != "" or alert.counted_at is not None
+        return self._suppression.judge(alert, labels, None if placed else self._rule(alert, labels))
 
     def _suppress(self, tx: Transaction, alert: Alert, causes: Causes) -> None:
         """An alert that has ended is here because it flaps."""

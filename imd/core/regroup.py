@@ -19,17 +19,16 @@ from imd.core.telling import named
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
 from imd.model.incident import Incident, IncidentState
-from imd.model.policy import PageKind, PageReason, Ruleset
+from imd.model.policy import PageKind, PageReason
 
 LONGER = timedelta(days=1)  # than any hold
 WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
 
 
 class Regroup:
-    """Works on the state's incidents under one ruleset."""
+    """Works on the state's incidents."""
 
-    def __init__(self, ruleset: Ruleset, state: State, incidents: Incidents, relator: Relator) -> None:
-        self._ruleset = ruleset
+    def __init__(self, state: State, incidents: Incidents, relator: Relator) -> None:
         self._state = state
         self._incidents = incidents
         self._relator = relator
@@ -92,7 +91,7 @@ class Regroup:
                 alert.joined_because = because
             self._incidents.mark_changed(into, alert)
             if alert.firing and not alert.suppressed_by:
-                priority.take_in(into, rule, alert.full_labels(), self._ruleset.priority)
+                self._incidents.weigh_in(into, rule, alert.full_labels())
             tx.save(alert)
         if gone.claimed is not None:
             into.claimed = gone.claimed if into.claimed is None else priority.more_urgent(into.claimed, gone.claimed)

@@ -335,6 +335,14 @@ class Relator:
         if not opened:
             del self._opened_by[group.opener]
 
+    def on(self, incident: str, entity: str) -> list[int]:
+        """Refs of the incident's alerts on an entity; of one that has none, of those that went down within it."""
+        group, place = self._groups.get(incident), self._places.get(entity)
+        if group is None or place is None:
+            return []
+        own = [ref for ref, record in place.own.items() if record.group is group]
+        return own or [ref for ref, record in place.down.items() if record.group is group]
+
     def members(self, incident: str) -> list[Record]:
         """The incident's alerts that relate to anything, in order of their refs."""
         group = self._groups.get(incident)

@@ -21,7 +21,7 @@ def report(tx: Transaction, event: IncidentReported, ruleset: Ruleset, state: St
     incident.kept = True
     incident.title = event.title
     incident.claimed = event.priority or incident.claimed
-    priority.take_in(incident, REPORTED, event.labels, ruleset.priority)
+    incidents.weigh_in(incident, REPORTED, event.labels)
     incident.priority = priority.decide(incident, REPORTED, ruleset.priority)
     if event.policy in ruleset.policies:
         incidents.escalation.take_policies(tx, incident, (event.policy,))

@@ -70,6 +70,8 @@ class Map:
                 self._link(entity.id, effect, True)
             if entity.part_of:
                 self._containers[entity.id] = dict.fromkeys(entity.part_of)
+        self._tiers = {entity.id: entity.tier for entity in topology.entities if entity.tier is not None}
+        self._tier_of: dict[tuple[str, ...], str] = {}
         self._near: dict[tuple[str, Way, int], Weights] = {}
         self._standings: dict[tuple[int, tuple[str, ...]], Standing] = {}
 
@@ -107,6 +109,18 @@ class Map:
             weights.update(dict.fromkeys(front, weight))
         _remember(self._near, (entity, way, max_hops), weights)
         return weights
+
+    def tier(self, labels: Mapping[str, str]) -> str:
+        """Of the entities of an alert with these labels the most important tier; "" where none has one."""
+        if not self._tiers:
+            return ""
+        key = tuple([labels.get(name, "") for name in self._looked_at])
+        known = self._tier_of.get(key)
+        if known is None:
+            own = (*self._entities.find(labels), self._from_labels.find(labels).entity)
+            known = str(min((self._tiers[one] for one in own if one in self._tiers), default=""))
+            _remember(self._tier_of, key, known)
+        return known
 
     def standing(self, labels: Mapping[str, str], max_hops: int) -> Standing:
         """The standing of an alert with these labels; equal labels share one."""

@@ -278,6 +278,7 @@ class _Daemon:
         self._metrics.config_last_reload_successful.set(0 if faults else 1)
         if not faults:
             self._metrics.config_last_reload_success_timestamp_seconds.set(self._clock.now().timestamp())
+            self._metrics.topology_dangling_edges.set(self._ruleset.topology.dangling)
             self._metrics.config_hash.set(int(self._ruleset.config_hash[:12] or "0", 16))
 
     # -- in the background ----------------------------------------------------------------------------------------

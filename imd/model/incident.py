@@ -133,8 +133,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     continues them. `active_at` is the last join or resolve, `claimed` the highest priority that a sender gave,
     `summary` the first member's, `flapping` the number of members that flap (each counts as firing), `cause_of` how
     many members the probable cause was chosen from. Of rules with `relate`, `opener` is the identity of the alert that
-    opened it, `returned` says that it came back to it. `silent` pages nobody (mode monitor). Its members are known by
-    their alerts, which name their incident.
+    opened it, `returned` says that it came back to it. `reopened_at`: the last time. `silent` pages nobody (mode
+    monitor). Its members are known by their alerts, which name their incident.
 
     `taken_over` are further rules and keys whose alerts it takes, of incidents merged into it by hand. `split_from` is
     the incident that it was taken out of, `report` the key of a person's report: either is found by no rule and key.
@@ -201,6 +201,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     turns: dict[str, str] = {}
     opener: bytes = b""
     returned: bool = False
+    reopened_at: datetime | None = None
     taken_over: tuple[Filed, ...] = ()
     split_from: str = ""
     report: str = ""

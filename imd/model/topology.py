@@ -116,8 +116,8 @@ OTHER = AlertClass.ERROR
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     """The whole map, checked by `config`. `pending` is each alert's `for:`, by alertname and then by severity, "" for
-    every severity; `usual` is what it mostly is, by alertname, where nobody says so. `dangling` counts edges to ids
-    that no entity declares."""
+    every severity; `usual` is what it mostly is, by alertname, where nobody says so. `dangling` counts edges that lead
+    nowhere (model.mapedges)."""
 
     entities: tuple[Entity, ...] = ()
     from_labels: tuple[FromLabels, ...] = FROM_LABELS

@@ -234,11 +234,12 @@ class _Explaining:
         """By the rule that the incident opened with."""
         rule = self._engine.state.rules.get(incident.id, rule)
         table = self._ruleset.priority
-        impact, urgency = open_levels(rule, seen, table)
+        tier = self._engine.tier(seen)
+        impact, urgency = open_levels(rule, seen, table, tier)
         return Weighed(
             priority=incident.priority.value,
             because=decided_because(incident, rule),
-            impact=Level(impact.value, impact_because(rule, seen, table)),
+            impact=Level(impact.value, impact_because(rule, seen, table, tier)),
             urgency=Level(urgency.value, urgency_because(rule, seen, table)),
             raises=[_raised(one) for one in rule.raises],
         )

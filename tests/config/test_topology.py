@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imd.config.load import Faulty, load
+from imd.config.load import Faulty, check, load
 from imd.model.rule import Matcher, Op, Relate
 from imd.model.topology import FROM_LABELS, AlertClass, Entity, FromLabels, Topology
 
@@ -48,7 +48,7 @@ def test_a_map_in_a_rule_file(tmp_path: Path) -> None:
     assert second == Entity(id="service/a", runs_on=("host/n1",), depends_on=("db/x",), serves=("service/b",), tier=1)
     assert found.from_labels == (FromLabels(entity="host/{node}", part_of=("rack/{rack}",), broad=True),)
     assert found.classes[0].kind is AlertClass.BACKGROUND
-    assert found.dangling == 3
+    assert found.dangling == 2
 
 
 def test_without_a_map_labels_say_where_an_alert_is(tmp_path: Path) -> None:
@@ -152,3 +152,19 @@ def test_a_map_of_ten_thousand_entities_loads_within_a_second_of_cpu(tmp_path: P
     loaded = load(None, [file], {})
     assert time.process_time() - before < 1.0
     assert len(loaded.ruleset.topology.entities) == 10_000
+
+
+def test_edges_of_a_json_map_that_lead_nowhere_are_one_lint(tmp_path: Path) -> None:
+    """Where the map is named, with the first few; what contains, what labels name and what is shared is well."""
+    rows = [{"id": f"service/{n}", "match": f's="{n}"', "depends_on": [f"db/{n}", "cache/all"]} for n in range(7)]
+    rows[0] |= {"part_of": ["rack/r1"], "serves": ["instance/x"]}
+    (tmp_path / "map.json").write_text(json.dumps({"entities": rows}))
+    (tmp_path / "rules.yaml").write_text("topology: {files: [map.json]}\n")
+    loaded = load(None, [tmp_path / "rules.yaml"], {})
+    assert loaded.ruleset.topology.dangling == 7
+    (found,) = check(None, [tmp_path / "rules.yaml"], {})
+    assert found.render().startswith(f"{tmp_path / 'rules.yaml'}:1:20: warning[W090]: ")
+    assert f'edges of {tmp_path / "map.json"} lead to what nobody declares, names or shares: "db/0" of "service/0"' in (
+        found.message
+    )
+    assert found.message.endswith('"db/4" of "service/4" and 2 more')

@@ -227,7 +227,7 @@ def test_the_arithmetic_of_priority() -> None:
 
     plain = ruleset(rule())
     assert weighed(plain, severity="critical") == (
-        "P2", "impact medium x urgency high", "there is no label tier", 'severity="critical"',
+        "P2", "impact medium x urgency high", "there is no label tier, and none on the map", 'severity="critical"',
     )  # fmt: skip
     assert weighed(plain, severity="dire", tier="9") == (
         "P4", "impact low x urgency medium", 'tier="9" is not listed, so the default',

@@ -103,6 +103,8 @@ SMALL = """rules:
 LARGE = """rules:
   - {name: large, match: 'alertname="Load"', group_by: [place], hold: 0s, title: 'large {{ group.place }}'}
 """
+MAP = """topology: {entities: [{id: service/a, depends_on: [db/ordres]}, {id: db/orders}]}
+"""
 BROKEN = """rules:
   - {name: small, match: 'alertname="Load"', widow: 5m}
 """
@@ -137,9 +139,10 @@ def test_a_reload_is_all_or_nothing(daemons: Daemons, sink: Sink) -> None:
     daemon.post("/api/v2/alerts", _alert(serial="2", place="here"))
     assert _by_rule(daemon) == {"small": [("small 1", 1), ("small 2", 1)]}
 
-    daemon.configure(config, LARGE)
+    daemon.configure(config, LARGE + MAP)
     assert daemon.post("/-/reload").status == 200
     assert _successful(daemon)
+    assert daemon.metric("imd_topology_dangling_edges") == 1
     daemon.post("/api/v2/alerts", _alert(serial="3", place="here") + _alert(serial="1", place="here"))
     assert _by_rule(daemon) == {"small": [("small 1", 1), ("small 2", 1)], "large": [("large here", 1)]}
     assert [one["name"] for one in daemon.items("/v1/rules")] == ["large", "default"]
