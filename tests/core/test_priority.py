@@ -14,12 +14,12 @@ H, M, L = Level.HIGH, Level.MEDIUM, Level.LOW
 
 
 def opened(rule: Rule, labels: dict[str, str]) -> Incident:
-    impact, urgency = priority.open_levels(rule, labels, TABLE)
+    impact, urgency = priority.open_levels(rule, labels, TABLE, labels.get("tier", ""))
     incident = Incident(
         id="i1", number=1, rule="r", group_key=(), state=IncidentState.PENDING, opened_at=T0, config_hash="c",
         impact=impact, urgency=urgency,
     )  # fmt: skip
-    priority.take_in(incident, rule, labels, TABLE)
+    priority.take_in(incident, rule, labels, TABLE, labels.get("tier", ""))
     return incident
 
 
@@ -46,16 +46,16 @@ def test_decide(rule: Rule, labels: dict[str, str], expected: str) -> None:
 def test_members_raise_and_never_lower() -> None:
     rule = Rule(name="r")
     incident = opened(rule, {"severity": "warning", "tier": "2"})
-    priority.take_in(incident, rule, {"severity": "info", "tier": "9"}, TABLE)
+    priority.take_in(incident, rule, {"severity": "info"}, TABLE, "9")
     assert (incident.impact, incident.urgency) == (M, M)
-    priority.take_in(incident, rule, {"severity": "critical", "tier": "1"}, TABLE)
+    priority.take_in(incident, rule, {"severity": "critical"}, TABLE, "1")
     assert (incident.impact, incident.urgency) == (H, H)
 
 
 def test_a_member_without_a_tier_says_nothing_of_impact() -> None:
     rule = Rule(name="r")
     incident = opened(rule, {"tier": "3"})
-    priority.take_in(incident, rule, {}, TABLE)
+    priority.take_in(incident, rule, {}, TABLE, "")
     assert incident.impact is L
 
 

@@ -183,7 +183,8 @@ class Life:
         self.take(Restarted(alive_at))
 
     def end(self) -> None:
-        """As a replay ends: until no hold and no resolve waits."""
+        """As a replay ends: what is due is done, and then until no hold and no resolve waits."""
+        self.pass_time(seconds(0))
         while True:
             while self.outbox:
                 self.settle(0, Outcome.ACCEPTED)
