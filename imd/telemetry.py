@@ -161,6 +161,9 @@ class Metrics:
             "http_request_duration_seconds", "HTTP requests, by the route's pattern.", "path", "code", buckets=_FAST
         )
         self.http_malformed_total = self._counter("http_malformed", "Requests that were no HTTP, or too big a header.")
+        self.answers_total = self._counter(
+            "answers", "What people answered by a link or a vendor's callback.", "through", "outcome"
+        )
         self.http_connections = self._gauge("http_connections", "Open client connections.")
         self.stream_listeners = self._gauge("stream_listeners", "Clients that listen to /v1/stream.")
         self.log_lines_dropped_total = self._counter("log_lines_dropped", "Log lines dropped: their reader is stuck.")

@@ -24,11 +24,13 @@ from imd.api.alertmanager import Alertmanager
 from imd.api.alertmanager_silences import AlertmanagerSilences
 from imd.api.answers import Refusal, SchemaRefusal
 from imd.api.context import Context, StoreDown, Unavailable
+from imd.api.doors import Doors
 from imd.api.explain import Explain
 from imd.api.health import Health
 from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
+from imd.api.links import Links, as_page
 from imd.api.lists import Lists
 from imd.api.oncall import OnCall
 from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
@@ -80,6 +82,8 @@ def routes(context: Context) -> list[Route]:
     incidents, lists = Incidents(context), Lists(context)
     heartbeats, on_call = Heartbeats(context), OnCall(context)
     health, receivers = Health(context, senders), Receivers(context)
+    doors = Doors(context)
+    links = Links(doors)
     as_alertmanager = answers.as_alertmanager
     return [
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
@@ -105,6 +109,9 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/incidents/{id}/alerts", incidents.alerts, Scope.READ),
         Route("POST", "/v1/incidents", incidents.report, Scope.RESPOND),
         Route("POST", f"/v1/incidents/{{id}}/{{action:{ACTIONS}}}", incidents.act, Scope.RESPOND),
+        # What signed the link is what authorises.
+        Route("GET", "/v1/links/{token}", links.show, None, as_page),
+        Route("POST", "/v1/links/{token}", links.act, None, as_page),
         Route("GET", "/v1/silences", silences.list, Scope.READ),
         Route("POST", "/v1/silences", silences.post, Scope.RESPOND),
         Route("GET", "/v1/silences/{id}", silences.show, Scope.READ),

@@ -25,6 +25,7 @@ from imd.config.receiverfile import RECEIVER_FORM, receiver
 from imd.config.settings import (
     LOOPBACK_NAMES,
     Limits,
+    LinkSettings,
     Listen,
     Log,
     LogFormat,
@@ -48,6 +49,7 @@ from imd.config.shape import (
     nested,
     peek,
     read_keys,
+    secret_key,
     sound,
     takes,
     text,
@@ -235,6 +237,12 @@ STORM: Keys = {
     "per": Key(duration(_SECOND, _DAY), "In so much time.", "60s"),
 }
 
+LINKS: Keys = {
+    "enabled": Key(boolean, "Pages hold a link by which their reader acknowledges; needs `external_url`.", True),
+    "valid_for": Key(duration(timedelta(minutes=5), 30 * _DAY), "From the making of the message.", "24h"),
+    "secret": secret_key(None, "What signs them, in place of a random one made with the database."),
+}
+
 LOG: Keys = {
     "format": Key(choice(LogFormat), "`auto`: `console` on a terminal, `json` elsewhere.", "auto"),
     "level": Key(choice(LogLevel), "The least that is logged.", "info"),
@@ -303,6 +311,7 @@ CONFIG: Keys = {
     "sources": Key(named(source, "source"), "Who sends alerts.", []),
     "auth": Key(auth, "Who may call; without it everybody may, on loopback alone."),
     "storm": Key(nested(STORM, Storm), "When many pages to one target become a digest."),
+    "links": Key(nested(LINKS, LinkSettings), "The links in pages by which their readers answer."),
     "limits": Key(_limits, "Bounds; reaching one is counted and said, never silent."),
     "log": Key(nested(LOG, Log), "How imd logs."),
     "watch": Key(boolean, "Reload when a file changes.", False),

@@ -88,6 +88,14 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
     per: timedelta = timedelta(seconds=60)
 
 
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The links in pages by which their readers answer. `secret` None: a random one, made with the database."""
+
+    enabled: bool = True
+    valid_for: timedelta = timedelta(hours=24)
+    secret: Secret | None = None
+
+
 class LogFormat(enum.StrEnum):
     """AUTO: CONSOLE on a terminal, JSON elsewhere."""
 
@@ -159,6 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, SourceSettings] = {}
     auth: Auth = Auth()
     storm: Storm = Storm()
+    links: LinkSettings = LinkSettings()
     limits: Limits = Limits()
     log: Log = Log()
     watch: bool = False

@@ -30,6 +30,7 @@ from imd.api.context import (
     TestPageFailed,
     UnknownReceiver,
 )
+from imd.api.doors import signer
 from imd.channels.contract import BadSettings, Receipt
 from imd.channels.http import Endpoint, Reply
 from imd.clock import Clock, SystemClock
@@ -43,6 +44,7 @@ from imd.daemon.outbox import Outbox
 from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
 from imd.model.alert import Alert
+from imd.model.effect import Delivery
 from imd.model.event import RulesChanged
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident
@@ -108,7 +110,7 @@ class _Daemon:
         self._channels = channels.build(self._settings.receivers, self._shared)
         limits = self._settings.limits
         self._loop = Loop(store, self._ruleset, clock, metrics, limits.inbox_bytes_max)
-        self._outbox = Outbox(self._channels, self._loop.submit, store, clock, metrics)
+        self._outbox = Outbox(self._channels, self._loop.submit, store, clock, metrics, finish=self._with_link)
         self._context = Context(
             submit=self._loop.submit,
             store=store,
@@ -220,6 +222,15 @@ class _Daemon:
         if reply.status != 200:
             raise FetchFailed(f"{endpoint.shown} answered {reply.status}")
         return reply.body
+
+    def _with_link(self, delivery: Delivery) -> Delivery:
+        """As a message leaves; by the settings of now, so that a retry after a reload has a link that works."""
+        settings = self._settings
+        return (
+            signer(settings, self._store).put_into(delivery, settings.external_url)
+            if settings.links.enabled
+            else delivery
+        )
 
     async def _test_page(self, receiver: str, text: str, by: str) -> str:
         """Sends past engine and outbox: does this way to reach people work?"""

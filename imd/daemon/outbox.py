@@ -51,7 +51,7 @@ class Outbox:
     """All receivers' deliveries. For the event loop's thread alone; every method but `drain` returns at once.
 
     `channels` are by receiver. `submit` is the daemon's; whatever it raises is taken as "not now". `base_seconds`
-    scales all backoff.
+    scales all backoff. `finish` adds what is not stored (links that work); each attempt must get the same of it.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Outbox:
         clock: Clock,
         metrics: Metrics,
         base_seconds: float = BACKOFF_BASE_SECONDS,
+        finish: Callable[[Delivery], Delivery] = lambda delivery: delivery,
     ) -> None:
         self._channels = dict(channels)
+        self._finish = finish
         self._submit = submit
         self._clock = clock
         self._metrics = metrics
@@ -238,7 +240,8 @@ class Outbox:
     async def _attempt(self, lane: Lane, channel: Channel, entry: Entry) -> Answer:
         started = self._clock.monotonic()
         try:
-            answer = await channel.send(entry.delivery, entry.attempt, lane.conversation(entry.delivery.incident))
+            delivery = self._finish(entry.delivery)
+            answer = await channel.send(delivery, entry.attempt, lane.conversation(delivery.incident))
         except Exception as error:  # noqa: BLE001
             # A fault of the channel's own. Its text may quote what it sent, so only the kind is said.
             answer = Temporary(f"fault of imd's in this channel: {type(error).__name__}", ambiguous=True)

@@ -25,6 +25,7 @@ from imd.model.presence import Presence
 from imd.model.quiet import Silence
 from imd.model.rule import MATCH_ALL, Match
 from imd.model.schedule import Override
+from imd.model.secret import Secret
 from imd.store.batch import Batch
 
 __all__ = [
@@ -201,6 +202,11 @@ class Store(Protocol):
     @property
     def size_bytes(self) -> int:
         """Size on disk, with what `wal_bytes` measures."""
+        ...
+
+    @property
+    def link_key(self) -> Secret:
+        """64 hex digits, random, made with the database: signs the links in pages where config.yaml names no secret."""
         ...
 
     @property

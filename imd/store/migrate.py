@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from secrets import token_hex
 
 import apsw
 import msgspec
 
 from imd.clock import Clock, SystemClock
+from imd.model.secret import Secret
 from imd.store import sqlite_file
 from imd.store.contract import Retention, Store, StoreRefused
 from imd.store.lock import Lock
 from imd.store.record import micros
-from imd.store.sqlite import SqliteStore
+from imd.store.sqlite import Names, SqliteStore
 from imd.store.sqlite_file import rows
 
 _SCHEME = "sqlite:///"
@@ -59,8 +60,8 @@ def open_store(
         raise StoreRefused(f"{path.parent}: the folder cannot be made: {error.strerror}") from None
     lock = Lock.take(path)
     try:
-        store_id = _prepare(path, clock.now())
-        return SqliteStore(path, lock, store_id, clock, retention or Retention(), vfs)
+        names = _prepare(path, clock.now())
+        return SqliteStore(path, lock, names, clock, retention or Retention(), vfs)
     except BaseException:
         lock.release()
         raise
@@ -112,8 +113,8 @@ def known_migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-def _prepare(path: Path, now: datetime) -> str:
-    """A checked database with the present schema at `path`; answers with its store id."""
+def _prepare(path: Path, now: datetime) -> Names:
+    """A checked database with the present schema at `path`; answers with what was made with it."""
     try:
         if not path.exists():
             sqlite_file.check_missing(path)
@@ -124,10 +125,10 @@ def _prepare(path: Path, now: datetime) -> str:
         try:
             sqlite_file.check_after_opening(connection, path)
             migrate(connection, path, known_migrations(), now)
-            return str(rows(connection, "SELECT value FROM meta WHERE key = 'store_id'")[0][0])
+            return _names(connection)
         finally:
             connection.close(True)
-    except (apsw.CorruptError, apsw.NotADBError, IndexError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, KeyError) as error:
         raise StoreRefused(f"{path}: is damaged: {error}; {sqlite_file.RESTORE}") from None
     except apsw.BusyError:
         raise StoreRefused(f"{path}: another process holds a lock on it (a backup, a shell?); end that first") from None
@@ -135,6 +136,16 @@ def _prepare(path: Path, now: datetime) -> str:
         raise StoreRefused(f"{path}: cannot be written ({error}); imd's user must own it and its folder") from None
     except (apsw.Error, OSError) as error:
         raise StoreRefused(f"{path}: cannot be opened: {error}") from None
+
+
+def _names(connection: apsw.Connection) -> Names:
+    """A database of before there were signed links gets its key here, and one that lost its key another."""
+    select = "SELECT key, value FROM meta WHERE key IN ('store_id', 'link_key')"
+    found = dict(rows(connection, select))
+    if "link_key" not in found:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('link_key', ?)", (token_hex(32),))
+        found = dict(rows(connection, select))
+    return Names(str(found["store_id"]), Secret(str(found["link_key"])))
 
 
 def create(path: Path, now: datetime) -> None:
@@ -147,7 +158,7 @@ def create(path: Path, now: datetime) -> None:
     try:
         connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}").fetchall()
         migrate(connection, new, known_migrations(), now)
-        connection.execute("INSERT INTO meta (key, value) VALUES ('store_id', ?)", (secrets.token_hex(8),))
+        connection.execute("INSERT INTO meta (key, value) VALUES ('store_id', ?)", (token_hex(8),))
     finally:
         connection.close(True)
     new.rename(path)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import apsw
+import msgspec
 
 from imd.clock import Clock
 from imd.model.alert import Alert
 from imd.model.incident import Incident, TimelineEntry
+from imd.model.secret import Secret
 from imd.store import sqlite_file, sqlite_reader, sqlite_retention
 from imd.store.batch import Batch
 from imd.store.contract import (
@@ -76,15 +78,22 @@ SELECT incident, receiver, conversation FROM conversation WHERE incident IN (
 ) ORDER BY incident, receiver"""
 
 
+class Names(msgspec.Struct, frozen=True):
+    """What is random and made with the database."""
+
+    store_id: str
+    link_key: Secret
+
+
 class SqliteStore:
     """A `contract.Store` on the database at `path`, which was checked and migrated and whose lock is held."""
 
     def __init__(
-        self, path: Path, lock: Lock, store_id: str, clock: Clock, retention: Retention, vfs: str | None = None
+        self, path: Path, lock: Lock, names: Names, clock: Clock, retention: Retention, vfs: str | None = None
     ) -> None:
         self.path = path
         self._lock = lock
-        self._store_id = store_id
+        self._store_id, self._link_key = names.store_id, names.link_key
         self._retention = retention
         self._reader = Reader(lambda: sqlite_file.connect(path, read_only=True), clock)
         self._writer = Writer(lambda: sqlite_file.connect(path, vfs=vfs), self._measure, retention.rejected_max)
@@ -105,6 +114,10 @@ class SqliteStore:
             return self.path.stat().st_size + self._measure()
         except OSError:
             return self._measure()
+
+    @property
+    def link_key(self) -> Secret:
+        return self._link_key
 
     @property
     def wal_bytes(self) -> int:

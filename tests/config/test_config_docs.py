@@ -42,6 +42,7 @@ _CONFIG_TABLES: list[Keys] = [
     mapfile.VALUE,
     mapfile.MOMENT,
     configfile.STORM,
+    configfile.LINKS,
     configfile.LOG,
     configfile.LIMITS,
     receiverfile.RECEIVER,

@@ -1,0 +1,186 @@
+"""What every way back in has in common: signed links, and callbacks of the services that took the page.
+
+Owns the one path from "somebody pressed a button" to the engine, the sentence that says how it went, and the bound on
+refused requests. Each way brings its own proof of who calls; none needs a token of `auth:`. Doing again what is done
+changes nothing and is no fault, so a service may repeat its call as often as it likes.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime, timedelta
+
+import msgspec
+from aiohttp import web
+
+from imd.api.answers import Refusal
+from imd.api.body import read_body
+from imd.api.context import Context
+from imd.channels.links import Ended, Forged, Link, Signer
+from imd.config.settings import Settings
+from imd.model.event import ActionKind, ActionTaken
+from imd.model.incident import Incident, IncidentState
+from imd.store.contract import Store
+
+BODY_BYTES_MAX = 1024 * 1024  # Slack's own bound on a message with all its blocks is far below
+BY_CHARS_MAX = 100
+REFUSED_MAX, REFUSED_WITHIN_SECONDS = 30, 60.0
+ADDRESSES_MAX = 1000
+SNOOZE = timedelta(hours=1)
+
+
+class Outcome(enum.StrEnum):
+    """How a call ended, for `imd_answers_total`. DONE: also where nothing was left to do. NOT_POSSIBLE: the incident's
+    state does not allow it. IGNORED: it asks for nothing of ours. FORGED: no valid signature or token. LATE: it was
+    valid once, or speaks of what changed since. UNKNOWN: no such incident or receiver. BROKEN: no body of that service.
+    """
+
+    DONE = "done"
+    NOT_POSSIBLE = "not_possible"
+    IGNORED = "ignored"
+    FORGED = "forged"
+    LATE = "late"
+    UNKNOWN = "unknown"
+    BROKEN = "broken"
+
+
+class Turned(Refusal):
+    """A refusal that is counted by its outcome."""
+
+    def __init__(self, status: int, detail: str, outcome: Outcome, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, detail, headers=headers)
+        self.outcome = outcome
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """`said` is one sentence for whoever answered; `incident` as it is now."""
+
+    incident: Incident
+    said: str
+    done: bool
+
+
+def signer(settings: Settings, store: Store) -> Signer:
+    """Signs links with the secret of config.yaml, else with the store's."""
+    return Signer(settings.links.secret or store.link_key, settings.links.valid_for)
+
+
+class Refusals:
+    """Counts what each address got refused: who guesses waits. Only refusals are: behind a proxy all the world has one
+    address, and a valid answer must pass whatever others try."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def check(self, address: str, now: float) -> None:
+        """One more refusal. Raises Turned 429 where there were too many of late."""
+        since, count = self._seen.get(address, (now, 0))
+        if now - since >= REFUSED_WITHIN_SECONDS:
+            since, count = now, 0
+        if address not in self._seen and len(self._seen) >= ADDRESSES_MAX:
+            del self._seen[next(iter(self._seen))]
+        self._seen[address] = (since, count + 1)
+        if count >= REFUSED_MAX:
+            wait = str(max(1, int(since + REFUSED_WITHIN_SECONDS - now)))
+            raise Turned(429, "too many refused requests from this address", Outcome.FORGED, {"Retry-After": wait})
+
+
+class Doors:
+    """The way to the engine, for all of them."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._refusals = Refusals()
+
+    def count(self, through: str, outcome: Outcome) -> None:
+        self.context.metrics.count("answers_total", (through, outcome.value))
+
+    def refused(self, request: web.Request, through: str, turned: Turned) -> Refusal:
+        """Counts a refusal and says which one it is: this one, or 429."""
+        self.count(through, turned.outcome)
+        if turned.outcome is Outcome.FORGED:
+            try:
+                self._refusals.check(request.remote or "", self.context.clock.monotonic())
+            except Turned as too_many:
+                return too_many
+        return turned
+
+    async def body(self, request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+        limits = self.context.settings().limits
+        return await read_body(request, min(bytes_max, limits.body_bytes_max), limits.body_read_timeout)
+
+    def link(self, token: str) -> Link:
+        """What a token says. Raises Turned: 403 forged, 410 over."""
+        settings = self.context.settings()
+        if not settings.links.enabled:
+            raise Turned(403, "links are turned off here", Outcome.FORGED)
+        try:
+            return signer(settings, self.context.store).read(token, self.context.clock.now())
+        except Forged:
+            raise Turned(
+                403, "this link is not valid: it was cut off, or is not from this imd", Outcome.FORGED
+            ) from None
+        except Ended:
+            raise Turned(410, "this link is too old; a newer message has one that works", Outcome.LATE) from None
+
+    async def incident(self, id: str) -> Incident:  # noqa: A002 - its name in the record
+        """Raises Turned 404."""
+        found = await self.context.store.incident(id) if id else None
+        if found is None:
+            raise Turned(
+                404, "imd knows no such incident; it may be over for so long that it was deleted", Outcome.UNKNOWN
+            )
+        return found
+
+    async def act(
+        self, kind: ActionKind, incident: Incident, by: str, through: str, note: str = "", *, force: bool = False
+    ) -> Answered:
+        """Does it and says how it went. Raises Unavailable: then it did not happen."""
+        context = self.context
+        if not incident.open and kind is not ActionKind.RESOLVE:
+            answered = Answered(incident, f"Too late: {standing(incident)}.", False)
+        else:
+            until = context.clock.now() + SNOOZE if kind is ActionKind.SNOOZE else None
+            event = ActionTaken(
+                kind=kind,
+                incident=incident.id,
+                by=_name(by),
+                note=note,
+                force=force,
+                through=through,
+                until=until,
+            )
+            refused = await context.submit(event, 0)
+            now = await self.incident(incident.id)
+            said = f"Not possible: {refused[0].error}." if refused else f"{standing(now)}."
+            answered = Answered(now, said[:1].upper() + said[1:], not refused)
+        self.count(through, Outcome.DONE if answered.done else Outcome.NOT_POSSIBLE)
+        return answered
+
+
+def standing(incident: Incident) -> str:
+    """How it stands, in half a sentence."""
+    named = f"incident #{incident.number} is"
+    match incident.state:
+        case IncidentState.ACKNOWLEDGED:
+            return f"{named} acknowledged by {incident.acknowledged_by}"
+        case IncidentState.SNOOZED:
+            until = incident.timers.get("ack")
+            return f"{named} snoozed by {incident.acknowledged_by}" + (f" until {until:%H:%M} UTC" if until else "")
+        case IncidentState.RESOLVED | IncidentState.CLOSED:
+            because = f" ({incident.resolved_because})" if incident.resolved_because else ""
+            return f"{named} {incident.state.value}, since {_instant(incident.resolved_at)}{because}"
+        case IncidentState.MERGED:
+            return f"{named} merged into another one, which goes on with pages of its own"
+        case _:
+            return f"{named} {incident.state.value}"
+
+
+def _instant(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at is not None else "long ago"
+
+
+def _name(text: str) -> str:
+    """Somebody's name as a service gave it: one printable line, never empty."""
+    flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return flat[:BY_CHARS_MAX] or "somebody"
