@@ -91,6 +91,9 @@ class Metrics:
         )
         self.alerts_suppressed = self._gauge("alerts_suppressed", "Alerts that fire and are suppressed.", "by")
         self.rule_matches_total = self._counter("rule_matches", "Episodes that this rule took.", "rule")
+        self.source_reconciliations_total = self._counter(
+            "source_reconciliations", "Readings of a sender's own list of what fires.", "source", "outcome"
+        )
         self.source_last_heard_timestamp_seconds = self._gauge(
             "source_last_heard_timestamp_seconds", "When the source was last heard, unix seconds.", "source"
         )
@@ -218,6 +221,8 @@ class Log(enum.StrEnum):
     OVERLOADED = "inbox.overloaded"
     ALERTS_REJECTED = "alerts.rejected"
     BODY_REFUSED = "body.refused"
+    RECONCILED = "source.reconciled"
+    RECONCILE_FAILED = "source.reconcile_failed"
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_CHANGED = "incident.changed"
     INCIDENT_RESOLVED = "incident.resolved"

@@ -58,16 +58,24 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     metrics_open: bool = False
 
 
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a source's own Alertmanager lists what fires, and how often it is asked."""
+
+    url: Secret
+    every: timedelta = timedelta(minutes=5)
+
+
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A configured sender. `token_sha256` are the digests of the tokens it may show (none: no token is asked for);
     `keys` are routing keys of senders that put one in the body. Of Amazon SNS: `topics` are those that may speak, and
-    whose subscription is confirmed; `verify` asks for a good signature."""
+    whose subscription is confirmed; `verify` asks for a good signature. Of an Alertmanager: `reconcile`."""
 
     source: Source
     token_sha256: tuple[str, ...] = ()
     keys: tuple[Secret, ...] = ()
     topics: tuple[str, ...] = ()
     verify: bool = False
+    reconcile: Reconcile | None = None
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):

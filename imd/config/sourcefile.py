@@ -17,8 +17,8 @@ from imd.config.document import Mapping as MappingNode
 from imd.config.document import Node, Scalar
 from imd.config.form import Either, Table
 from imd.config.mapfile import bodymaps
-from imd.config.reading import labels
-from imd.config.settings import SourceSettings
+from imd.config.reading import is_web_url, labels
+from imd.config.settings import Reconcile, SourceSettings
 from imd.config.shape import (
     Key,
     Keys,
@@ -27,6 +27,7 @@ from imd.config.shape import (
     boolean,
     duration,
     listed,
+    nested,
     not_one_of,
     read_keys,
     secret,
@@ -49,6 +50,7 @@ TAKEN_BY = {
     "keys": ("pagerduty", "opsgenie"),
     "topics": ("aws_cloudwatch_sns",),
     "verify": ("aws_cloudwatch_sns",),
+    "reconcile": ("alertmanager",),
 }
 """Keys that only sources of these types take."""
 
@@ -126,6 +128,19 @@ def _verify(node: Node, scope: Scope) -> bool:
     return value
 
 
+def _is_url(value: Secret, node: Node, scope: Scope) -> None:
+    if not is_web_url(value.reveal()):
+        raise scope.fault(
+            codes.BAD_URL, node, f"{scope.subject} is no URL", expected="expected http:// or https:// and a host"
+        )
+
+
+RECONCILE: Keys = {
+    "url": secret_key(_is_url, required=True, about="The Alertmanager's own address, such as http://am.example:9093."),
+    "every": Key(duration(timedelta(seconds=30), timedelta(days=1)), "How often it is asked.", "5m"),
+}
+
+
 SOURCE: Keys = {
     "name": Key(_source_name, "The last part of /v1/ingest/{source}.", required=True),
     "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
@@ -134,6 +149,10 @@ SOURCE: Keys = {
     "map": Key(bodymaps, "How a body becomes alerts, for type mapped."),
     "topics": Key(listed(_topic), "ARNs of the SNS topics that may speak, and whose subscription is confirmed.", []),
     "verify": Key(_verify, "Refuse SNS messages without a good signature.", False),
+    "reconcile": Key(
+        nested(RECONCILE, Reconcile),
+        "Alerts that its Alertmanager does not list any more end, though it sent no resolve.",
+    ),
     "labels": Key(labels, "Are added to each alert and join its identity.", {}),
     "expire_after": Key(
         duration(timedelta(minutes=1), _YEAR), "A webhook's alert that nobody speaks of any more expires then.", "5d"
@@ -150,7 +169,7 @@ SOURCE: Keys = {
 def source(node: Node, scope: Scope) -> SourceSettings:
     values = read_keys(SOURCE, node, scope)
     tokens, keys, maps = values.pop("tokens", ()), values.pop("keys", ()), values.pop("map", ())
-    topics, verify = values.pop("topics", ()), values.pop("verify", False)
+    own = {word: values.pop(word) for word in ("topics", "verify", "reconcile") if word in values}
     if "name" not in values or "type" not in values:
         raise Refused
     assert isinstance(node, MappingNode)
@@ -164,7 +183,7 @@ def source(node: Node, scope: Scope) -> SourceSettings:
         )
     values["labels"] = {word: value for word, value in values.get("labels", {}).items() if value}
     made = Source(**values, maps=maps)
-    return SourceSettings(source=made, token_sha256=tokens, keys=keys, topics=topics, verify=verify)
+    return SourceSettings(source=made, token_sha256=tokens, keys=keys, **own)
 
 
 def _fits_type(node: MappingNode, scope: Scope, kind: str) -> None:

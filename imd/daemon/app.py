@@ -41,6 +41,7 @@ from imd.daemon import gauges
 from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
+from imd.daemon.reconcile import Reconciler
 from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
 from imd.model.alert import Alert
@@ -144,7 +145,7 @@ class _Daemon:
         self._settle_memory()
         self._catch_signals()
         self._reloaded("")
-        self._tasks = [asyncio.create_task(self._prune()), asyncio.create_task(self._watchdog())]
+        self._tasks = [asyncio.create_task(one) for one in (self._prune(), self._watchdog(), self._reconcile())]
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
         await self._stop.wait()
@@ -212,6 +213,13 @@ class _Daemon:
             "incidents_open": len(self.open_incidents()),
             "outbox_pending": self._outbox.pending,
         }
+
+    async def _reconcile(self) -> None:
+        """What senders' own lists lack ends here, where a source asks for it."""
+        reconciler = Reconciler(
+            lambda: self._settings, self, lambda expired: self._loop.submit(expired, 0), self._clock, self._metrics
+        )
+        await reconciler.run()
 
     async def _fetch(self, url: str) -> bytes:
         """GETs a public address, as senders' protocols ask for (Amazon SNS)."""

@@ -38,6 +38,7 @@ _CONFIG_TABLES: list[Keys] = [
     callerfile.AUTH,
     callerfile.TOKEN,
     sourcefile.SOURCE,
+    sourcefile.RECONCILE,
     mapfile.MAP,
     mapfile.VALUE,
     mapfile.MOMENT,
