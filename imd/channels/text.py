@@ -291,7 +291,7 @@ def _parts(message: Message, dialect: Dialect, head: str) -> Parts:
     if message.incident is None:
         lines += [] if said.note is None else [escape(line) for line in paragraph(said.note).split("\n")]
         lines += [escape(f"A test page by {one_line(said.by, VALUE_CHARS_MAX)}.")] if said.by else []
-        return Parts(lines, [_digest_line(one, dialect) for one in said.incidents], 0, [])
+        return Parts(lines, [_digest_line(one, dialect) for one in said.incidents], said.truncated, [])
     if message.delivery.kind is not PageKind.NOTE:
         lines += [f"{bold(escape(name))}: {escape(value)}" for name, value in facts(message)]
     common = message.incident.labels

@@ -32,7 +32,6 @@ from imd.config.settings import (
     LogLevel,
     ReceiverSettings,
     Settings,
-    Storm,
 )
 from imd.config.shape import (
     Key,
@@ -58,6 +57,7 @@ from imd.config.shape import (
 )
 from imd.config.sourcefile import check_keys, lint_alike, source
 from imd.config.wording import quote
+from imd.model.digest import Storm
 
 T = TypeVar("T")
 OWNER = "this file"
@@ -230,10 +230,8 @@ def _rules(node: Node, scope: Scope) -> list[tuple[Path, Span]]:
 
 
 STORM: Keys = {
-    "enabled": Key(
-        boolean, "More than `pages` in `per` to one target become a digest; read now, acts in a later version.", True
-    ),
-    "pages": Key(whole(1, 1000), "So many pages to one target.", 3),
+    "enabled": Key(boolean, "More than `pages` in `per` to one receiver that people read become a digest.", True),
+    "pages": Key(whole(1, 1000), "So many pages to one receiver leave singly.", 3),
     "per": Key(duration(_SECOND, _DAY), "In so much time.", "60s"),
 }
 
@@ -310,7 +308,7 @@ CONFIG: Keys = {
     "fallback": Key(name, "The receiver that is paged when a policy is exhausted."),
     "sources": Key(named(source, "source"), "Who sends alerts.", []),
     "auth": Key(auth, "Who may call; without it everybody may, on loopback alone."),
-    "storm": Key(nested(STORM, Storm), "When many pages to one target become a digest."),
+    "storm": Key(nested(STORM, Storm), "When many pages to one receiver become a digest."),
     "links": Key(nested(LINKS, LinkSettings), "The links in pages by which their readers answer."),
     "limits": Key(_limits, "Bounds; reaching one is counted and said, never silent."),
     "log": Key(nested(LOG, Log), "How imd logs."),

@@ -35,6 +35,7 @@ from imd.config.tablefile import TableFile, read_table
 from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, Placed, read_topology, take_json, take_prometheus
 from imd.config.yamlfile import BYTES_MAX, DATA_BYTES_MAX, read_document
 from imd.model.condition import Condition
+from imd.model.digest import Storm
 from imd.model.enrich import TABLE_BYTES_MAX, Table
 from imd.model.policy import BUILT_IN_RULE, NOBODY, Policy, Receiver, Route, Ruleset, built_in_policy
 from imd.model.quiet import Maintenance
@@ -383,6 +384,7 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         maintenance=tuple(_maintenance(files)),
         topology=files.mapped.topology(),
         heartbeats=tuple(named.value for named in files.heartbeats.values() if named.value is not None),
+        storm=settings.storm if settings else Storm(),
         fallback=settings.fallback if settings else "",
         external_url=settings.external_url if settings else "",
         bounds=(settings or Settings()).limits.engine_bounds(),

@@ -105,7 +105,7 @@ def receiver(node: Node, scope: Scope) -> ReceiverSettings:
     _places(kind, node, scope)
     channel = {RENAMED.get(word, word): values.pop(word) for word in kind.keys if word in values}
     return ReceiverSettings(
-        receiver=_model(values),
+        receiver=_model(values, kind.people and not kind.tickets),
         type=values["type"],
         channel=kind.settings(**channel),
         templates=values.get("templates", Templates()),
@@ -188,8 +188,8 @@ def _kind(node: Node, scope: Scope) -> Type:
     return kind
 
 
-def _model(values: dict[str, Any]) -> Receiver:
+def _model(values: dict[str, Any], people: bool) -> Receiver:
     known: dict[str, Any] = {word: values[word] for word in RECEIVER if word in values and word != "type"}
     if "send" in known:
         known["send"] = frozenset(known["send"])
-    return Receiver(**known)
+    return Receiver(**known, people=people)

@@ -70,7 +70,8 @@ class Type(msgspec.Struct, frozen=True):
     """A type of receiver. `people`: its messages are read, so the operator may word them (`templates`). `exactly_one`:
     groups of keys of which one, with all its keys, must stand there; those in `shared` may stand beside any.
     `together`: keys of which all stand there or none. `extra` and `module`: what has to be installed. `silent`:
-    kinds that the service has no place for, where its `mode` is `silent_mode`, or whatever it is."""
+    kinds that the service has no place for, where its `mode` is `silent_mode`, or whatever it is. `tickets`: the
+    service keeps each incident under a key of its own and pages by itself, so digests are nothing to it."""
 
     settings: type[ChannelSettings]
     keys: Keys
@@ -82,6 +83,7 @@ class Type(msgspec.Struct, frozen=True):
     module: str = ""
     silent: frozenset[PageKind] = frozenset()
     silent_mode: str = ""
+    tickets: bool = False
 
     @property
     def installed(self) -> bool:
@@ -259,6 +261,7 @@ TYPES: dict[str, Type] = {
             ),
         },
         silent=frozenset({PageKind.NOTE}),
+        tickets=True,
     ),
     "opsgenie": Type(
         OpsgenieSettings,
@@ -271,6 +274,7 @@ TYPES: dict[str, Type] = {
             "responders": Key(listed(_responder), "Who is paged, where the integration names nobody.", []),
             "tags": Key(listed(text), "Up to 20 tags for each alert.", []),
         },
+        tickets=True,
     ),
     "slack": Type(
         SlackSettings,
@@ -394,6 +398,7 @@ TYPES: dict[str, Type] = {
             "routing_key": Key(text, "The routing key.", required=True),
             "api_url": api_url("https://alert.victorops.com/integrations/generic/20131114/alert"),
         },
+        tickets=True,
     ),
     "servicenow": Type(
         ServicenowSettings,
@@ -405,6 +410,7 @@ TYPES: dict[str, Type] = {
             "close_code": Key(text, "The code that a record is resolved with.", "Solution provided"),
             "fields": Key(mapped(text), "Fields of each new record, over imd's own.", {}),
         },
+        tickets=True,
     ),
     "apprise": Type(
         AppriseSettings,

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from imd.config.channelsettings import ChannelSettings, Templates
+from imd.model.digest import Storm
 from imd.model.policy import Bounds, Receiver, Source
 from imd.model.secret import Secret
 
@@ -86,14 +87,6 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     channel: ChannelSettings
     templates: Templates = Templates()
-
-
-class Storm(msgspec.Struct, frozen=True, kw_only=True):
-    """More than `pages` to one target in `per` become a digest. Read now; it acts in a later version."""
-
-    enabled: bool = True
-    pages: int = 3
-    per: timedelta = timedelta(seconds=60)
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -163,17 +163,8 @@ class Engine:
         if due is Due.ALERT:
             assert isinstance(subject, Alert)
             self._intake.hearing.look(tx, subject)
-        elif due is Due.SOURCE:
-            assert isinstance(subject, str)
-            self._intake.hearing.wake(tx, subject)
         elif due is Due.JUDGE:
             self._intake.quiet.judge_due(tx)
-        elif due is Due.SILENCE:
-            assert isinstance(subject, str)
-            self._intake.quiet.silence_due(tx, subject)
-        elif due is Due.MAINTENANCE:
-            assert isinstance(subject, str)
-            self._intake.quiet.maintenance_due(tx, subject)
         elif due is Due.INCIDENT:
             assert isinstance(subject, str)
             self._timers.due(tx, subject, at)
@@ -193,7 +184,19 @@ class Engine:
             tx.own_reports += self._intake.heartbeats.look(tx, subject)
         else:
             assert isinstance(subject, str)
-            self._intake.incidents.forget(tx, subject)
+            self._due_by_name(tx, due, subject)
+
+    def _due_by_name(self, tx: Transaction, due: Due, name: str) -> None:
+        if due is Due.SOURCE:
+            self._intake.hearing.wake(tx, name)
+        elif due is Due.SILENCE:
+            self._intake.quiet.silence_due(tx, name)
+        elif due is Due.MAINTENANCE:
+            self._intake.quiet.maintenance_due(tx, name)
+        elif due is Due.DIGEST:
+            self._intake.incidents.escalation.digest_due(tx, name)
+        else:
+            self._intake.incidents.forget(tx, name)
 
     # -- deliveries -----------------------------------------------------------------------------------------------
 
@@ -210,10 +213,15 @@ class Engine:
         if event.conversation:
             tx.effects.append(SaveConversation(event.incident, event.receiver, event.conversation))
         tx.effects.append(Journal(tx.now, journal.delivered(tx.now, event)))
+        incidents = self._intake.incidents
+        if not event.incident:
+            for concerned in incidents.escalation.digest_finished(tx, event):
+                incidents.plan_leave(concerned, tx.now)
+            return
         incident = self.state.incidents.get(event.incident)
         if incident is not None:
-            self._intake.incidents.escalation.finished(tx, incident, self._intake.incidents.rule_of(incident), event)
-            self._intake.incidents.plan_leave(incident, tx.now)
+            incidents.escalation.finished(tx, incident, incidents.rule_of(incident), event)
+            incidents.plan_leave(incident, tx.now)
 
     # -- the world changes ----------------------------------------------------------------------------------------
 
@@ -260,6 +268,7 @@ class Engine:
         if self.state.judge_after is not None:
             self.state.judge_after += by
         self._timers.shift(tx, by)
+        self._intake.incidents.notifier.digests.shift(tx, by)
         self._intake.incidents.openings.shift(tx, by)
         self._intake.heartbeats.shift(tx, by)
         self._intake.hearing.watch_all(tx.now)
@@ -270,6 +279,7 @@ class Engine:
         """After a restore: every record's deadline is set anew."""
         for incident in self.state.incidents.values():
             self._intake.incidents.adopt(incident)
+        self._intake.incidents.notifier.digests.adopt()
         restore(self._relator, self.state, self._rules())
         for alert in self.state.alerts.values():
             self._intake.hearing.watch(alert, alert.seen_at)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Container
 from datetime import datetime, timedelta
 
+import msgspec
+
 from imd.core.notify import Notifier
 from imd.core.reach import Notified, Reacher, once
 from imd.core.roster import Roster
@@ -53,6 +55,7 @@ class Escalation:
             incident.timers.pop(timer, None)
         if cancel and incident.awaited:
             tx.effects.append(CancelPages(incident.id, None, (PageKind.PAGE,)))
+            self._call_off(tx, incident, None)
 
     def take_policies(self, tx: Transaction, incident: Incident, wanted: tuple[str, ...]) -> tuple[str, ...]:
         """The incident has these policies now, its own last; those of them that are new. Nothing follows any more of
@@ -76,7 +79,15 @@ class Escalation:
         for receiver in dict.fromkeys(one.receiver for one in its_own):
             if receiver not in others:
                 tx.effects.append(CancelPages(incident.id, receiver, (PageKind.PAGE,)))
+                self._call_off(tx, incident, receiver)
         self.reacher.arm(incident)
+
+    def _call_off(self, tx: Transaction, incident: Incident, receiver: str | None) -> None:
+        """Of what waits for a digest: a page that is called off was never sent, and nothing is owed for it."""
+        for name in self._notifier.digests.call_off(tx, incident, receiver):
+            awaited = incident.awaited.pop(name)
+            tx.say(incident, "not_notified", f"not notified: {awaited.to}, because it ended before the digest left")
+            self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
 
     def move_on(self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, why: str) -> None:
         """The next step, else the next round, else exhausted."""
@@ -169,6 +180,19 @@ class Escalation:
             how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"
             self._pass_on(tx, incident, rule, event.delivery, awaited, f"{awaited.receiver} {how}")
         self.reacher.arm(incident)
+
+    def digest_due(self, tx: Transaction, receiver: str) -> None:
+        """A digest leaves. Its pages are to be accepted in time from now on."""
+        for incident in self._notifier.digests.due(tx, receiver):
+            self.reacher.arm(incident)
+
+    def digest_finished(self, tx: Transaction, event: DeliveryFinished) -> list[Incident]:
+        """A digest ended, and with it every page in it. The incidents of these."""
+        ended = self._notifier.digests.finished(tx, event)
+        for incident, name in ended:
+            one = msgspec.structs.replace(event, delivery=name, incident=incident.id, conversation=b"")
+            self.finished(tx, incident, self._state.rules[incident.id], one)
+        return [incident for incident, _ in ended]
 
     # -- what people and priorities do -----------------------------------------------------------------------------
 

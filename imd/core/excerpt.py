@@ -48,6 +48,7 @@ def excerpt(state: State, rule: Rule, key: GroupKey, labels: Mapping[str, str], 
         state.silences.values(),
         overrides=state.overrides.values(),
         turns=dict(state.turns),
+        digests=[msgspec.structs.replace(one) for one in state.digests.values()],
     )
 
 

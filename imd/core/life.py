@@ -321,7 +321,8 @@ class Life:
         incident = self._state.incidents.get(incident_id)
         if incident is None or incident.open:
             return
-        if incident.awaited or incident.firing or incident.suppressed or tx.now < self._leaves_at(incident):
+        under_way = incident.awaited or any(told.news for told in incident.told.values())
+        if under_way or incident.firing or incident.suppressed or tx.now < self._leaves_at(incident):
             return  # it is looked at again when that changes
         for alert in self._state.members.pop(incident_id):
             self._state.leave(alert)

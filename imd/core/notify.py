@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from imd.core import page
+from imd.core.digests import Digester
 from imd.core.state import Due, State
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
@@ -28,6 +29,7 @@ class Notifier:
     def __init__(self, ruleset: Ruleset, state: State) -> None:
         self._ruleset = ruleset
         self._state = state
+        self.digests = Digester(ruleset, state)
 
     def page(
         self,
@@ -38,20 +40,29 @@ class Notifier:
         awaited: Awaited,
         reason: PageReason,
         step: int,
-    ) -> str:
-        """Sends a page; the delivery's id. The receiver is owed what follows from now on, once it heard."""
-        told, to = incident.told.setdefault(receiver.name, Told(to=awaited.to)), awaited.to
-        sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, self._members(incident))
+    ) -> tuple[str, str]:
+        """Sends a page; the delivery's id, and why it leaves in a digest, if it does. The receiver is owed what follows
+        from now on, once it heard."""
+        crowded = self.digests.crowded(tx, incident, receiver, reason)
+        told, to = incident.told.setdefault(receiver.name, Told(to=awaited.to, digest=bool(crowded))), awaited.to
+        if crowded:
+            sent = self.digests.hold(tx, incident, receiver, awaited)
+        else:
+            sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, self._members(incident))
+            incident.awaited[sent] = awaited
+            told.digest = False
         told.at, told.changed = tx.now, incident.changed
-        incident.awaited[sent] = awaited
-        return sent
+        return sent, crowded
 
     def follow_up(self, tx: Transaction, incident: Incident, rule: Rule, kind: PageKind, note: str = "") -> None:
         """Tells everyone who was paged and wants this kind."""
         for name, told in incident.told.items():
             receiver = self._owed(incident, name, told, kind)
             if receiver is not None:
-                self._send(tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note)
+                if told.digest and kind is not PageKind.NOTE:
+                    self.digests.tell(tx, incident, name, told)
+                else:
+                    self._send(tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note)
                 told.at, told.changed = tx.now, incident.changed
                 incident.timers.pop(update_timer(name), None)
 
@@ -74,8 +85,11 @@ class Notifier:
             return
         if incident.state not in _UPDATED_STATES or incident.hushed:
             return
-        news = [alert for alert in self._members(incident) if alert.changed > told.changed]
-        self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)
+        if told.digest:
+            self.digests.tell(tx, incident, name, told)
+        else:
+            news = [alert for alert in self._members(incident) if alert.changed > told.changed]
+            self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)
         told.at, told.changed = tx.now, incident.changed
 
     def begin_anew(self, incident: Incident) -> None:

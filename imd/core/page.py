@@ -20,6 +20,7 @@ from imd.model.template import RenderFailed
 from imd.model.view import AlertView, IncidentView, alert_view, incident_view
 
 TITLE_CHARS_MAX = 300
+DIGEST_INCIDENTS_MAX = 100
 BODY_VERSION = "1"
 
 
@@ -109,8 +110,7 @@ def delivery(
     note: str = "",
 ) -> Delivery:
     """One message with its body. Firing alerts come first; the cut to `send_alerts` is counted in `truncated`."""
-    incident.deliveries += 1
-    identity = f"{incident.id}-{incident.deliveries}"
+    identity = next_id(incident, store_id)
     dedup_key = f"{store_id}-{incident.id}"
     shown = _shown(alerts, receiver.send_alerts)
     body = Body(
@@ -118,7 +118,7 @@ def delivery(
         kind=kind,
         reason=reason,
         dedup_key=dedup_key,
-        delivery_id=f"{store_id}-{identity}",
+        delivery_id=identity,
         incident=incident_view(incident),
         alerts=[alert_view(alert, incident) for alert in shown],
         truncated=len(alerts) - len(shown),
@@ -130,7 +130,7 @@ def delivery(
         note=note or None,
     )
     return Delivery(
-        id=body.delivery_id,
+        id=identity,
         incident=incident.id,
         number=incident.number,
         dedup_key=dedup_key,
@@ -142,6 +142,79 @@ def delivery(
         step=step,
         created_at=now,
         headline=headline(kind, incident),
+        body=_encode(body),
+    )
+
+
+def next_id(incident: Incident, store_id: str) -> str:
+    """Of the incident's next message."""
+    incident.deliveries += 1
+    return f"{store_id}-{incident.id}-{incident.deliveries}"
+
+
+class DigestBody(msgspec.Struct, frozen=True, kw_only=True):
+    """As Body, of several incidents; `truncated` counts those left out."""
+
+    version: str
+    kind: PageKind
+    reason: None = None
+    dedup_key: str
+    delivery_id: str
+    incident: None = None
+    incidents: list[IncidentView]
+    alerts: list[AlertView] = []
+    truncated: int
+    links: Links
+    note: None = None
+
+
+def digest(
+    incidents: Sequence[Incident],
+    receiver: Receiver,
+    *,
+    to: str,
+    number: int,
+    store_id: str,
+    external_url: str,
+    now: datetime,
+) -> Delivery:
+    """One message of several incidents, as they stand, in this order; the first DIGEST_INCIDENTS_MAX are in it. It is
+    as urgent as the most urgent of them that is open. `number` counts the receiver's digests."""
+    identity = f"{store_id}-digest-{receiver.name}-{number}"
+    shown = incidents[:DIGEST_INCIDENTS_MAX]
+    still_open = [one for one in incidents if one.open]
+    body = DigestBody(
+        version=BODY_VERSION,
+        kind=PageKind.DIGEST,
+        dedup_key=f"{store_id}-digest-{receiver.name}",
+        delivery_id=identity,
+        incidents=[incident_view(one) for one in shown],
+        truncated=len(incidents) - len(shown),
+        links=Links(
+            incident=f"{external_url.rstrip('/')}/v1/incidents" if external_url else None, ack=None, runbook=None
+        ),
+    )
+    priority = min((one.priority for one in still_open or incidents), key=lambda one: one.rank)
+    counted = [f"{len(still_open)} open"] if still_open else []
+    counted += [f"{len(incidents) - len(still_open)} over"] if len(still_open) < len(incidents) else []
+    many = f"{len(incidents)} incidents" if len(incidents) > 1 else "1 incident"
+    first = incidents[0]
+    return Delivery(
+        id=identity,
+        incident="",
+        number=0,
+        dedup_key=body.dedup_key,
+        receiver=receiver.name,
+        to=to,
+        kind=PageKind.DIGEST,
+        reason=None,
+        priority=priority,
+        step=0,
+        created_at=now,
+        headline=one_line(
+            f"DIGEST {priority.value} {many}, {' and '.join(counted)}: #{first.number} {first.title}"
+            + (" and more" if len(incidents) > 1 else "")
+        ),
         body=_encode(body),
     )
 

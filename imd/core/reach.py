@@ -254,11 +254,14 @@ class Reacher:
             walk.policy,
             reach.person if reach is not None else "",
         )
-        sent = self._notifier.page(tx, incident, call.rule, receiver, awaited, call.reason, call.shown)
+        sent, crowded = self._notifier.page(tx, incident, call.rule, receiver, awaited, call.reason, call.shown)
         call.paged[receiver.name] = sent
         call.found.pages += 1
         where = f"step {call.shown} of policy {walk.policy}" if call.shown else "outside the policy's steps"
         text = f"paged {to} by {receiver.name} ({call.reason.value}), {where}{via}"
+        if crowded:
+            who = f"{to} by {receiver.name} ({call.reason.value})"
+            text = f"not paged singly, in a digest because {crowded}: {who}, {where}{via}"
         tx.say(incident, "paged", text, delivery=sent, to=to)
         return sent
 

@@ -19,6 +19,7 @@ from imd.core.enrich import Pool
 from imd.core.expiry import Heard
 from imd.core.opening import Waiting
 from imd.model.alert import Alert
+from imd.model.digest import Digests
 from imd.model.heartbeat import Beat, By
 from imd.model.incident import Filed, Incident, IncidentState
 from imd.model.presence import Outage, Presence, Spoke
@@ -45,6 +46,7 @@ class Due(enum.IntEnum):
     WAITING = 9
     FLAPPING = 10
     BEAT = 11
+    DIGEST = 12
 
 
 class Distinct:
@@ -114,7 +116,9 @@ class State:
     is being told, and old ones that somebody works on again.
     `waiting` holds the alerts that wait for an open_when, `restored_waiting` those that do since before a restart and
     `homeless` those whose rule waits no more, until they are placed; `follow_ups` when one that `absent` waits for last
-    came. `overrides` are those of schedules, by id, ended ones too; `turns` whose turn is next at each step with
+    came. `digests` are receivers' records of digests, `in_digests` the incidents of which a page or news waits for one
+    or is in one under way. `overrides` are those of schedules, by id, ended ones too; `turns` whose turn is next at
+    each step with
     round_robin. `beats` are the heartbeats' records, `feeders` the firing alerts that speak for them, by id."""
 
     def __init__(self, store_id: str) -> None:
@@ -140,6 +144,8 @@ class State:
         self.silences: dict[str, Silence] = {}
         self.overrides: dict[str, Override] = {}
         self.turns: dict[str, int] = {}
+        self.digests: dict[str, Digests] = {}
+        self.in_digests: dict[str, dict[str, None]] = {}
         self.suppressed = Suppressed()
         self.to_judge: dict[int, Alert] = {}
         self.judge_after: datetime | None = None
@@ -166,7 +172,7 @@ class State:
         """Whether a deadline lies before now, or is of now and no later in the order than `last`."""
         return bool(self._heap) and self._heap[0][:2] <= (now, last)
 
-    def take_due(self, now: datetime, at_most: int, last: Due = Due.BEAT) -> Iterator[Deadline]:
+    def take_due(self, now: datetime, at_most: int, last: Due = Due.DIGEST) -> Iterator[Deadline]:
         """Such deadlines, oldest first, also those that are set meanwhile; at most so many. Without `last`: all up to
         now."""
         for _ in range(at_most):
@@ -284,6 +290,7 @@ def restore(
     at: datetime | None = None,
     overrides: Iterable[Override] = (),
     turns: Mapping[str, int] | None = None,
+    digests: Iterable[Digests] = (),
 ) -> State:
     """A State from what the store kept; `at` is the instant of the last step, or somewhat before. The engine arms the
     deadlines (Engine._arm_restored)."""
@@ -294,6 +301,7 @@ def restore(
     state.silences = {one.id: one for one in sorted(silences, key=lambda one: one.id)}
     state.overrides = {one.id: one for one in sorted(overrides, key=lambda one: one.id)}
     state.turns = dict(turns or {})
+    state.digests = {one.receiver: one for one in sorted(digests, key=lambda one: one.receiver)}
     state.beats = {(beat.heartbeat, beat.by): beat for beat in beats}
     for incident in sorted(incidents, key=lambda one: one.number):
         state.add_incident(incident)

@@ -460,4 +460,5 @@ def _restored(snapshot: Snapshot) -> State:
         snapshot.alive_at,
         snapshot.overrides,
         snapshot.turns,
+        snapshot.digests,
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from imd.model.alert import Alert
+from imd.model.digest import Digests
 from imd.model.heartbeat import Beat, By
 from imd.model.incident import Incident, Priority, TimelineEntry
 from imd.model.policy import PageKind, PageReason
@@ -111,6 +112,12 @@ class SaveTurn(msgspec.Struct, frozen=True):
     next: int
 
 
+class SaveDigests(msgspec.Struct, frozen=True):
+    """As SaveAlert, of a receiver's record of digests."""
+
+    digests: Digests
+
+
 class AppendTimeline(msgspec.Struct, frozen=True):
     incident: str
     entry: TimelineEntry
@@ -186,6 +193,7 @@ Effect = (
     | SavePresence
     | SaveOverride
     | SaveTurn
+    | SaveDigests
     | AppendTimeline
     | Deliver
     | CancelPages

@@ -64,18 +64,23 @@ class Told(msgspec.Struct):
     """What one receiver has heard of one incident; decides whether it is owed updates and the resolve.
 
     `heard` is true once a page was accepted or may have been (a timeout after sending). `at` is the last message,
-    `changed` the change counter it told of.
+    `changed` the change counter it told of. `digest`: it knows of it from digests alone; `listed` is what the last one
+    said of it, `news` the id of the one under way that says how it changed, or that this waits (core.digests).
     """
 
     to: str
     heard: bool = False
     at: datetime | None = None
     changed: int = 0
+    digest: bool = False
+    listed: str = ""
+    news: str = ""
 
 
 class Awaited(msgspec.Struct):
     """A page not yet settled, of which step of which policy; and when to pass on (None: never, or passed on already).
-    `person`: it is one of that person's ways; "" where a step names the receiver itself."""
+    `person`: it is one of that person's ways; "" where a step names the receiver itself. `digest`: it leaves in one,
+    of that id, or waits for one (core.digests); `off`: it was to be called off and is in one under way."""
 
     receiver: str
     to: str
@@ -84,6 +89,8 @@ class Awaited(msgspec.Struct):
     deadline_at: datetime | None
     policy: str = ""
     person: str = ""
+    digest: str = ""
+    off: bool = False
 
 
 class Walk(msgspec.Struct):

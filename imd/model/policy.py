@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from imd.model.bodymap import BodyMap
+from imd.model.digest import Storm
 from imd.model.enrich import Enrichment
 from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Priority
@@ -41,7 +42,8 @@ class PageReason(enum.StrEnum):
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     """A named destination, as the engine sees it. How it is reached is ChannelSettings, which only channels read.
 
-    `send_alerts` None means all. `deliver_within` None means 20 s for P1 and P2, 60 s for the rest.
+    `send_alerts` None means all. `deliver_within` None means 20 s for P1 and P2, 60 s for the rest. `people`: they read
+    it, so a storm reaches it in digests.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     min_priority: Priority = Priority.P5
     deliver_within: timedelta | None = None
     stale_after: timedelta = timedelta(minutes=15)
+    people: bool = False
 
     def accept_within(self, priority: Priority) -> timedelta:
         if self.deliver_within is not None:
@@ -194,6 +197,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     times: dict[str, TimeInterval] = {}
     maintenance: tuple[Maintenance, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    storm: Storm = Storm()
     fallback: str = ""
     external_url: str = ""
     bounds: Bounds = Bounds()

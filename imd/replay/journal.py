@@ -387,6 +387,8 @@ def happened(lines: Iterable[bytes]) -> bool:
 
 def delivery_of(delivery: str, incident: str) -> str:
     """A delivery's id without the name of the store that it was made in."""
+    if not incident:  # a digest
+        return delivery[max(0, delivery.find("digest-")) :]
     return delivery[max(0, delivery.rfind(f"{incident}-")) :]
 
 

@@ -29,6 +29,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveBeat,
     SaveConversation,
+    SaveDigests,
     SaveIncident,
     SaveOverride,
     SavePresence,
@@ -73,6 +74,7 @@ class Batch:
       past       ids of incidents that are no longer held
       silences, overrides  id -> (id, ends_at, record)
       turns      step -> (step, next)
+      digests    receiver -> (receiver, record)
       timeline   (incident, seq, record)
       cancelled  (incident, receiver or None for all, kind), for deliveries of earlier batches
       outgoing   id -> (id, incident, receiver, kind, created_at, cancelled, record)
@@ -94,6 +96,7 @@ class Batch:
         "beats",
         "cancelled",
         "conversations",
+        "digests",
         "dropped",
         "forgotten",
         "incidents",
@@ -123,6 +126,7 @@ class Batch:
         self.silences: dict[str, SilenceTuple] = {}
         self.overrides: dict[str, OverrideTuple] = {}
         self.turns: dict[str, TurnTuple] = {}
+        self.digests: dict[str, tuple[str, bytes]] = {}
         self.timeline: list[EntryTuple] = []
         self.cancelled: list[CancelTuple] = []
         self.outgoing: dict[str, DeliveryTuple] = {}
@@ -178,6 +182,7 @@ class Batch:
             + len(self.silences)
             + len(self.overrides)
             + len(self.turns)
+            + len(self.digests)
             + len(self.timeline)
             + len(self.cancelled)
             + len(self.outgoing)
@@ -271,6 +276,9 @@ class Batch:
     def _save_turn(self, effect: SaveTurn, _now: datetime) -> None:
         self.turns[effect.step] = (effect.step, effect.next)
 
+    def _save_digests(self, effect: SaveDigests, _now: datetime) -> None:
+        self.digests[effect.digests.receiver] = (effect.digests.receiver, pack(effect.digests))
+
     def _append_timeline(self, effect: AppendTimeline, _now: datetime) -> None:
         self.timeline.append((effect.incident, effect.entry.seq, pack(effect.entry)))
 
@@ -335,6 +343,7 @@ _ADD: dict[type, Callable[..., None]] = {
     SavePresence: Batch._save_presence,
     SaveOverride: Batch._save_override,
     SaveTurn: Batch._save_turn,
+    SaveDigests: Batch._save_digests,
     AppendTimeline: Batch._append_timeline,
     Deliver: Batch._deliver,
     CancelPages: Batch._cancel_pages,

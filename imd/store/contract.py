@@ -18,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from imd.model.alert import Alert
+from imd.model.digest import Digests
 from imd.model.effect import Delivery
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, IncidentState, Priority, TimelineEntry
@@ -98,7 +99,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `alerts`, by id: each that was saved and not forgotten, and every member of an incident in `incidents`. `incidents`,
     by number: each that was saved and not forgotten; `beats`, by name and values: likewise. `deliveries`, in order of
     creation: the unsettled ones. `conversations`: those of all these incidents. `silences` and `overrides` are those
-    not pruned, ended ones too; `turns` as in core.state. `alive_at` and `presence` are None in a fresh store. The two
+    not pruned, ended ones too; `turns` and `digests` as in core.state. `alive_at` and `presence` are None in a fresh
+    store. The two
     `last_` are the highest ever given, deleted rows included. `lost_at`: the database was recovered then, with or
     without losses, and imd has not been alive since.
     """
@@ -115,6 +117,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     presence: Presence | None = None
     overrides: list[Override] = []
     turns: dict[str, int] = {}
+    digests: list[Digests] = []
     conversations: list[StoredConversation] = []
     lost_at: datetime | None = None
 

@@ -13,6 +13,7 @@ from zlib import crc32
 import msgspec
 
 from imd.model.alert import Alert, Span
+from imd.model.digest import Digests
 from imd.model.effect import Delivery
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident, TimelineEntry
@@ -82,6 +83,7 @@ unpack_entry = Unpacker(TimelineEntry)
 unpack_delivery = Unpacker(Delivery)
 unpack_silence = Unpacker(Silence)
 unpack_override = Unpacker(Override)
+unpack_digests = Unpacker(Digests)
 unpack_beat = Unpacker(Beat)
 unpack_presence = Unpacker(Presence)
 

@@ -43,6 +43,7 @@ from imd.store.record import (
     instant_or_none,
     unpack_beat,
     unpack_delivery,
+    unpack_digests,
     unpack_incident,
     unpack_override,
     unpack_presence,
@@ -67,6 +68,7 @@ WHERE alert.id IN (
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
 _SILENCES = "SELECT id, record FROM silence ORDER BY id"
 _PRESENCE = "SELECT id, record FROM presence"
+_DIGESTS = "SELECT receiver, record FROM digests ORDER BY receiver"
 _OVERRIDES = "SELECT id, record FROM schedule_override ORDER BY id"
 _BEATS = "SELECT name, record FROM heartbeat ORDER BY name, by"
 _PENDING = """
@@ -221,6 +223,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         presence=next(iter(_records(connection, path, "presence", _PRESENCE, unpack_presence)), None),
         overrides=_records(connection, path, "override", _OVERRIDES, unpack_override),
         turns=dict(connection.execute("SELECT step, next FROM turn")),
+        digests=_records(connection, path, "digests", _DIGESTS, unpack_digests),
         conversations=[StoredConversation(*row) for row in connection.execute(_CONVERSATIONS)],
     )
 

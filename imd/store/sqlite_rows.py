@@ -34,6 +34,9 @@ ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.rec
 _SAVE_OVERRIDE = """
 INSERT INTO schedule_override (id, ends_at, record) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.record"""
+_SAVE_DIGESTS = (
+    "INSERT INTO digests (receiver, record) VALUES (?, ?) ON CONFLICT (receiver) DO UPDATE SET record = excluded.record"
+)
 _SAVE_TURN = "INSERT INTO turn (step, next) VALUES (?, ?) ON CONFLICT (step) DO UPDATE SET next = excluded.next"
 _APPEND_ENTRY = """
 INSERT INTO timeline (incident, seq, record) VALUES (?, ?, ?)
@@ -92,7 +95,7 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
 
 
 def _write_people(connection: apsw.Connection, batch: Batch) -> None:
-    """What people set, and whose turn it is."""
+    """What people set, whose turn it is, and what waits for a digest."""
     many = connection.executemany
     if batch.silences:
         many(_SAVE_SILENCE, batch.silences.values())
@@ -100,6 +103,8 @@ def _write_people(connection: apsw.Connection, batch: Batch) -> None:
         many(_SAVE_OVERRIDE, batch.overrides.values())
     if batch.turns:
         many(_SAVE_TURN, batch.turns.values())
+    if batch.digests:
+        many(_SAVE_DIGESTS, batch.digests.values())
 
 
 def _write_audit(connection: apsw.Connection, batch: Batch) -> None:

@@ -20,6 +20,7 @@ from imd.store.record import (
     unpack_alert,
     unpack_beat,
     unpack_delivery,
+    unpack_digests,
     unpack_entry,
     unpack_incident,
     unpack_override,
@@ -43,6 +44,7 @@ RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "delivery": ("id", unpack_delivery),
     "silence": ("id", unpack_silence),
     "schedule_override": ("id", unpack_override),
+    "digests": ("receiver", unpack_digests),
     "heartbeat": ("name || ' ' || by", unpack_beat),
     "presence": ("id", unpack_presence),
 }

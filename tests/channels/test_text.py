@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,9 @@ def test_a_note_is_its_text_alone() -> None:
 def test_a_digest_and_a_test_page() -> None:
     writer = Writer()
     assert writer.body(writer.message(digest())).split("\n")[1] == "• P2 #2 node n2 lost (triggered)"
+    cut_short = msgspec.json.decode(digest().body) | {"truncated": 97}
+    shown = msgspec.structs.replace(digest(), body=msgspec.json.encode(cut_short))
+    assert writer.body(writer.message(shown)).split("\n")[-1] == "… and 97 more"
     assert writer.message(digest()).headline == "DIGEST P2 3 incidents"
     assert writer.body(writer.message(trial())) == "is this thing on?\nA test page by ana."
 

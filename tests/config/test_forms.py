@@ -10,9 +10,10 @@ import pytest
 
 from imd.config import configfile, oncallkeys, openingkeys, receiverfile, rulekeys, sourcefile
 from imd.config.form import ANYTHING, ByName, Either, Form, Several, Table
-from imd.config.settings import Limits, Log, Storm
+from imd.config.settings import Limits, Log
 from imd.config.shape import Key, Keys
 from imd.config.syntax import parse_duration
+from imd.model.digest import Storm
 from imd.model.heartbeat import Heartbeat
 from imd.model.policy import EscalationStep, Person, Policy, Receiver, Source
 from imd.model.rule import Flapping, Relate, Resolve, Rule, Window

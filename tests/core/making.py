@@ -9,6 +9,7 @@ import msgspec
 
 from imd.core.state import State, restore
 from imd.model.alert import Alert, AlertReport, identify
+from imd.model.digest import Digests
 from imd.model.effect import (
     AppendTimeline,
     CancelPages,
@@ -20,6 +21,7 @@ from imd.model.effect import (
     ForgetIncident,
     SaveAlert,
     SaveBeat,
+    SaveDigests,
     SaveIncident,
     SaveOverride,
     SavePresence,
@@ -173,6 +175,7 @@ class Kept:
         self.presence = msgspec.msgpack.encode(Presence())
         self.overrides: dict[str, bytes] = {}
         self.turns: dict[str, int] = {}
+        self.digests: dict[str, bytes] = {}
         self.last_alert_id = 0
         self.last_number = 0
 
@@ -198,12 +201,12 @@ class Kept:
                     self.last_number = max(self.last_number, incident.number)
                 case ForgetIncident(id=incident_id):
                     self._forget(incident_id)
-                case SaveSilence() | SavePresence() | SaveOverride() | SaveTurn():
+                case SaveSilence() | SavePresence() | SaveOverride() | SaveTurn() | SaveDigests():
                     self._keep(effect)
                 case _:
                     pass
 
-    def _keep(self, effect: SaveSilence | SavePresence | SaveOverride | SaveTurn) -> None:
+    def _keep(self, effect: SaveSilence | SavePresence | SaveOverride | SaveTurn | SaveDigests) -> None:
         match effect:
             case SaveSilence(silence=silence):
                 self.silences[silence.id] = msgspec.msgpack.encode(silence)
@@ -213,6 +216,8 @@ class Kept:
                 self.overrides[override.id] = msgspec.msgpack.encode(override)
             case SaveTurn(step=which, next=following):
                 self.turns[which] = following
+            case SaveDigests(digests=digests):
+                self.digests[digests.receiver] = msgspec.msgpack.encode(digests)
 
     def restored(self, at: datetime | None = None) -> State:
         """A State as after a start; `at`: of the last step."""
@@ -228,6 +233,7 @@ class Kept:
             at,
             [msgspec.msgpack.decode(each, type=Override) for each in self.overrides.values()],
             self.turns,
+            [msgspec.msgpack.decode(each, type=Digests) for each in self.digests.values()],
         )
 
     def incident(self, number: int) -> Incident:

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from imd.model.alert import AlertState, Span
+from imd.model.digest import Digests
 from imd.model.effect import (
     AppendTimeline,
     CancelPages,
@@ -25,6 +26,7 @@ from imd.model.effect import (
     SaveAlert,
     SaveBeat,
     SaveConversation,
+    SaveDigests,
     SaveIncident,
     SaveOverride,
     SaveSeen,
@@ -405,6 +407,17 @@ def test_overrides_and_turns_come_back(open_again: Opener) -> None:
     assert asyncio.run(store.prune(NOW + timedelta(days=400))) == 0
     assert asyncio.run(store.prune(NOW + timedelta(days=400, hours=2))) == 1
     assert open_again().load().overrides == [override(2)]
+
+
+def test_digests_come_back(open_again: Opener) -> None:
+    """A receiver's record, whole, as it was saved last."""
+    store = open_again()
+    waiting = Digests(receiver="chat", recent=[NOW], count=3, due_at=NOW + timedelta(seconds=10))
+    under_way = Digests(receiver="chat", recent=[NOW, NOW], count=4, sent="s-digest-chat-4", last_at=NOW)
+    commit(store, SaveDigests(waiting), SaveDigests(Digests(receiver="sms")))
+    assert open_again().load().digests == [waiting, Digests(receiver="sms")]
+    commit(open_again(), SaveDigests(under_way))
+    assert open_again().load().digests == [under_way, Digests(receiver="sms")]
 
 
 def test_silences_come_back_and_go_five_days_after_their_end(open_again: Opener) -> None:

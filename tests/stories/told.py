@@ -301,6 +301,13 @@ class Story:
         self._heard(who, PageKind.RESOLVED, incident)
         return self
 
+    def digest_to(self, who: str, *numbers: int) -> Self:
+        """One message of these incidents, in this order."""
+        heard = self._heard(who, PageKind.DIGEST, 0)
+        listed = [one["number"] for one in msgspec.json.decode(heard.body)["incidents"]]
+        assert listed == list(numbers), f"{listed}: {heard.headline}"
+        return self
+
     def note_to(self, who: str, incident: int = 1) -> Self:
         self._heard(who, PageKind.NOTE, incident)
         return self

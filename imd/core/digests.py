@@ -1,0 +1,263 @@
+"""Pages that do not leave singly: a receiver that people read has had enough of them, so they leave together.
+
+Owns which page waits and when a digest leaves. How it works: a page over the storm's measure is awaited as any other
+and marked as waiting; what is marked leaves as one delivery, whose end is the end of each page in it. Of an incident
+that a receiver knows from digests alone, changes and the end are told in digests too. A digest leaves COLLECT after
+the first that waits and no sooner than the storm's `per` after the one before, or, where it would say of each incident
+what was said last, UNCHANGED_EVERY after it. One at a time is under way. What follows from the end of a page is
+`escalation`; this module neither knows policies nor reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from imd.core import page
+from imd.core.state import Due, State
+from imd.core.transaction import Transaction
+from imd.model.digest import Digests, Storm
+from imd.model.effect import CancelPages, Deliver, SaveDigests
+from imd.model.event import DeliveryFinished, Outcome
+from imd.model.incident import Awaited, Incident, Priority, Told
+from imd.model.policy import PageKind, PageReason, Receiver, Ruleset
+
+COLLECT = timedelta(seconds=10)  # within what a P1 or P2 has to be accepted, so the first of a storm do not pass on
+GAP_MAX = timedelta(minutes=1)  # news wait no longer for the next digest, however long `per` is
+UNCHANGED_EVERY = timedelta(minutes=15)
+WAITS = "waits"  # in Awaited.digest and Told.news, where otherwise a digest's id stands
+_NEWLY = frozenset({PageReason.FIRST, PageReason.RAISED, PageReason.REOPENED})
+
+
+class Digester:
+    """Works on the state's digests under one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, state: State) -> None:
+        self._ruleset = ruleset
+        self._state = state
+
+    # -- what goes in ---------------------------------------------------------------------------------------------
+
+    def crowded(self, tx: Transaction, incident: Incident, receiver: Receiver, reason: PageReason) -> str:
+        """Why a page of now does not leave singly; "" where it does. Counts it either way."""
+        storm = self._ruleset.storm
+        if not storm.enabled or not receiver.people:
+            return ""
+        record = self._record(receiver.name)
+        recent = [at for at in record.recent if at > tx.now - storm.per]
+        record.recent = [*recent, tx.now][-storm.pages :]
+        tx.effects.append(SaveDigests(record))
+        if len(recent) < storm.pages or _never_waits(incident, receiver, reason):
+            return ""
+        return f"{receiver.name} had {storm.pages} pages within {_seconds(storm)}"
+
+    def hold(self, tx: Transaction, incident: Incident, receiver: Receiver, awaited: Awaited) -> str:
+        """The page waits for the digest; its id. It has to be accepted in time once the digest has left."""
+        name = page.next_id(incident, self._state.store_id)
+        awaited.digest = WAITS
+        incident.awaited[name] = awaited
+        at = self._wait(tx, incident, receiver.name)
+        if awaited.deadline_at is not None:
+            awaited.deadline_at = at + receiver.accept_within(incident.priority)
+        tx.count("pages_in_digests_total", receiver.name)
+        tx.touch(incident)
+        return name
+
+    def tell(self, tx: Transaction, incident: Incident, receiver: str, told: Told) -> None:
+        """The receiver knows the incident from digests: the next one says how it stands."""
+        told.news = WAITS
+        self._wait(tx, incident, receiver)
+        tx.touch(incident)
+
+    def call_off(self, tx: Transaction, incident: Incident, receiver: str | None) -> list[str]:
+        """The incident's pages are not to start any more (`receiver` None: to nobody). Those that waited, which end
+        now; those in a digest under way end with it, and it is called back for the rest to leave without them."""
+        ended = []
+        for name, awaited in incident.awaited.items():
+            if not awaited.digest or receiver not in (None, awaited.receiver):
+                continue
+            if awaited.digest == WAITS:
+                ended.append(name)
+            elif not awaited.off:
+                awaited.off = True
+                tx.effects.append(CancelPages("", awaited.receiver, (PageKind.DIGEST,)))
+        return ended
+
+    # -- what comes out -------------------------------------------------------------------------------------------
+
+    def due(self, tx: Transaction, receiver: str) -> list[Incident]:
+        """The digest leaves, if it is time. The incidents in it."""
+        record = self._state.digests.get(receiver)
+        if record is None or record.due_at is None or record.due_at > tx.now or record.sent:
+            return []
+        record.due_at = None
+        waiting = sorted(self._concerned(receiver, WAITS), key=_urgency)
+        if waiting:
+            self._send(tx, record, waiting)
+        tx.effects.append(SaveDigests(record))
+        return waiting
+
+    def finished(self, tx: Transaction, event: DeliveryFinished) -> list[tuple[Incident, str]]:
+        """A digest ended: the pages that end with it. If it was called back, the others wait for the next one, which
+        leaves at once."""
+        record = self._state.digests.get(event.receiver)
+        if record is None or record.sent != event.delivery:
+            return []
+        record.sent = ""
+        called_back = event.outcome is Outcome.CANCELLED
+        ended = []
+        for incident in sorted(self._concerned(event.receiver, event.delivery), key=_urgency):
+            told = incident.told.get(event.receiver)
+            if told is not None and told.news == event.delivery:
+                told.news = WAITS if called_back else ""
+            if told is not None and called_back:
+                told.listed = ""
+            for name, awaited in incident.awaited.items():
+                if awaited.digest != event.delivery:
+                    continue
+                if called_back and not awaited.off:
+                    awaited.digest = WAITS
+                else:
+                    ended.append((incident, name))
+            tx.touch(incident)
+        for incident, name in ended:
+            incident.awaited[name].digest = ""
+        self._go_on(tx, record, at_once=called_back)
+        tx.effects.append(SaveDigests(record))
+        return ended
+
+    def _go_on(self, tx: Transaction, record: Digests, at_once: bool) -> None:
+        """What still concerns it stays known; what came meanwhile gets its time."""
+        kept = list(self._concerned(record.receiver, WAITS))
+        self._state.in_digests[record.receiver] = dict.fromkeys(one.id for one in kept)
+        for incident in kept:
+            self._plan(record, tx.now if at_once else self._at(tx, record, incident))
+
+    # -- within ---------------------------------------------------------------------------------------------------
+
+    def adopt(self) -> None:
+        """After a restore: who is concerned, and the deadlines."""
+        for incident in self._state.incidents.values():
+            for awaited in incident.awaited.values():
+                if awaited.digest:
+                    self._concern(awaited.receiver, incident)
+            for receiver, told in incident.told.items():
+                if told.news:
+                    self._concern(receiver, incident)
+        for record in self._state.digests.values():
+            if record.due_at is not None:
+                self._state.remind(record.due_at, Due.DIGEST, record.receiver)
+
+    def shift(self, tx: Transaction, by: timedelta) -> None:
+        """The clock was set: what was a minute ago still is."""
+        for record in self._state.digests.values():
+            record.recent = [at + by for at in record.recent]
+            if record.last_at is not None:
+                record.last_at += by
+            if record.due_at is not None:
+                record.due_at += by
+                self._state.remind(record.due_at, Due.DIGEST, record.receiver)
+            tx.effects.append(SaveDigests(record))
+
+    def _record(self, receiver: str) -> Digests:
+        record = self._state.digests.get(receiver)
+        if record is None:
+            record = self._state.digests[receiver] = Digests(receiver=receiver)
+        return record
+
+    def _wait(self, tx: Transaction, incident: Incident, receiver: str) -> datetime:
+        """When the digest leaves that speaks of the incident, if none is under way that takes longer."""
+        record = self._record(receiver)
+        self._concern(receiver, incident)
+        at = self._at(tx, record, incident)
+        if not record.sent:
+            self._plan(record, at)
+        tx.effects.append(SaveDigests(record))
+        return at
+
+    def _concern(self, receiver: str, incident: Incident) -> None:
+        self._state.in_digests.setdefault(receiver, {})[incident.id] = None
+
+    def _concerned(self, receiver: str, mark: str) -> Iterator[Incident]:
+        """The incidents of which something is marked so."""
+        for name in self._state.in_digests.get(receiver, ()):
+            incident = self._state.incidents.get(name)
+            if incident is None:
+                continue
+            told = incident.told.get(receiver)
+            marked = any(one.receiver == receiver and one.digest == mark for one in incident.awaited.values())
+            if marked or (told is not None and told.news == mark):
+                yield incident
+
+    def _at(self, tx: Transaction, record: Digests, incident: Incident) -> datetime:
+        if record.last_at is None:
+            return tx.now + COLLECT
+        told = incident.told.get(record.receiver)
+        unchanged = told is not None and told.listed == _stands(incident)
+        gap = UNCHANGED_EVERY if unchanged else min(self._ruleset.storm.per, GAP_MAX)
+        return max(tx.now + COLLECT, record.last_at + gap)
+
+    def _plan(self, record: Digests, at: datetime) -> None:
+        if record.due_at is None or at < record.due_at:
+            record.due_at = at
+            self._state.remind(at, Due.DIGEST, record.receiver)
+
+    def _send(self, tx: Transaction, record: Digests, waiting: list[Incident]) -> None:
+        record.count += 1
+        record.last_at = tx.now
+        receiver = self._ruleset.receivers.get(record.receiver) or Receiver(name=record.receiver)
+        names = {one.to for incident in waiting for one in incident.awaited.values() if one.receiver == record.receiver}
+        delivery = page.digest(
+            waiting,
+            receiver,
+            to=names.pop() if len(names) == 1 else record.receiver,
+            number=record.count,
+            store_id=self._state.store_id,
+            external_url=self._ruleset.external_url,
+            now=tx.now,
+        )
+        record.sent = delivery.id
+        tx.effects.append(Deliver(delivery))
+        for incident in waiting:
+            self._mark(tx, incident, receiver, delivery.id, len(waiting))
+
+    def _mark(self, tx: Transaction, incident: Incident, receiver: Receiver, digest: str, size: int) -> None:
+        """The incident is in this digest."""
+        for awaited in incident.awaited.values():
+            if awaited.receiver == receiver.name and awaited.digest == WAITS:
+                awaited.digest = digest
+                if awaited.deadline_at is not None:
+                    awaited.deadline_at = tx.now + receiver.accept_within(incident.priority)
+        told = incident.told.get(receiver.name)
+        if told is not None:
+            told.at, told.changed, told.listed = tx.now, incident.changed, _stands(incident)
+            if told.news == WAITS:
+                told.news = digest
+        many = f"a digest of {size} incidents" if size > 1 else "a digest"
+        tx.say(incident, "notified", f"{receiver.name} is told of it in {many}", delivery=digest)
+
+
+def _never_waits(incident: Incident, receiver: Receiver, reason: PageReason) -> bool:
+    """The first page of a P1: to this receiver, or since it is one, or since it is back."""
+    if incident.priority is not Priority.P1:
+        return False
+    return reason in _NEWLY or not _knows(incident, receiver.name)
+
+
+def _knows(incident: Incident, receiver: str) -> bool:
+    told = incident.told.get(receiver)
+    return told is not None and told.at is not None
+
+
+def _stands(incident: Incident) -> str:
+    """What a digest says of it, but for its title and counts: while this is the same, there is no hurry."""
+    return f"{incident.priority.value} {incident.state.value}"
+
+
+def _urgency(incident: Incident) -> tuple[bool, int, int]:
+    """Open ones first, the most urgent first, then the oldest."""
+    return not incident.open, incident.priority.rank, incident.number
+
+
+def _seconds(storm: Storm) -> str:
+    return f"{storm.per.total_seconds():g} s"
