@@ -143,9 +143,7 @@ class Intake:
                 self.incidents.moved(alert, began_at)
             if before is not None:
                 self._restated(tx, alert, before, fires_on=verdict is not Verdict.REVIVED)
-        same = tx.reported  # of this request the first line is already written
-        tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, event.by_api, report, same)))
-        tx.reported = True
+        self._record(tx, event, report)
         match verdict:
             case Verdict.NEW:
                 self._arrive(tx, alert)
@@ -174,6 +172,12 @@ class Intake:
         if fires_on:
             self.quiet.restate(tx, alert)
             self.incidents.restate(tx, alert, before)
+
+    def _record(self, tx: Transaction, event: AlertsReported, report: AlertReport) -> None:
+        if tx.tells:
+            same = tx.reported  # of this request the first line is already written
+            tx.effects.append(Journal(tx.now, journal.reported(tx.now, event.source, event.by_api, report, same)))
+            tx.reported = True
 
     def _new_alert(self, tx: Transaction, event: AlertsReported, old: Alert | None, report: AlertReport) -> Alert:
         bounds = self.ruleset.bounds

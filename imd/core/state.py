@@ -166,7 +166,15 @@ class State:
         heapq.heappush(self._heap, (at, due, order, self._sequence, subject))
 
     def next_deadline(self) -> datetime | None:
-        return self._heap[0][0] if self._heap else None
+        """Timers of incidents that are off, or later now, are passed by: nobody need wake for them."""
+        heap = self._heap
+        while heap and heap[0][1] is Due.INCIDENT and self._off(heap[0]):
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _off(self, deadline: Deadline) -> bool:
+        incident = self.incidents.get(str(deadline[4]))
+        return incident is None or all(at > deadline[0] for at in incident.timers.values())
 
     def due(self, now: datetime, last: Due) -> bool:
         """Whether a deadline lies before now, or is of now and no later in the order than `last`."""

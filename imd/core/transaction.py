@@ -56,8 +56,8 @@ class Transaction:
     """Collects a step's effects. `now` is the step's instant, `at` the one at which what is being done fell due: before
     `now` where the step is late. `touched` are all incidents that it changed, `unsettled` those whose consequences are
     not drawn yet. `reported`, `expired`: a line of the journal says so, and more of them would be settled together with
-    it. `own_reports` are what imd itself has to report because of it. `tells` is False where nobody reads the timeline:
-    what is said is then hardly worked out."""
+    it. `own_reports` are what imd itself has to report because of it. `tells` is False where nobody reads timeline and
+    journal: what they say is then hardly worked out."""
 
     tells = True
 

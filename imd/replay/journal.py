@@ -395,7 +395,10 @@ def delivery_of(delivery: str, incident: str) -> str:
 def _instant(when: datetime | float, key: str) -> datetime:
     """From unix seconds or RFC 3339. Years of which no deadline can be worked out are refused."""
     try:
-        at = when.astimezone(UTC) if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
+        if not isinstance(when, datetime):
+            at = datetime.fromtimestamp(when, UTC)
+        else:
+            at = when if when.tzinfo is UTC else when.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise _Wrong(f"{key} is {when}, which is no time in unix seconds") from None
     if not _FIRST_YEAR <= at.year < _END_YEAR:

@@ -324,6 +324,8 @@ class Replay:
                 refused.append(effect.error)
             elif type(effect) is not Counted:
                 self._take(effect, sent, called_off)
+        if not sent and not called_off:
+            return refused
         left: list[Delivery] = []
         self._unanswered.append(sent)
         for delivery in called_off:
