@@ -53,6 +53,12 @@ class LooksAgain(msgspec.Struct, frozen=True):
     stale: bool
 
 
+class Settles(msgspec.Struct, frozen=True):
+    """Not yet: its source has just come back, and has until then to speak of it."""
+
+    at: datetime
+
+
 def deadline(alert: Alert, source: Source, outages: Iterable[Outage]) -> datetime:
     """The instant from which the alert's own sender no longer vouches for it. Outages since it was seen, oldest first,
     each put it off."""
@@ -69,14 +75,16 @@ def deadline(alert: Alert, source: Source, outages: Iterable[Outage]) -> datetim
     return due
 
 
-def judge(alert: Alert, source: Source, heard: Heard, outages: Iterable[Outage], now: datetime) -> Expires | LooksAgain:
+def judge(
+    alert: Alert, source: Source, heard: Heard, outages: Iterable[Outage], now: datetime
+) -> Expires | LooksAgain | Settles:
     """Whether a firing alert expires now, else when to look again."""
     due = deadline(alert, source, outages)
     if now < due:
         return LooksAgain(due, stale=False)
     if heard.heard_at >= due:
         allowed = heard.back_at + SETTLE if heard.back_at >= due else due
-        return Expires(due, NO_LONGER_REPORTED) if now >= allowed else LooksAgain(allowed, stale=False)
+        return Expires(due, NO_LONGER_REPORTED) if now >= allowed else Settles(allowed)
     if now >= due + source.silent_after:
         return Expires(due, SOURCE_SILENT)
     return LooksAgain(due + source.silent_after, stale=True)

@@ -50,9 +50,8 @@ class Hearing:
         if state.flush_at is None:
             state.flush_at = now + self._ruleset.bounds.seen_flush
             state.remind(state.flush_at, Due.FLUSH, None)
-        if not heard.waking and self._state.stale.get(name):
-            heard.waking = True
-            self._state.remind(max(now, heard.back_at + expiry.SETTLE), Due.SOURCE, name)
+        if state.stale.get(name):
+            self._wake(name, max(now, heard.back_at + expiry.SETTLE))
 
     def watch(self, alert: Alert, now: datetime) -> None:
         """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
@@ -66,6 +65,8 @@ class Hearing:
 
     def watch_all(self, now: datetime) -> None:
         """Deadlines may be earlier than planned: the clock was set, or sources have other terms."""
+        for heard in self._state.heard.values():
+            heard.waking = False
         for alert in self._state.alerts.values():
             if alert.firing:
                 self.watch(alert, now)
@@ -89,6 +90,10 @@ class Hearing:
         if isinstance(judged, expiry.Expires):
             self._expire(tx, alert, judged)
             return
+        if isinstance(judged, expiry.Settles):  # with all others that its source has until then to speak of
+            self._state.stale.setdefault(alert.source, {})[alert.id] = alert
+            self._wake(alert.source, judged.at)
+            return
         if judged.stale:
             self._state.stale.setdefault(alert.source, {})[alert.id] = alert
         self._state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
@@ -99,6 +104,12 @@ class Hearing:
             alert = self._state.alerts.get(one.identity.key)
             if alert is not None and alert.firing:
                 self._expire(tx, alert, expiry.Expires(one.at, one.because))
+
+    def _wake(self, source: str, at: datetime) -> None:
+        heard = self._state.heard[source]
+        if not heard.waking:
+            heard.waking = True
+            self._state.remind(at, Due.SOURCE, source)
 
     def wake(self, tx: Transaction, source: str) -> None:
         """The source has spoken and had its time to speak of all: what it left out is looked at, in slices."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imd.core.expiry import Expires, Heard, LooksAgain, deadline, judge
+from imd.core.expiry import Expires, Heard, LooksAgain, Settles, deadline, judge
 from imd.model.alert import Alert, AlertState, Span, identify
 from imd.model.policy import Source
 from imd.model.presence import Outage
@@ -45,13 +45,13 @@ def test_an_outage_moves_deadlines_later_by_its_length_and_five_minutes() -> Non
         (200, 0, 240, LooksAgain(after(840), stale=True)),
         (240, 0, 240, Expires(after(240), "no longer reported")),
         (241, 0, 241, Expires(after(240), "no longer reported")),
-        (400, 400, 401, LooksAgain(after(405), stale=False)),
+        (400, 400, 401, Settles(after(405))),
         (404, 400, 405, Expires(after(240), "no longer reported")),
         (200, 0, 840, Expires(after(240), "source silent")),
     ],
     ids=["not yet", "the source is silent", "heard at the deadline", "heard after", "just back", "settled", "silent"],
 )
-def test_verdicts(heard_at: float, back: float, now: float, verdict: Expires | LooksAgain) -> None:
+def test_verdicts(heard_at: float, back: float, now: float, verdict: Expires | LooksAgain | Settles) -> None:
     assert judge(alert(), SOURCE, heard(heard_at, back), (), after(now)) == verdict
 
 

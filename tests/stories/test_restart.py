@@ -117,6 +117,19 @@ def test_who_was_heard_is_known_after_a_restart(restores: Restore) -> None:
 
 
 @EITHER
+def test_what_a_source_left_out_when_it_came_back_ends_in_order_of_coming(restores: Restore) -> None:
+    """It is back when the first alert is overdue and the second falls due: both have the same five seconds."""
+    source = Source(name="am", type="alertmanager", expire_after=minutes(10), silent_after=minutes(60))
+    story = Story(Rule(name="r", group_by=()), policies=TWO, sources=[source])
+    story.at("0:00").fires("A").at("0:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:00:15").fires("B").at("0:01:10").update_to("ana").at("0:10:02").hears_from("x")
+    story.at("0:10:15").hears_from("am").at("0:10:17")
+    restores(story)
+    story.at("0:10:20").update_to("ana").is_("acknowledged", firing=0)
+    assert story.alert("A").changed < story.alert("B").changed
+
+
+@EITHER
 def test_an_ended_alert_is_forgotten_at_the_same_instant(restores: Restore) -> None:
     """It came and went, one of too few. Ten minutes after its last word its changes count no more."""
     rule = Rule(name="r", open_when=Count(at_least=2, within=minutes(9)), flapping=Flapping(within=minutes(60)))
