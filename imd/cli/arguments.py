@@ -105,6 +105,16 @@ def _alerts(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     send.add_argument("--annotation", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     send.add_argument("--resolve", action="store_true", help="the alert is over, instead of firing")
+    heartbeat = remote(
+        commands,
+        "heartbeat",
+        "say that a job is alive, or list who is heard and who is missing",
+        "imd heartbeat nightly-backup",
+        "imd heartbeat watchdog cluster=eu1",
+        "imd heartbeat",
+    )
+    heartbeat.add_argument("name", nargs="?", default="", metavar="NAME", help="of a heartbeat in the rules")
+    heartbeat.add_argument("labels", nargs="*", metavar="LABEL=VALUE", help="the values of its `by` labels")
     mail = remote(
         commands,
         "mail",

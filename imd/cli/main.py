@@ -75,6 +75,12 @@ def _work(arguments: Namespace) -> int:
     return incidents.run(arguments)
 
 
+def _heartbeat(arguments: Namespace) -> int:
+    from imd.cli import heartbeats
+
+    return heartbeats.run(arguments)
+
+
 def _quiet(arguments: Namespace) -> int:
     from imd.cli import quiet
 
@@ -138,6 +144,7 @@ def _database(arguments: Namespace) -> int:
 _RUN: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
     "check": _check,
+    "heartbeat": _heartbeat,
     "send": _send,
     "page": _send,
     "mail": _mail,
