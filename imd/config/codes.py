@@ -45,6 +45,7 @@ TEMPLATE_FAILS = "R211"
 BAD_MAIL_ADDRESS = "R212"
 BAD_CONDITION = "R220"
 CONDITION_EXTRA = "R221"
+CALENDAR_EXTRA = "R222"
 BAD_TIME = "R230"
 BAD_PATH = "R241"
 
@@ -66,6 +67,7 @@ BAD_REACH = "R404"
 ALL_LABELS_AND_MORE = "R405"
 BAD_PROMETHEUS_RULES = "R406"
 BAD_ROTATION = "R407"
+BAD_CALENDAR = "R408"
 
 UNKNOWN_RECEIVER = "R501"
 UNKNOWN_POLICY = "R502"
@@ -164,6 +166,7 @@ TITLES = {
     BAD_MAIL_ADDRESS: "not a mail address",
     BAD_CONDITION: "a condition does not compile",
     CONDITION_EXTRA: "a condition needs an extra that is not installed",
+    CALENDAR_EXTRA: "a calendar needs an extra that is not installed",
     BAD_TIME: "not a time",
     BAD_PATH: "not a path in a body",
     OPEN_TO_ALL: "listening beyond loopback without auth",
@@ -183,6 +186,7 @@ TITLES = {
     ALL_LABELS_AND_MORE: "'...' stands beside other labels",
     BAD_PROMETHEUS_RULES: "a Prometheus rule file says nothing of alerts",
     BAD_ROTATION: "a rotation's keys make no turns",
+    BAD_CALENDAR: "a calendar that cannot be a layer",
     UNKNOWN_RECEIVER: "unknown receiver",
     UNKNOWN_POLICY: "unknown policy",
     UNKNOWN_PERSON: "unknown person",

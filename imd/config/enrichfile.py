@@ -41,10 +41,14 @@ _KINDS = ("table", "extract", "relabel")
 
 
 class Tables(Protocol):
-    """Opens tables; `load` has the real one."""
+    """Opens what rule files name; `load` has the real one."""
 
     def open(self, name: str, document: Document, span: Span) -> TableFile | None:
         """The table of this name, beside the document that names it at `span`. None: a fault is reported."""
+        ...
+
+    def bytes_of(self, name: str, document: Document, span: Span, bytes_max: int) -> bytes | None:
+        """Likewise a file's bytes, one more than `bytes_max` at most."""
         ...
 
 
@@ -52,6 +56,9 @@ class NoTables:
     """Where no file may be opened: every table is unknown, without a fault."""
 
     def open(self, name: str, document: Document, span: Span) -> TableFile | None:
+        return None
+
+    def bytes_of(self, name: str, document: Document, span: Span, bytes_max: int) -> bytes | None:
         return None
 
 

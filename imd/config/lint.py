@@ -14,7 +14,7 @@ from imd.config import codes
 from imd.config.configfile import Found, is_loopback
 from imd.config.document import Document
 from imd.config.maplint import lint_map
-from imd.config.oncalllint import UNUSED, FindGap, lint_schedules, lint_unused
+from imd.config.oncalllint import UNUSED, FindGap, check_calendars, lint_schedules, lint_unused
 from imd.config.policylint import lint_policies
 from imd.config.quietlint import lint_quiet
 from imd.config.routelint import lint_routes
@@ -54,6 +54,7 @@ def check_names(whole: WholeSet) -> None:
         known["policy"] = list(dict.fromkeys((*files.policies, DEFAULT, NOBODY)))
     if "person" not in files.lost:
         known["person"] = list(files.people)
+        check_calendars(files)
     if "schedule" not in files.lost:
         known["schedule"] = list(files.schedules)
     if "team" not in files.lost:

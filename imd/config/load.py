@@ -34,6 +34,7 @@ from imd.config.shape import NO_SECRETS, Refused, Scope
 from imd.config.tablefile import TableFile, read_table
 from imd.config.topologyfile import MAP_BYTES_MAX, MapFile, Placed, read_topology, take_json, take_prometheus
 from imd.config.yamlfile import BYTES_MAX, DATA_BYTES_MAX, read_document
+from imd.model.calendar import Calendar
 from imd.model.condition import Condition
 from imd.model.digest import Storm
 from imd.model.enrich import TABLE_BYTES_MAX, Table
@@ -276,6 +277,10 @@ class _Loading:
             self._tables[real] = self._open_table(path, document, span)
         return self._tables[real]
 
+    def bytes_of(self, name: str, document: Document, span: Span, bytes_max: int) -> bytes | None:
+        """A file beside the file that names it."""
+        return self._bytes(Path(document.path).parent / name, bytes_max, document, span, within=True)
+
     def _open_table(self, path: Path, document: Document, span: Span) -> TableFile | None:
         raw = self._bytes(path, TABLE_BYTES_MAX, document, span, within=True)
         if raw is None:
@@ -444,7 +449,7 @@ def config_hash(ruleset: Ruleset) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Template | Condition | Table):
+    if isinstance(value, Template | Condition | Table | Calendar):
         return value.source
     raise TypeError(f"{type(value)} has no place in a Ruleset")
 

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from imd.config import codes, form
+from imd.config.diagnostic import Span
+from imd.config.document import Document, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
-from imd.config.document import Node, Scalar, Sequence
 from imd.config.form import Several, Table
 from imd.config.quietkeys import ONCE, WEEKLY, YEARS, beginning, one_or_more, span_of, weekday, weekly
 from imd.config.reading import timezone
@@ -39,11 +40,13 @@ from imd.config.shape import (
     wrong_type,
 )
 from imd.config.wording import quote
+from imd.model.calendar import BYTES_MAX, BadCalendar, Calendar, NoCalendars
 from imd.model.policy import Person, Team, Way
 from imd.model.quiet import TimeInterval
 from imd.model.schedule import Override, Rotation, Schedule
 
 T = TypeVar("T")
+OpenFile = Callable[[str, Document, Span, int], bytes | None]
 Refer = Callable[[str, str, Node, Scope], None]
 """Notes that a name of a kind is used there."""
 
@@ -108,7 +111,12 @@ HANDOFF: Keys = {
 }
 ROTATION: Keys = {
     "name": Key(name, "How it is named where it decides; without one by its place, such as `rotation 1`."),
-    "people": Key(listed(name, least=1), "Who takes turns, in order.", required=True),
+    "people": Key(listed(name, least=1), "Who takes turns, in order."),
+    "ics": Key(
+        text,
+        "A calendar file, beside this one, in place of people and turns: whose event it is, is on call; needs the "
+        "extra imd[ics].",
+    ),
     "every": Key(
         duration(_HOUR, 366 * _DAY), "How long a turn lasts; needed for more than one person.", examples=("1w", "12h")
     ),
@@ -132,18 +140,33 @@ SCHEDULE: Keys = {
     "name": Key(name, "How policies name the schedule: `schedule:NAME`.", required=True),
     "timezone": Key(timezone, "In which its times are read.", "UTC"),
     "rotations": Key(
-        any_text, "Its layers; the last one that has somebody counts.", required=True, form=Several(Table(ROTATION), 1)
+        any_text,
+        "Its layers; the last one that has somebody counts.",
+        required=True,
+        form=Several(Table(ROTATION, {"anyOf": [{"required": ["people"]}, {"required": ["ics"]}]}), 1),
     ),
     "overrides": Key(any_text, "Exceptions; the last one counts.", [], form=Several(Table(OVERRIDE))),
     "gaps": Key(boolean, "It is meant that at times nobody is on call: no warning.", False),
 }
 
 
-class OnCallReader:
-    """Reads entries. Every method raises Refused where the entry is unsound."""
+class CalendarAt(msgspec.Struct, frozen=True):
+    """A calendar, and where it is named: its events' people are checked once all files are read."""
 
-    def __init__(self, refer: Refer) -> None:
+    calendar: Calendar
+    name: str
+    document: Document
+    span: Span
+
+
+class OnCallReader:
+    """Reads entries. Every method raises Refused where the entry is unsound. `open_file` gives the bytes of a file
+    beside the document that names it, None where a fault was reported; `calendars` are those that were read."""
+
+    def __init__(self, refer: Refer, open_file: OpenFile, calendars: list[CalendarAt]) -> None:
         self._refer = refer
+        self._open = open_file
+        self._calendars = calendars
 
     def person(self, node: Node, scope: Scope) -> Person:
         values = read_keys(_with(PERSON, reach=self._reach, reach_low=self._reach), node, scope)
@@ -262,9 +285,39 @@ class OnCallReader:
         values.setdefault("name", scope.owner.partition(" of ")[0])
         zone = values.setdefault("timezone", zone)
         within = TimeInterval(weekly=windows, timezone=zone) if windows is not None else None
+        if "ics" in node.entries:
+            _alone(node, scope)
+            calendar = self._calendar(node.entries["ics"].value, scope, zone)
+            return Rotation(name=values["name"], timezone=zone, within=within, calendar=calendar)
+        if "people" not in values:
+            raise scope.fault(
+                codes.MISSING_KEY,
+                next(iter(node.entries.values())).key.span if node.entries else node.span,
+                f"{scope.subject} has no {quote('people')}",
+                expected=f"expected {quote('people')} or {quote('ics')}",
+            )
         rotation = Rotation(**values, **handoff, within=within)
         _check_turns(rotation, node, scope)
         return rotation
+
+    def _calendar(self, node: Node, scope: Scope, zone: str) -> Calendar:
+        at = scope.inside("ics", scope.owner)
+        file = text(node, at)
+        raw = self._open(file, scope.document, node.span, BYTES_MAX)
+        if raw is None:
+            raise Refused
+        try:
+            if len(raw) > BYTES_MAX:
+                raise BadCalendar(f"it has more than {BYTES_MAX} bytes")
+            calendar = Calendar(raw.decode(), zone)
+        except NoCalendars as error:
+            raise at.fault(codes.CALENDAR_EXTRA, node, f"{at.subject} is a calendar, and {error}") from None
+        except UnicodeDecodeError:
+            raise at.fault(codes.BAD_CALENDAR, node, f"{at.subject}: {file} is not UTF-8") from None
+        except BadCalendar as error:
+            raise at.fault(codes.BAD_CALENDAR, node, f"{at.subject}: {file}: {error}") from None
+        self._calendars.append(CalendarAt(calendar, file, scope.document, node.span))
+        return calendar
 
     def _override(self, node: Node, scope: Scope, zone: str) -> Override:
         values = read_keys(OVERRIDE, node, scope)
@@ -274,6 +327,18 @@ class OnCallReader:
         _all_needed(OVERRIDE, values)
         once = span_of(values, node, scope, zone)
         return Override(schedule="", person=values["person"], begins_at=once.begins_at, ends_at=once.ends_at)
+
+
+def _alone(node: MappingNode, scope: Scope) -> None:
+    """A calendar says by itself whose turn it is, and when."""
+    for word in ("people", "every", "handoff", "start", "end"):
+        if word in node.entries:
+            raise scope.fault(
+                codes.EXCLUSIVE_KEYS,
+                node.entries[word].key,
+                f"{scope.subject} has both {quote('ics')} and {quote(word)}",
+                help="the calendar says whose turn it is and when",
+            )
 
 
 def _check_turns(rotation: Rotation, node: MappingNode, scope: Scope) -> None:

@@ -1,17 +1,17 @@
-"""Lints of schedules and teams: times at which nobody is on call, and what nobody uses.
+"""Schedules and teams as a whole: calendars' people, times at which nobody is on call, and what nobody uses.
 
 Who is on call is `core.oncall`, which this floor does not know: whoever wants gaps found hands the search in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from imd.config import codes
-from imd.config.rulefile import RuleFiles
+from imd.config.rulefile import Reference, RuleFiles
 from imd.config.syntax import format_duration
 from imd.config.wording import quote
 from imd.model.schedule import Schedule
@@ -33,8 +33,25 @@ class Gap(Protocol):
     def open_ended(self) -> bool: ...
 
 
-FindGap = Callable[[Schedule, datetime | None, Container[str]], Gap | None]
+FindGap = Callable[[Schedule, datetime | None, Collection[str]], Gap | None]
 """The first gap from an instant on; from its beginning where there is none."""
+
+
+def check_calendars(files: RuleFiles) -> None:
+    """Errors for events of nobody who is known; those who are known count as used."""
+    for one in files.calendars:
+        found = [(event, event.person(files.people)) for event in one.calendar.events]
+        strangers = [event.shown for event, person in found if not person]
+        if strangers:
+            more = f" (and {len(strangers) - 1} more)" if len(strangers) > 1 else ""
+            one.document.fault(
+                codes.UNKNOWN_PERSON,
+                one.span,
+                f"{one.name}: {strangers[0]}{more} is of nobody in people",
+                expected="expected a person's name as its title, or an attendee's name or address",
+            )
+        for person in dict.fromkeys(person for _, person in found if person):
+            files.references.append(Reference("person", person, one.document, one.span, one.name))
 
 
 def lint_schedules(files: RuleFiles, now: datetime | None, find_gap: FindGap | None) -> None:

@@ -21,7 +21,7 @@ from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Scalar, Sequence
 from imd.config.document import Mapping as MappingNode
 from imd.config.enrichfile import EnrichReader, NoTables, Tables
-from imd.config.oncallkeys import OnCallReader
+from imd.config.oncallkeys import CalendarAt, OnCallReader
 from imd.config.openingkeys import heartbeat
 from imd.config.rulekeys import DEFAULT_RULE, POLICY, PRIORITY, ROUTE, RULE, STEP, TOP, priority_table
 from imd.config.shape import Key, Keys, Refused, Scope, listed, peek, read_keys, text, wrong_type
@@ -114,6 +114,7 @@ class RuleFiles(msgspec.Struct):
     people: dict[str, Named[Person]] = {}
     teams: dict[str, Named[Team]] = {}
     schedules: dict[str, Named[Schedule]] = {}
+    calendars: list[CalendarAt] = []
     policies: dict[str, Named[Policy]] = {}
     routes: list[PlacedRoute] = []
     matchless_route: PlacedRoute | None = None
@@ -148,7 +149,7 @@ class _Parts:
     def __init__(self, files: RuleFiles, tables: Tables) -> None:
         self._files = files
         self._enrichments = EnrichReader(tables)
-        self._on_call = OnCallReader(self._used)
+        self._on_call = OnCallReader(self._used, tables.bytes_of, files.calendars)
 
     def keys(self) -> Keys:
         return {

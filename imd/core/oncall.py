@@ -12,7 +12,7 @@ do not count.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -55,17 +55,17 @@ class Gap(msgspec.Struct, frozen=True):
     open_ended: bool
 
 
-def on_call(schedule: Schedule, at: datetime, people: Container[str], overrides: Iterable[Override] = ()) -> OnCall:
+def on_call(schedule: Schedule, at: datetime, people: Collection[str], overrides: Iterable[Override] = ()) -> OnCall:
     """Who is on call at an instant. `overrides` are those that people set, of any schedule; those in files are the
     schedule's own."""
-    return _on_call(schedule, at, _in_order(schedule, people, overrides))
+    return _on_call(schedule, at, people, _in_order(schedule, people, overrides))
 
 
 def shifts(
     schedule: Schedule,
     begins_at: datetime,
     ends_at: datetime,
-    people: Container[str],
+    people: Collection[str],
     overrides: Iterable[Override] = (),
 ) -> Iterator[Shift]:
     """Everything from `begins_at` until before `ends_at`, without a break; stretches with nobody are in it. The first
@@ -74,7 +74,7 @@ def shifts(
     shift: Shift | None = None
     at = begins_at
     while at < ends_at:
-        found = _on_call(schedule, at, in_order)
+        found = _on_call(schedule, at, people, in_order)
         until = min(found.until, ends_at)
         if shift is not None and (shift.person, shift.because) == (found.person, found.because):
             shift = Shift(shift.begins_at, until, shift.person, shift.because)
@@ -87,7 +87,7 @@ def shifts(
         yield shift
 
 
-def gap_ahead(schedule: Schedule, now: datetime | None, people: Container[str]) -> Gap | None:
+def gap_ahead(schedule: Schedule, now: datetime | None, people: Collection[str]) -> Gap | None:
     """The first stretch of the next HORIZON in which nobody is on call by the files; of the HORIZON from its beginning
     without `now`. Two nights on which clocks are set lie in it."""
     begins_at = now or begins(schedule) or SOME_DAY
@@ -110,14 +110,14 @@ def instant(wall: datetime, timezone: str) -> datetime:
     return times.instant(wall.date(), wall - midnight, timezone)
 
 
-def _in_order(schedule: Schedule, people: Container[str], overrides: Iterable[Override]) -> list[Override]:
+def _in_order(schedule: Schedule, people: Collection[str], overrides: Iterable[Override]) -> list[Override]:
     """That which counts first stands first. Of two set at once the id decides."""
     own = [one for one in overrides if one.schedule == schedule.name]
     own.sort(key=lambda one: (one.created_at or FOR_EVER, one.id), reverse=True)
     return [one for one in (*own, *reversed(schedule.overrides)) if one.person in people]
 
 
-def _on_call(schedule: Schedule, at: datetime, overrides: list[Override]) -> OnCall:
+def _on_call(schedule: Schedule, at: datetime, people: Collection[str], overrides: list[Override]) -> OnCall:
     until = FOR_EVER
     for one in overrides:
         if one.begins_at <= at < one.ends_at:
@@ -125,7 +125,7 @@ def _on_call(schedule: Schedule, at: datetime, overrides: list[Override]) -> OnC
         if one.begins_at > at:
             until = min(until, one.begins_at)
     for layer in reversed(schedule.rotations):
-        person, changes_at = turn(layer, at)
+        person, changes_at = turn(layer, at, people)
         until = min(until, changes_at)
         if person:
             return OnCall(person, layer.name, until)
@@ -136,7 +136,7 @@ def _because(override: Override) -> str:
     return f"override by {override.created_by}" if override.id else "override"
 
 
-def turn(layer: Rotation, at: datetime) -> tuple[str, datetime]:
+def turn(layer: Rotation, at: datetime, people: Collection[str]) -> tuple[str, datetime]:
     """Who is on call by this layer alone, "" for nobody, and when that may change."""
     until = FOR_EVER
     if layer.within is not None:
@@ -146,6 +146,10 @@ def turn(layer: Rotation, at: datetime) -> tuple[str, datetime]:
         if window.begins_at > at:
             return "", window.begins_at
         until = window.ends_at
+    if layer.calendar is not None:
+        stretch = layer.calendar.at(at)
+        person = stretch.event.person(people) if stretch.event is not None else ""
+        return person, min(until, stretch.ends_at)
     person, changes_at = _shift(layer, at)
     return person, min(until, changes_at)
 

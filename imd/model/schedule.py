@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 import msgspec
 
+from imd.model.calendar import Calendar
 from imd.model.quiet import TimeInterval
 
 _NO_TIME = timedelta(0)
@@ -22,11 +23,12 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
 
     With `weekday` (0 is Monday) hand-offs are on that day; the first shift is shorter where `start` is another day.
     `every` None: there is one person, who never hands off; `start` None: since ever. Days and times are a wall clock's
-    in `timezone`. `within`: only in these windows; the turns go on outside them all the same.
+    in `timezone`. `within`: only in these windows; the turns go on outside them all the same. `calendar`: it says whose
+    turn it is, in place of people who take turns.
     """
 
     name: str
-    people: tuple[str, ...]
+    people: tuple[str, ...] = ()
     timezone: str
     every: timedelta | None = None
     start: date | None = None
@@ -34,6 +36,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     weekday: int | None = None
     end: date | None = None
     within: TimeInterval | None = None
+    calendar: Calendar | None = None
 
     def shift_begins(self, number: int) -> datetime | None:
         """What the wall clock shows when shift `number`, from 0, begins; without a zone. None: since ever, or never."""

@@ -146,7 +146,9 @@ ON_CALL = (ROOT / "docs/oncall.md").read_text()
 
 @pytest.mark.parametrize("example", [*_examples(RULES), *_examples(ON_CALL)])
 def test_examples_of_the_rules_load(example: str, tmp_path: Path) -> None:
-    """Each is a whole rule file."""
+    """Each is a whole rule file; a calendar that it names is put beside it."""
+    for name in re.findall(r"ics: ([\w.-]+)", example):
+        (tmp_path / name).write_text("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nEND:VCALENDAR\n")
     file = tmp_path / "rules.yaml"
     file.write_text(example)
     assert [one.render() for one in check(None, [file], {})] == []

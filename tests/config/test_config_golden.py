@@ -36,6 +36,8 @@ def test_a_broken_file_says_what_its_head_says(file: Path, monkeypatch: pytest.M
         monkeypatch.setitem(sys.modules, "cryptography", None)  # as where the extra is not installed
     elif file.stem == "rules-when-extra":
         monkeypatch.setitem(sys.modules, "cel_expr_python", None)  # as where the extra is not installed
+    elif file.stem == "rules-calendar-extra":
+        monkeypatch.setitem(sys.modules, "icalendar", None)
     elif file.stem == "config-receiver-extra":
         monkeypatch.setitem(sys.modules, "apprise", None)
     elif file.stem == "rules-when" and sys.platform != "linux":

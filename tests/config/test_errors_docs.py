@@ -23,7 +23,7 @@ from imd.core.oncall import gap_ahead
 PAGE = (Path(__file__).parent.parent.parent / "docs/errors.md").read_text()
 SECTIONS = dict(re.findall(r"^### (\w+): [^\n]*\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-EXTRAS = {"R221": "cel_expr_python", "R305": "apprise", "R324": "cryptography"}
+EXTRAS = {"R221": "cel_expr_python", "R222": "icalendar", "R305": "apprise", "R324": "cryptography"}
 _NAMED = re.compile(r"# ((?:rules/)?[\w./-]+\.(?:yaml|csv))\n")
 
 

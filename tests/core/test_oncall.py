@@ -234,10 +234,10 @@ def test_each_layer_has_at_most_one_and_says_until_when(name: str) -> None:
     for layer in CORPUS[name].rotations:
         at = FROM
         while at < FROM + timedelta(days=120):
-            person, until = turn(layer, at)
+            person, until = turn(layer, at, PEOPLE)
             assert until > at
             middle = at + (min(until, TO) - at) / 2
-            assert turn(layer, middle)[0] == person
+            assert turn(layer, middle, PEOPLE)[0] == person
             at = min(until, TO)
 
 
