@@ -4,8 +4,9 @@ Owns which page waits and when a digest leaves. How it works: a page over the st
 and marked as waiting; what is marked leaves as one delivery, whose end is the end of each page in it. Of an incident
 that a receiver knows from digests alone, changes and the end are told in digests too. A digest leaves COLLECT after
 the first that waits and no sooner than the storm's `per` after the one before, or, where it would say of each incident
-what was said last, UNCHANGED_EVERY after it. One at a time is under way. What follows from the end of a page is
-`escalation`; this module neither knows policies nor reads them.
+what was said last, UNCHANGED_EVERY after it. One at a time is under way. What its receiver has not taken in
+`stale_after` is called back and leaves anew, as things stand then: a page in a digest, a digest as another one. What
+follows from the end of a page is `escalation`; this module neither knows policies nor reads them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from imd.model.policy import PageKind, PageReason, Receiver, Ruleset
 COLLECT = timedelta(seconds=10)  # within what a P1 or P2 has to be accepted, so the first of a storm do not pass on
 GAP_MAX = timedelta(minutes=1)  # news wait no longer for the next digest, however long `per` is
 UNCHANGED_EVERY = timedelta(minutes=15)
+STUCK_AFTER = timedelta(minutes=1)  # a digest not taken by then: what comes behind it waits too
 WAITS = "waits"  # in Awaited.digest and Told.news, where otherwise a digest's id stands
+_FOLLOWING = (PageKind.UPDATE, PageKind.ACKNOWLEDGED, PageKind.RESOLVED)
 _NEWLY = frozenset({PageReason.FIRST, PageReason.RAISED, PageReason.REOPENED})
 
 
@@ -47,9 +50,46 @@ class Digester:
         recent = [at for at in record.recent if at > tx.now - storm.per]
         record.recent = [*recent, tx.now][-storm.pages :]
         tx.effects.append(SaveDigests(record))
-        if len(recent) < storm.pages or _never_waits(incident, receiver, reason):
+        stuck = self.stuck(receiver.name, tx.now)
+        if (len(recent) < storm.pages and not stuck) or _never_waits(incident, receiver, reason):
             return ""
+        if stuck:
+            return f"{receiver.name} has not taken the digest before"
         return f"{receiver.name} had {storm.pages} pages within {_seconds(storm)}"
+
+    def stuck(self, receiver: str, now: datetime) -> bool:
+        """Whether a digest is under way that the receiver does not take."""
+        record = self._state.digests.get(receiver)
+        return bool(record and record.sent and record.last_at is not None and now - record.last_at > STUCK_AFTER)
+
+    def watch(self, tx: Transaction, incident: Incident, receiver: Receiver, awaited: Awaited) -> None:
+        """The page has left singly. If it is still under way `stale_after` from now, it is looked at."""
+        if receiver.people:
+            awaited.sent_at = tx.now
+            self._state.remind(tx.now + receiver.stale_after, Due.STALE, incident.id)
+
+    def stale(self, tx: Transaction, incident: Incident) -> None:
+        """Calls back what is under way for too long, with what was to follow it."""
+        for awaited in incident.awaited.values():
+            receiver = self._ruleset.receivers.get(awaited.receiver)
+            if receiver is None or awaited.sent_at is None or awaited.digest or awaited.stale:
+                continue
+            if awaited.sent_at + receiver.stale_after <= tx.now:
+                awaited.stale = True
+                tx.effects.append(CancelPages(incident.id, receiver.name, _FOLLOWING))
+                tx.touch(incident)
+
+    def collapse(self, tx: Transaction, incident: Incident, awaited: Awaited) -> str:
+        """A stale page never left: it waits for the digest, under a new id."""
+        receiver = self._ruleset.receivers.get(awaited.receiver) or Receiver(name=awaited.receiver)
+        awaited.sent_at, awaited.stale = None, False
+        incident.told.setdefault(receiver.name, Told(to=awaited.to)).digest = True
+        minutes = f"{receiver.stale_after.total_seconds() / 60:g} min"
+        because = f"{receiver.name} did not take it in {minutes}"
+        new = self.hold(tx, incident, receiver, awaited)
+        text = f"not paged singly, in a digest because {because}: {awaited.to} by {receiver.name}"
+        tx.say(incident, "paged", text, delivery=new, to=awaited.to)
+        return new
 
     def hold(self, tx: Transaction, incident: Incident, receiver: Receiver, awaited: Awaited) -> str:
         """The page waits for the digest; its id. It has to be accepted in time once the digest has left."""
@@ -74,13 +114,16 @@ class Digester:
         now; those in a digest under way end with it, and it is called back for the rest to leave without them."""
         ended = []
         for name, awaited in incident.awaited.items():
-            if not awaited.digest or receiver not in (None, awaited.receiver):
+            if receiver not in (None, awaited.receiver):
+                continue
+            awaited.stale = False
+            if not awaited.digest:
                 continue
             if awaited.digest == WAITS:
                 ended.append(name)
             elif not awaited.off:
                 awaited.off = True
-                tx.effects.append(CancelPages("", awaited.receiver, (PageKind.DIGEST,)))
+                self._call_back(tx, self._record(awaited.receiver))
         return ended
 
     # -- what comes out -------------------------------------------------------------------------------------------
@@ -88,7 +131,11 @@ class Digester:
     def due(self, tx: Transaction, receiver: str) -> list[Incident]:
         """The digest leaves, if it is time. The incidents in it."""
         record = self._state.digests.get(receiver)
-        if record is None or record.due_at is None or record.due_at > tx.now or record.sent:
+        if record is not None and record.sent:
+            if self._stale_at(record) <= tx.now and not record.called_back:
+                self._call_back(tx, record)
+            return []
+        if record is None or record.due_at is None or record.due_at > tx.now:
             return []
         record.due_at = None
         waiting = sorted(self._concerned(receiver, WAITS), key=_urgency)
@@ -99,12 +146,12 @@ class Digester:
 
     def finished(self, tx: Transaction, event: DeliveryFinished) -> list[tuple[Incident, str]]:
         """A digest ended: the pages that end with it. If it was called back, the others wait for the next one, which
-        leaves at once."""
+        leaves at once; also where it may have arrived: rather twice than not at all."""
         record = self._state.digests.get(event.receiver)
         if record is None or record.sent != event.delivery:
             return []
-        record.sent = ""
-        called_back = event.outcome is Outcome.CANCELLED
+        called_back = event.outcome is Outcome.CANCELLED or (record.called_back and event.outcome is Outcome.UNKNOWN)
+        record.sent, record.called_back = "", False
         ended = []
         for incident in sorted(self._concerned(event.receiver, event.delivery), key=_urgency):
             told = incident.told.get(event.receiver)
@@ -112,6 +159,7 @@ class Digester:
                 told.news = WAITS if called_back else ""
             if told is not None and called_back:
                 told.listed = ""
+                told.heard = told.heard or event.outcome is Outcome.UNKNOWN
             for name, awaited in incident.awaited.items():
                 if awaited.digest != event.delivery:
                     continue
@@ -133,6 +181,16 @@ class Digester:
         for incident in kept:
             self._plan(record, tx.now if at_once else self._at(tx, record, incident))
 
+    def _call_back(self, tx: Transaction, record: Digests) -> None:
+        record.called_back = True
+        tx.effects.append(CancelPages("", record.receiver, (PageKind.DIGEST,)))
+        tx.effects.append(SaveDigests(record))
+
+    def _stale_at(self, record: Digests) -> datetime:
+        assert record.last_at is not None
+        receiver = self._ruleset.receivers.get(record.receiver) or Receiver(name=record.receiver)
+        return record.last_at + receiver.stale_after
+
     # -- within ---------------------------------------------------------------------------------------------------
 
     def adopt(self) -> None:
@@ -141,22 +199,40 @@ class Digester:
             for awaited in incident.awaited.values():
                 if awaited.digest:
                     self._concern(awaited.receiver, incident)
+                elif awaited.sent_at is not None:
+                    self._remind_stale(incident, awaited)
             for receiver, told in incident.told.items():
                 if told.news:
                     self._concern(receiver, incident)
         for record in self._state.digests.values():
-            if record.due_at is not None:
-                self._state.remind(record.due_at, Due.DIGEST, record.receiver)
+            self._remind(record)
+
+    def _remind(self, record: Digests) -> None:
+        if record.due_at is not None:
+            self._state.remind(record.due_at, Due.DIGEST, record.receiver)
+        if record.sent:
+            self._state.remind(self._stale_at(record), Due.DIGEST, record.receiver)
+
+    def _remind_stale(self, incident: Incident, awaited: Awaited) -> None:
+        receiver = self._ruleset.receivers.get(awaited.receiver)
+        if receiver is not None and awaited.sent_at is not None:
+            self._state.remind(awaited.sent_at + receiver.stale_after, Due.STALE, incident.id)
 
     def shift(self, tx: Transaction, by: timedelta) -> None:
         """The clock was set: what was a minute ago still is."""
+        for incident in self._state.incidents.values():
+            for awaited in incident.awaited.values():
+                if awaited.sent_at is not None:
+                    awaited.sent_at += by
+                    self._remind_stale(incident, awaited)
+                    tx.touch(incident)
         for record in self._state.digests.values():
             record.recent = [at + by for at in record.recent]
             if record.last_at is not None:
                 record.last_at += by
             if record.due_at is not None:
                 record.due_at += by
-                self._state.remind(record.due_at, Due.DIGEST, record.receiver)
+            self._remind(record)
             tx.effects.append(SaveDigests(record))
 
     def _record(self, receiver: str) -> Digests:
@@ -217,6 +293,7 @@ class Digester:
             now=tx.now,
         )
         record.sent = delivery.id
+        self._state.remind(tx.now + receiver.stale_after, Due.DIGEST, receiver.name)
         tx.effects.append(Deliver(delivery))
         for incident in waiting:
             self._mark(tx, incident, receiver, delivery.id, len(waiting))

@@ -193,6 +193,8 @@ class Engine:
             self._intake.quiet.silence_due(tx, name)
         elif due is Due.MAINTENANCE:
             self._intake.quiet.maintenance_due(tx, name)
+        elif due is Due.STALE:
+            self._intake.incidents.escalation.stale_due(tx, name)
         elif due is Due.DIGEST:
             self._intake.incidents.escalation.digest_due(tx, name)
         else:

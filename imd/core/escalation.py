@@ -156,6 +156,9 @@ class Escalation:
     def finished(self, tx: Transaction, incident: Incident, rule: Rule, event: DeliveryFinished) -> None:
         """A delivery ended. Only pages matter here: the others were owed and are over either way."""
         awaited = incident.awaited.pop(event.delivery, None)
+        if awaited is not None and awaited.stale and event.outcome is Outcome.CANCELLED:
+            self._collapse(tx, incident, event.delivery, awaited)
+            return
         if event.outcome is Outcome.FAILED:
             tx.say(
                 incident,
@@ -173,6 +176,8 @@ class Escalation:
                     tx.observe("alert_to_page_seconds", (tx.now - incident.opened_at).total_seconds())
                 told.heard = True
             self._notifier.plan_updates(tx, incident)
+            if told is not None and awaited.stale:  # what was to follow it was called back with it
+                self._notifier.digests.tell(tx, incident, awaited.receiver, told)
         else:
             self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
         still_waited_for = awaited.deadline_at is not None or once(incident, self._ruleset.policy(awaited.policy))
@@ -180,6 +185,18 @@ class Escalation:
             how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"
             self._pass_on(tx, incident, rule, event.delivery, awaited, f"{awaited.receiver} {how}")
         self.reacher.arm(incident)
+
+    def stale_due(self, tx: Transaction, incident_id: str) -> None:
+        """A page may be under way for too long by now."""
+        incident = self._state.incidents.get(incident_id)
+        if incident is not None:
+            self._notifier.digests.stale(tx, incident)
+
+    def _collapse(self, tx: Transaction, incident: Incident, name: str, awaited: Awaited) -> None:
+        new = self._notifier.digests.collapse(tx, incident, awaited)
+        for reach in incident.reaches:
+            if reach.page == name:
+                reach.page = new
 
     def digest_due(self, tx: Transaction, receiver: str) -> None:
         """A digest leaves. Its pages are to be accepted in time from now on."""

@@ -51,6 +51,7 @@ class Notifier:
             sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, self._members(incident))
             incident.awaited[sent] = awaited
             told.digest = False
+            self.digests.watch(tx, incident, receiver, awaited)
         told.at, told.changed = tx.now, incident.changed
         return sent, crowded
 
@@ -59,7 +60,7 @@ class Notifier:
         for name, told in incident.told.items():
             receiver = self._owed(incident, name, told, kind)
             if receiver is not None:
-                if told.digest and kind is not PageKind.NOTE:
+                if kind is not PageKind.NOTE and (told.digest or self.digests.stuck(name, tx.now)):
                     self.digests.tell(tx, incident, name, told)
                 else:
                     self._send(tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note)
@@ -85,7 +86,7 @@ class Notifier:
             return
         if incident.state not in _UPDATED_STATES or incident.hushed:
             return
-        if told.digest:
+        if told.digest or self.digests.stuck(name, tx.now):
             self.digests.tell(tx, incident, name, told)
         else:
             news = [alert for alert in self._members(incident) if alert.changed > told.changed]

@@ -20,7 +20,7 @@ from imd.model.template import RenderFailed
 from imd.model.view import AlertView, IncidentView, alert_view, incident_view
 
 TITLE_CHARS_MAX = 300
-DIGEST_INCIDENTS_MAX = 100
+DIGEST_INCIDENTS_MAX = 500  # some 400 kB; a channel shows as many as it has room for
 BODY_VERSION = "1"
 
 

@@ -47,6 +47,7 @@ class Due(enum.IntEnum):
     FLAPPING = 10
     BEAT = 11
     DIGEST = 12
+    STALE = 13
 
 
 class Distinct:
@@ -180,7 +181,7 @@ class State:
         """Whether a deadline lies before now, or is of now and no later in the order than `last`."""
         return bool(self._heap) and self._heap[0][:2] <= (now, last)
 
-    def take_due(self, now: datetime, at_most: int, last: Due = Due.DIGEST) -> Iterator[Deadline]:
+    def take_due(self, now: datetime, at_most: int, last: Due = Due.STALE) -> Iterator[Deadline]:
         """Such deadlines, oldest first, also those that are set meanwhile; at most so many. Without `last`: all up to
         now."""
         for _ in range(at_most):

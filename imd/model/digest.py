@@ -21,11 +21,13 @@ class Digests(msgspec.Struct, kw_only=True):
 
     `recent` are the instants of the last pages, single ones and others, no more than the storm counts. `count` is of
     digests ever, `sent` the one under way, `last_at` when the last one left, `due_at` when the next one does.
+    `called_back`: the one under way is to end, and to leave again as things stand then.
     """
 
     receiver: str
     recent: list[datetime] = []
     count: int = 0
     sent: str = ""
+    called_back: bool = False
     last_at: datetime | None = None
     due_at: datetime | None = None

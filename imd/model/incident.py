@@ -80,7 +80,8 @@ class Told(msgspec.Struct):
 class Awaited(msgspec.Struct):
     """A page not yet settled, of which step of which policy; and when to pass on (None: never, or passed on already).
     `person`: it is one of that person's ways; "" where a step names the receiver itself. `digest`: it leaves in one,
-    of that id, or waits for one (core.digests); `off`: it was to be called off and is in one under way."""
+    of that id, or waits for one (core.digests); `off`: it was to be called off and is in one under way. `sent_at`: when
+    it left singly; `stale`: since then too long, so it is called back and goes into a digest."""
 
     receiver: str
     to: str
@@ -91,6 +92,8 @@ class Awaited(msgspec.Struct):
     person: str = ""
     digest: str = ""
     off: bool = False
+    sent_at: datetime | None = None
+    stale: bool = False
 
 
 class Walk(msgspec.Struct):

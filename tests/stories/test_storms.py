@@ -12,7 +12,7 @@ from imd.model.effect import Deliver
 from imd.model.event import DeliveryFinished, Outcome, Tick
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver
-from imd.model.rule import MATCH_ALL, Rule
+from imd.model.rule import MATCH_ALL, Matcher, Op, Rule
 from tests.core.making import EVERY_KIND, STORE_ID, T0, minutes, policy, report, ruleset, seconds, step, webhook
 from tests.stories.told import Story
 
@@ -156,7 +156,7 @@ def test_a_digest_not_accepted_in_time_passes_on() -> None:
     story.at("0:00:40").page_to("ben", "escalated", incident=4).line("did not accept the page in time", 4)
 
 
-@pytest.mark.parametrize("when", ["0:00:15", "0:00:20", "0:01:30"])
+@pytest.mark.parametrize("when", ["0:00:15", "0:00:20", "0:01:30", "0:15:05", "0:16"])
 def test_a_restart_changes_nothing(when: str) -> None:
     """Killed while pages wait, while the digest is under way or between two of them: the same messages follow."""
 
@@ -167,7 +167,7 @@ def test_a_restart_changes_nothing(when: str) -> None:
         if restored:
             story.restores()
         story.at(max(when, "0:00:31")).acknowledged_by("ana", 5).answers("chat")
-        burst(story, "G", "H").at("0:10")
+        burst(story, "G", "H").at("0:30")
         return [(one.id, one.body) for one in story.sent]
 
     assert play(False) == play(True)
@@ -188,12 +188,12 @@ def test_it_can_be_turned_off() -> None:
         story.page_to("chat", incident=number)
 
 
-def test_five_hundred_incidents_are_a_handful_of_messages() -> None:
+def test_six_hundred_incidents_are_a_handful_of_messages() -> None:
     """Every one of them is told of, and acknowledged or not, each is on record as told."""
     rules = ruleset(policies=[policy(step("#chat", wait=minutes(60)))], receivers=[CHAT])
     engine, sent = Engine(rules, State(STORE_ID)), []
     due = T0
-    pending = [webhook(*(report({"alertname": f"A{n}"}) for n in range(500)))]
+    pending = [webhook(*(report({"alertname": f"A{n}"}) for n in range(600)))]
     while due <= T0 + minutes(5):
         for event in [*pending, Tick()]:
             answers = []
@@ -214,6 +214,75 @@ def test_five_hundred_incidents_are_a_handful_of_messages() -> None:
     assert kinds.count("page") == 3
     assert kinds.count("digest") == 1
     body = msgspec.json.decode(sent[-1].body)
-    assert len(body["incidents"]) == 100
-    assert body["truncated"] == 397
+    assert len(body["incidents"]) == 500
+    assert body["truncated"] == 97
     assert all(one.told["chat"].heard and not one.awaited for one in engine.state.incidents.values())
+
+
+def test_a_stale_page_goes_into_a_digest() -> None:
+    """The chat is down: after 15 minutes each page is called back, and all of them are one message, as things stand."""
+    story = storm(step("#chat"), receiver=msgspec.structs.replace(CHAT, send=PAGES))
+    story.hangs("chat").at("0:00").fires("A").at("0:00:10").page_to("chat", incident=1)
+    story.at("0:05").fires("B").at("0:05:10").page_to("chat", incident=2)
+    story.at("0:06").resolves("A").at("0:07").end_to("chat", incident=1).is_("resolved", 1)
+    story.at("0:15:20").digest_to("chat", 1)
+    story.line("not paged singly, in a digest because chat did not take it in 15 min: chat by chat", 1)
+    story.at("0:30:20").digest_to("chat", 2, 1)  # called back in its turn, with what became stale meanwhile
+    story.answers("chat").at("1:00")
+    assert story.incident(1).told["chat"].heard
+    assert not story.incident(2).awaited
+
+
+def test_an_ack_of_a_stale_page_ends_it() -> None:
+    """Acknowledged while imd waits to hear what became of the page that was called back: it goes nowhere."""
+    story = storm(step("#chat"), receiver=msgspec.structs.replace(CHAT, send=PAGES)).hangs("chat").settles_late()
+    story.at("0:00").fires("A").at("0:00:10").page_to("chat", incident=1)
+    story.at("0:15:10").acknowledged_by("ana")
+    story._untold.clear()
+    story.settles().at("1:00").is_("acknowledged")
+    assert not story.incident(1).awaited
+
+
+def test_two_hours_without_any_receiver() -> None:
+    """All receivers of the policy are down for two hours, in which 240 incidents begin and half of them end. Back
+    again, each hears a handful of messages, the most urgent incident first, and every incident is in one of them."""
+    urgent = [
+        Rule(name="p1", match=matching("U.*"), hold=seconds(10), priority=Priority.P1),
+        Rule(name="p3", match=MATCH_ALL, hold=seconds(10), priority=Priority.P3),
+    ]
+    sms = Receiver(name="sms", people=True, deliver_within=seconds(20))
+    story = Story(
+        *urgent,
+        policies=[policy(step("#chat"), step("#sms"), repeat=1, remind=None)],
+        receivers=[msgspec.structs.replace(CHAT, send=PAGES), sms],
+        untold=[kind.value for kind in PageKind],
+    )
+    story.hangs("chat").hangs("sms")
+    for number in range(240):
+        story.at(f"{number // 120}:{number % 120 // 2:02}:{number % 2 * 30:02}")
+        story.fires(f"U{number}" if number % 40 == 39 else f"A{number}")
+        if number % 2 and number > 20:
+            story.resolves(f"A{number - 19}" if (number - 19) % 40 != 39 else f"U{number - 19}")
+    story.at("2:00")
+    waiting = {name: [one for one in story._on_the_way if one.receiver == name] for name in ("chat", "sms")}
+    before = len(story.sent)
+    story.answers("chat").answers("sms").at("2:30")
+    for name in ("chat", "sms"):
+        heard = [*waiting[name], *(one for one in story.sent[before:] if one.receiver == name)]
+        kinds = [one.kind.value for one in heard]
+        told = set()
+        for one in heard:
+            body = msgspec.json.decode(one.body)
+            shown = [body["incident"]] if body.get("incident") else body["incidents"]
+            ranks = [(each["state"] == "resolved", each["priority"]) for each in shown]
+            assert ranks == sorted(ranks)
+            told |= {each["number"] for each in shown}
+        everyone = {number: story.incident(number) for number in range(1, 241)}
+        assert all(one.told[name].heard for one in everyone.values())
+        assert not any(one.awaited or one.told[name].news for one in everyone.values())
+        assert told == set(everyone)
+        assert kinds.count("page") + kinds.count("digest") == len(heard) <= 8
+
+
+def matching(regex: str) -> tuple[tuple[Matcher, ...], ...]:
+    return ((Matcher("alertname", Op.REGEX, regex),),)
