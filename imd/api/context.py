@@ -67,6 +67,11 @@ async def no_fetch(url: str) -> bytes:
     raise FetchFailed("nothing is fetched here")
 
 
+async def no_post(url: str, body: bytes) -> None:
+    """Where nothing may be sent."""
+    raise FetchFailed("nothing is sent here")
+
+
 class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One receiver's way out. `breaker` is closed, open or half_open, after so many `failures` in a row;
     `last_error` is its own words, without secrets."""
@@ -157,7 +162,7 @@ class Context:
 
     `before_scrape` sets the gauges that nobody keeps up to date; it runs in the event loop. `heard` is written by
     ingest: when each source last sent something that was understood. `fetch` GETs a URL beyond this machine's own net
-    and answers with its body; raises FetchFailed.
+    and answers with its body, `post` POSTs JSON to one; both raise FetchFailed.
     """
 
     submit: Submit
@@ -174,6 +179,7 @@ class Context:
     started_at: datetime
     receivers: Callable[[], Sequence[ReceiverStatus]] = tuple
     fetch: Callable[[str], Awaitable[bytes]] = no_fetch
+    post: Callable[[str, bytes], Awaitable[None]] = no_post
     last_reload: Callable[[], ReloadStatus | None] = lambda: None
     before_scrape: Callable[[], None] = lambda: None
     heard: dict[str, datetime] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from imd.api import answers
 from imd.api.alertmanager import Alertmanager
 from imd.api.alertmanager_silences import AlertmanagerSilences
 from imd.api.answers import Refusal, SchemaRefusal
+from imd.api.callbacks import Callbacks
 from imd.api.context import Context, StoreDown, Unavailable
 from imd.api.doors import Doors
 from imd.api.explain import Explain
@@ -35,6 +36,7 @@ from imd.api.lists import Lists
 from imd.api.oncall import OnCall
 from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
 from imd.api.pagerduty import Enqueue, as_pagerduty
+from imd.api.phones import Phones
 from imd.api.receivers import Receivers
 from imd.api.silences import Silences
 from imd.api.status import StatusOf
@@ -83,7 +85,7 @@ def routes(context: Context) -> list[Route]:
     heartbeats, on_call = Heartbeats(context), OnCall(context)
     health, receivers = Health(context, senders), Receivers(context)
     doors = Doors(context)
-    links = Links(doors)
+    links, callbacks, phones = Links(doors), Callbacks(doors), Phones(doors)
     as_alertmanager = answers.as_alertmanager
     return [
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
@@ -112,6 +114,13 @@ def routes(context: Context) -> list[Route]:
         # What signed the link is what authorises.
         Route("GET", "/v1/links/{token}", links.show, None, as_page),
         Route("POST", "/v1/links/{token}", links.act, None, as_page),
+        # Each service's own signature is what authorises.
+        Route("POST", "/v1/callbacks/slack/{receiver}", callbacks.slack, None),
+        Route("POST", "/v1/callbacks/pagerduty/{receiver}", callbacks.pagerduty, None),
+        Route("POST", "/v1/callbacks/opsgenie/{receiver}", callbacks.opsgenie, None),
+        Route("POST", "/v1/callbacks/twilio/{receiver}", phones.replied, None),
+        Route("POST", "/v1/callbacks/twilio/{receiver}/{token}", phones.pressed, None),
+        Route("POST", "/v1/callbacks/pushover/{receiver}/{token}", phones.taken, None),
         Route("GET", "/v1/silences", silences.list, Scope.READ),
         Route("POST", "/v1/silences", silences.post, Scope.RESPOND),
         Route("GET", "/v1/silences/{id}", silences.show, Scope.READ),

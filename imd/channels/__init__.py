@@ -99,7 +99,7 @@ def _exec(settings: ExecSettings, shared: Shared, _writer: Writer) -> Channel:
 
 def _slack(settings: SlackSettings, shared: Shared, writer: Writer) -> Channel:
     if settings.url is not None:
-        return SlackWebhook(settings.url.reveal(), shared.http, shared.clock, writer)
+        return SlackWebhook(settings, shared.http, shared.clock, writer)
     return Slack(settings, shared.http, shared.clock, writer)
 
 

@@ -13,6 +13,7 @@ from imd.channels import text
 from imd.channels.api import Api
 from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, keyed, recall
 from imd.channels.http import Endpoint, HttpClient, Reply, segment
+from imd.channels.links import callback
 from imd.channels.text import Message, Writer
 from imd.clock import Clock
 from imd.config.channelsettings import PushoverSettings
@@ -93,6 +94,9 @@ class Pushover:
         }
         if rank == 2:
             fields |= {"retry": str(self._retry), "expire": str(self._expire)}
+            # Pushover's servers tell imd there that somebody took it.
+            if called := callback(message.said.links.ack, "pushover", delivery.receiver):
+                fields["callback"] = called
         links = [(name, url) for name, url in text.links(message) if len(url) <= URL_CHARS_MAX]
         if links:
             fields |= {"url": links[0][1], "url_title": links[0][0][:URL_TITLE_CHARS_MAX]}

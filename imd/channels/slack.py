@@ -58,14 +58,17 @@ class _Said(msgspec.Struct, frozen=True):
 class SlackWebhook:
     """Posts to one incoming webhook."""
 
-    def __init__(self, url: str, http: HttpClient, clock: Clock, writer: Writer) -> None:
+    def __init__(self, settings: SlackSettings, http: HttpClient, clock: Clock, writer: Writer) -> None:
+        assert settings.url is not None
+        url = settings.url.reveal()
         self._api = Api(Endpoint(url), http, clock)
         self._writer = writer
+        self._buttons = settings.signing_secret is not None
         self.paces: tuple[Pace, ...] = (Pace(keyed("slack", url), PER_SECOND, BURST),)
 
     async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
         message = self._writer.message(delivery)
-        answer = self._api.judge(await self._api.json("", _content(message, self._writer)))
+        answer = self._api.judge(await self._api.json("", _content(message, self._writer, self._buttons)))
         if isinstance(answer, Permanent) and "answered 400" in answer.error and "blocks" in answer.error:
             return self._api.judge(await self._api.json("", _plain(message, self._writer)))
         return answer
@@ -85,6 +88,7 @@ class Slack:
         self._api = Api(endpoint, http, clock, {"Authorization": f"Bearer {token}"}, "application/json;charset=utf-8")
         self._channel = settings.channel
         self._writer = writer
+        self._buttons = settings.signing_secret is not None
         self.paces: tuple[Pace, ...] = (
             Pace(keyed("slack", settings.api_url, token, self._channel), PER_SECOND, BURST),
         )
@@ -112,7 +116,7 @@ class Slack:
 
     async def _post(self, message: Message) -> Answer:
         """A message of its own; the incident's, if it belongs to one."""
-        body = {"channel": self._channel, **_content(message, self._writer), **_QUIET_LINKS}
+        body = {"channel": self._channel, **_content(message, self._writer, self._buttons), **_QUIET_LINKS}
         answer, said = self._judge(await self._call("chat.postMessage", body, message))
         if isinstance(answer, Receipt) and message.delivery.incident and said.ts:
             thread = _Thread(channel=said.channel or self._channel, ts=said.ts, configured=self._channel)
@@ -120,12 +124,16 @@ class Slack:
         return answer
 
     async def _edit(self, message: Message, thread: _Thread) -> Answer:
-        body = {"channel": thread.channel, "ts": thread.ts, **_content(message, self._writer)}
+        body = {"channel": thread.channel, "ts": thread.ts, **_content(message, self._writer, self._buttons)}
         return self._judge(await self._call("chat.update", body, message))[0]
 
     async def _reply(self, message: Message, thread: _Thread) -> Answer:
         loud = message.delivery.kind is PageKind.PAGE
-        body: dict[str, Any] = {"channel": thread.channel, **_news(message, self._writer), **_QUIET_LINKS}
+        body: dict[str, Any] = {
+            "channel": thread.channel,
+            **_news(message, self._writer, self._buttons),
+            **_QUIET_LINKS,
+        }
         body |= {"thread_ts": thread.ts, "reply_broadcast": loud}
         answer = self._judge(await self._call("chat.postMessage", body, message))[0]
         if isinstance(answer, Permanent) and _error_of(answer) in _GONE:
@@ -174,9 +182,10 @@ def escape(value: str) -> str:
 MRKDWN = Dialect(escape=escape, bold=lambda value: f"*{value}*", link=lambda value, url: f"<{url}|{value}>")
 
 
-def _content(message: Message, writer: Writer) -> dict[str, Any]:
+def _content(message: Message, writer: Writer, buttons: bool) -> dict[str, Any]:
     """The incident's message as it stands now."""
-    return {"text": escape(message.headline), "blocks": _blocks(message, writer)}
+    blocks = _blocks(message, writer)
+    return {"text": escape(message.headline), "blocks": [*blocks, *(_answers(message) if buttons else [])]}
 
 
 def _plain(message: Message, writer: Writer) -> dict[str, Any]:
@@ -184,10 +193,10 @@ def _plain(message: Message, writer: Writer) -> dict[str, Any]:
     return {"text": text.cut(body, TEXT_CHARS_MAX)}
 
 
-def _news(message: Message, writer: Writer) -> dict[str, Any]:
+def _news(message: Message, writer: Writer, buttons: bool) -> dict[str, Any]:
     """What happened, for the thread. A page again says all of it, for the channel sees it."""
     if message.delivery.kind in (PageKind.PAGE, PageKind.UPDATE):
-        return _content(message, writer)
+        return _content(message, writer, buttons)
     line = message.happened or message.headline
     return {"text": escape(line), "blocks": [_rich(RICH.escape(line))]}
 
@@ -201,6 +210,34 @@ def _blocks(message: Message, writer: Writer) -> list[dict[str, Any]]:
         return [head, section] if own.strip() else [head]
     body = writer.built_in(message, RICH, BLOCKS_CHARS_MAX)
     return [head, _rich(body)] if body else [head]
+
+
+_BUTTONS = {"ack": "Acknowledge", "snooze": "Snooze for 1 hour", "resolve": "Resolve"}
+_OFFERED = {
+    "pending": ("ack", "snooze"),
+    "triggered": ("ack", "snooze", "resolve"),
+    "acknowledged": ("snooze", "resolve"),
+    "snoozed": ("resolve",),
+}
+
+
+def _answers(message: Message) -> list[dict[str, Any]]:
+    """Buttons for what makes sense now; none once it is over. `api.callbacks` takes what they say."""
+    incident = message.incident
+    words = _OFFERED.get(incident.state, ()) if incident is not None else ()
+    if incident is None or not words:
+        return []
+    elements = [
+        {
+            "type": "button",
+            "action_id": f"imd.{word}",
+            "value": incident.id,
+            "text": {"type": "plain_text", "text": _BUTTONS[word]},
+            **({"style": "primary"} if word == "ack" else {}),
+        }
+        for word in words
+    ]
+    return [{"type": "actions", "elements": elements}]
 
 
 def _rich(marked: str) -> dict[str, Any]:

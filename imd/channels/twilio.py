@@ -11,7 +11,7 @@ Source: twilio.com/docs, Message resource, Call resource, TwiML <Say>, error cod
 from __future__ import annotations
 
 from base64 import b64encode
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
@@ -19,6 +19,7 @@ from imd.channels import text
 from imd.channels.api import Api, Outcome
 from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, keyed, recall
 from imd.channels.http import Endpoint, HttpClient, Reply, segment
+from imd.channels.links import callback
 from imd.channels.text import Message, Writer
 from imd.clock import Clock
 from imd.config.channelsettings import TwilioMode, TwilioSettings
@@ -33,6 +34,7 @@ VALIDITY_SECONDS_MAX = 36_000
 SMS_PER_SECOND, SMS_BURST = 1.0, 1  # a long code sends one segment a second
 CALLS_PER_SECOND, CALLS_BURST = 1.0, 1  # an account's default
 SIDS_MAX = 20
+KEY_SECONDS = 10  # ours: how long a call waits for a key once all was said
 _PASSING = frozenset({20429, 21611, 30001, 20500, 20503})  # too many requests, queue full, Twilio's own faults
 
 
@@ -57,6 +59,7 @@ class Twilio:
         endpoint = Endpoint(settings.api_url, secrets=[token, pair], public=True)
         self._api = Api(endpoint, http, clock, {"Authorization": f"Basic {pair}"})
         self._settings = settings
+        self._asks = settings.callback_token is not None
         self._voice = settings.mode is TwilioMode.VOICE
         self._base = f"/2010-04-01/Accounts/{segment(settings.account_sid)}"
         self._writer = writer
@@ -96,7 +99,13 @@ class Twilio:
         """Said twice, for the first words are missed."""
         more = message.happened if message.incident is not None else self._writer.body(message).replace("\n", " ")
         words = escape(text.cut(f"{message.headline}. {more}".strip(), SPOKEN_CHARS_MAX))
-        twiml = f'<Response><Say loop="2">{words}</Say></Response>'
+        ask = callback(message.said.links.ack, "twilio", message.delivery.receiver) if self._asks else ""
+        if ask:
+            said = f'<Say loop="2">{words.rstrip(".")}. Press 1 to acknowledge.</Say>'
+            gather = f'<Gather numDigits="1" timeout="{KEY_SECONDS}" action={quoteattr(ask)}>{said}</Gather>'
+            twiml = f"<Response>{gather}<Say>No key was pressed. Goodbye.</Say></Response>"
+        else:
+            twiml = f'<Response><Say loop="2">{words}</Say></Response>'
         assert len(twiml) <= TWIML_CHARS_MAX
         return {"To": self._settings.to, "From": self._settings.sender, "Twiml": twiml}
 
@@ -106,8 +115,11 @@ class Twilio:
             return own
         links = dict(text.links(message))
         said = message.happened or _firing(message) if message.incident is not None else self._writer.body(message)
-        tail = "\n".join(line for line in (said, links.get("Incident", "")) if line)
-        return text.cut(message.headline, SMS_CHARS_MAX) + ("\n" + text.cut(tail, SMS_CHARS_MAX // 2) if tail else "")
+        how = f"Reply ACK {message.delivery.number} to acknowledge." if self._asks and "Acknowledge" in links else ""
+        link = links.get("Acknowledge") or links.get("Incident", "")
+        more = "".join("\n" + line for line in (how, link) if line)  # a link is whole or it is none
+        said = text.cut(said, max(SMS_CHARS_MAX // 8, SMS_CHARS_MAX // 2 - len(more)))
+        return text.cut(message.headline, SMS_CHARS_MAX) + ("\n" + said if said else "") + more
 
     def _judge(self, outcome: Outcome) -> tuple[Answer, _Said]:
         answer = self._api.judge(outcome)

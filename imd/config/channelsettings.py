@@ -47,26 +47,32 @@ class ExecSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlackSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`token` and `channel` of a bot, or the `url` of an incoming webhook."""
+    """`token` and `channel` of a bot, or the `url` of an incoming webhook. `signing_secret`: messages have buttons."""
 
     token: Secret | None = None
     channel: str = ""
     url: Secret | None = None
     api_url: str = "https://slack.com/api"
+    signing_secret: Secret | None = None
 
 
 class PagerdutySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`webhook_secret` signs what comes back; None takes nothing back."""
+
     routing_key: Secret
     api_url: str = "https://events.pagerduty.com"
+    webhook_secret: Secret | None = None
 
 
 class OpsgenieSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`api_url` with `/jsm/ops/integration` is Jira Service Management. `responders` are (type, name)."""
+    """`api_url` with `/jsm/ops/integration` is Jira Service Management. `responders` are (type, name).
+    `webhook_token` proves what comes back; None takes nothing back."""
 
     api_key: Secret
     api_url: str = "https://api.opsgenie.com"
     responders: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
+    webhook_token: Secret | None = None
 
 
 class Tls(enum.StrEnum):
@@ -148,7 +154,8 @@ class TwilioMode(enum.StrEnum):
 
 class TwilioSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`sender` is a number, or a messaging service's id. `key_sid`: `auth_token` is that API key's secret. `validity`:
-    how long an SMS may wait at Twilio's. `per_second`: what the sender may send."""
+    how long an SMS may wait at Twilio's. `per_second`: what the sender may send. `callback_token`: the
+    account's auth token, by which what comes back is signed; None takes no answers."""
 
     account_sid: str
     auth_token: Secret
@@ -159,6 +166,7 @@ class TwilioSettings(msgspec.Struct, frozen=True, kw_only=True):
     validity: timedelta = timedelta(minutes=15)
     per_second: int = 1
     api_url: str = "https://api.twilio.com"
+    callback_token: Secret | None = None
 
 
 class MatrixSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -259,6 +259,7 @@ TYPES: dict[str, Type] = {
             "api_url": api_url(
                 "https://events.pagerduty.com", "`https://events.eu.pagerduty.com` for the EU service region."
             ),
+            "webhook_secret": token_key("Of a v3 webhook subscription: what people do in PagerDuty is done here too."),
         },
         silent=frozenset({PageKind.NOTE}),
         tickets=True,
@@ -273,6 +274,7 @@ TYPES: dict[str, Type] = {
             ),
             "responders": Key(listed(_responder), "Who is paged, where the integration names nobody.", []),
             "tags": Key(listed(text), "Up to 20 tags for each alert.", []),
+            "webhook_token": token_key("What an outgoing webhook shows: what people do there is done here too."),
         },
         tickets=True,
     ),
@@ -283,6 +285,7 @@ TYPES: dict[str, Type] = {
             "channel": Key(text, "Where the bot writes: a channel's id, or its name with `#`."),
             "url": secret_key(_check_url, "An incoming webhook, in place of `token` and `channel`."),
             "api_url": api_url("https://slack.com/api"),
+            "signing_secret": token_key("The app's signing secret: messages get buttons, and what they say is taken."),
         },
         exactly_one=(("token", "channel"), ("url",)),
     ),
@@ -369,6 +372,9 @@ TYPES: dict[str, Type] = {
             ),
             "per_second": Key(whole(1, 100), "SMS a second that the sender may send.", 1),
             "api_url": api_url("https://api.twilio.com"),
+            "callback_token": token_key(
+                "The account's auth token: a key in a call, or a reply by SMS, answers a page."
+            ),
         },
         silent=frozenset({PageKind.UPDATE, PageKind.ACKNOWLEDGED, PageKind.RESOLVED, PageKind.NOTE}),
         silent_mode=TwilioMode.VOICE,

@@ -127,6 +127,7 @@ class _Daemon:
             started_at=clock.now(),
             receivers=self._outbox.status,
             fetch=self._fetch,
+            post=self._post,
             last_reload=lambda: self._last_reload,
             before_scrape=self._before_scrape,
         )
@@ -230,6 +231,16 @@ class _Daemon:
         if reply.status != 200:
             raise FetchFailed(f"{endpoint.shown} answered {reply.status}")
         return reply.body
+
+    async def _post(self, url: str, body: bytes) -> None:
+        """POSTs JSON to a public address that a service named in a signed call."""
+        endpoint = Endpoint(url, secrets=[url], allow_private=False, public=True)
+        headers = {"Content-Type": "application/json"}
+        reply = await self._http.exchange(endpoint, body, headers, self._clock.now())
+        if not isinstance(reply, Reply):
+            raise FetchFailed(reply.error)
+        if reply.status >= 300:
+            raise FetchFailed(f"{endpoint.shown} answered {reply.status}")
 
     def _with_link(self, delivery: Delivery) -> Delivery:
         """As a message leaves; by the settings of now, so that a retry after a reload has a link that works."""

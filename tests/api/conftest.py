@@ -28,11 +28,12 @@ async def server(tmp_path: Path, log: Logged) -> AsyncIterator[Server]:
 
 @pytest.fixture
 def serve(tmp_path: Path, log: Logged) -> Serve:
-    """A server by the text of a config.yaml, which lacks only receivers."""
+    """A server by the text of a config.yaml, which may lack receivers."""
 
     @asynccontextmanager
     async def started(config: str) -> AsyncIterator[Server]:
-        (tmp_path / "config.yaml").write_text("receivers: [{name: bench, type: console}]\n" + config)
+        receivers = "" if "\nreceivers:" in config else "receivers: [{name: bench, type: console}]\n"
+        (tmp_path / "config.yaml").write_text(receivers + config)
         loaded = load(tmp_path / "config.yaml", (), {})
         access = Access(lambda: loaded.settings)
         async with serving(tmp_path, loaded.ruleset, loaded.settings, authorize=access.authorize) as server:

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from imd.api.changes import Stream
@@ -71,6 +72,7 @@ class Sink:
 
 class Server:
     """`url` is where it listens. `pages` is what the world has to fetch, by URL without query, and `fetched` what was.
+    `posted` is what was sent to whom, unless they are `deaf`.
     `reload_fault` and `unready` are what the test wants it to meet."""
 
     def __init__(self, store: Store, clock: ManualClock, ruleset: Ruleset, settings: Settings) -> None:
@@ -82,6 +84,8 @@ class Server:
         self.ruleset, self.settings = ruleset, settings
         self.reload_fault = ""
         self.fetched: list[str] = []
+        self.posted: list[tuple[str, dict[str, object]]] = []
+        self.deaf = False
         self.pages: dict[str, bytes] = {}
         self.tested: list[tuple[str, str, str]] = []
         self.url = ""
@@ -104,6 +108,7 @@ class Server:
             clock=self.clock,
             started_at=START,
             fetch=self._fetch,
+            post=self._post,
             stream=self.stream,
         )
 
@@ -179,6 +184,11 @@ class Server:
         if page is None:
             raise FetchFailed("nobody there")
         return page
+
+    async def _post(self, url: str, body: bytes) -> None:
+        if self.deaf:
+            raise FetchFailed("nobody there")
+        self.posted.append((url, msgspec.json.decode(body)))
 
     async def _test_page(self, name: str, text: str, by: str) -> str:
         if name not in self.ruleset.receivers:
