@@ -29,10 +29,11 @@ RULES = """heartbeats:
 
 
 def test_a_beat_with_the_values_it_is_one_by(daemon: StandIn, imd: Imd) -> None:
-    daemon.answers["POST /v1/heartbeats/dog?cluster=eu+1"] = 200, BEAT
+    daemon.answers["POST /v1/heartbeats/dog"] = 200, BEAT
     code, out, err = imd("heartbeat", "dog", "cluster=eu 1")
     assert (code, err) == (0, "")
     assert out == 'dog{cluster="eu 1"} was heard; missing from 2999-01-01T00:00:00Z on unless it is heard again\n'
+    assert daemon.asked[-1].query == {"cluster": ["eu 1"]}
     assert json.loads(imd("heartbeat", "dog", "cluster=eu 1", "--json")[1]) == BEAT
 
 

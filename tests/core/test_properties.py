@@ -410,7 +410,8 @@ class History(RuleBasedStateMachine):
         if delivery.kind is PageKind.PAGE:
             self.paged.setdefault(delivery.incident, set()).add(delivery.receiver)
             if incident.state is IncidentState.ACKNOWLEDGED and not isinstance(event, ActionTaken):
-                assert delivery.reason in AFTER_AN_ACK, f"a page ({delivery.reason}) after the acknowledgement"
+                asked = delivery.to == incident.assignee or delivery.to in incident.responders  # by their next way
+                assert asked or delivery.reason in AFTER_AN_ACK, f"a page ({delivery.reason}) after the acknowledgement"
         else:
             assert delivery.receiver in self.paged.get(delivery.incident, ()), "told of the end, never of the page"
 
