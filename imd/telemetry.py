@@ -230,6 +230,7 @@ class Log(enum.StrEnum):
     INCIDENT_CHANGED = "incident.changed"
     INCIDENT_RESOLVED = "incident.resolved"
     ACTION_TAKEN = "action.taken"
+    ANSWER_UNSAID = "answer.unsaid"
     DELIVERY_ACCEPTED = "delivery.accepted"
     DELIVERY_RETRIED = "delivery.retried"
     TEMPLATE_FAILED = "template.failed"

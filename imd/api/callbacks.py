@@ -13,6 +13,7 @@ overview; support.atlassian.com/opsgenie, webhook payloads; read November 2026.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from imd.config.channelsettings import ChannelSettings, OpsgenieSettings, Pagerd
 from imd.model.event import ActionKind
 from imd.model.incident import Incident
 from imd.model.secret import Secret
+from imd.telemetry import Log
 
 SLACK_ACTIONS = {f"imd.{kind.value}": kind for kind in (ActionKind.ACK, ActionKind.SNOOZE, ActionKind.RESOLVE)}
 PAGERDUTY_EVENTS = {"incident.acknowledged": ActionKind.ACK, "incident.resolved": ActionKind.RESOLVE}
@@ -40,6 +42,7 @@ OPSGENIE_ACTIONS = {
     "UnAcknowledge": ActionKind.UNACK,
     "Close": ActionKind.RESOLVE,
 }
+TELL_SECONDS = 2.0  # Slack waits three for the answer to its call, and shows its user a fault then
 OPSGENIE_OWN_USER = "imd"
 
 Settings = TypeVar("Settings", bound=ChannelSettings)
@@ -193,9 +196,10 @@ class Callbacks:
             return
         words = {"response_type": "ephemeral", "replace_original": False, "text": slack_text(said)}
         try:
-            await self._doors.context.post(payload.response_url, msgspec.json.encode(words))
-        except FetchFailed as failed:
-            _log.info("callback.unanswered", through="slack", error=str(failed))
+            async with asyncio.timeout(TELL_SECONDS):
+                await self._doors.context.post(payload.response_url, msgspec.json.encode(words))
+        except (FetchFailed, TimeoutError) as failed:
+            _log.info(Log.ANSWER_UNSAID.value, through="slack", error=str(failed) or "took too long")
 
 
 def receiver(doors: Doors, request: web.Request, kind: str, settings: type[Settings]) -> Settings:

@@ -59,13 +59,18 @@ Opener = Callable[..., Store]
 
 
 def test_a_fresh_store_is_empty_and_has_an_id_that_stays(open_again: Opener) -> None:
-    """The id is 16 hex digits and the same after a restart."""
+    """The id is 16 hex digits and the same after a restart; so is the key that signs links, which shows nowhere."""
+    first = open_again()
+    key = first.link_key
+    assert len(key.reveal()) == 64
+    assert key.reveal() not in repr(first.load())
     snapshot = open_again().load()
     assert (snapshot.alerts, snapshot.incidents, snapshot.deliveries, snapshot.silences) == ([], [], [], [])
     assert (snapshot.alive_at, snapshot.last_alert_id, snapshot.last_number) == (None, 0, 0)
     assert len(snapshot.store_id) == 16
     assert int(snapshot.store_id, 16) >= 0
     assert open_again().store_id == snapshot.store_id
+    assert open_again().link_key.reveal() == key.reveal()
 
 
 def test_records_come_back_as_they_were_saved(open_again: Opener) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from imd.model.effect import Deliver, SaveAlert, SaveIncident
-from imd.store import sqlite_salvage, sqlite_upkeep
+from imd.store import sqlite_file, sqlite_salvage, sqlite_upkeep
 from imd.store.contract import StoreRefused
 from imd.store.migrate import create, open_store
 from imd.store.sqlite_file import RECOVERED, beside
@@ -140,6 +140,21 @@ def test_recovery_saves_all_but_the_damaged_pages_and_says_so_at_the_next_start(
         store.close()
     assert saved >= SEEDS * 0.8
     assert losses / saved < 400, "a page or two of noise costs a few dozen rows, not a table"
+
+
+def test_a_database_without_a_key_for_links_gets_one_that_stays(filled: Path) -> None:
+    """One made before there were signed links; all else of it is as it was."""
+    connection = sqlite_file.connect(filled)
+    connection.execute("DELETE FROM meta WHERE key = 'link_key'")
+    connection.close(True)
+    keys = []
+    for _ in range(2):
+        store = open_store(url(filled))
+        keys.append(store.link_key.reveal())
+        assert len(store.load().alerts) == ALERTS
+        store.close()
+    assert len(keys[0]) == 64
+    assert keys[0] == keys[1]
 
 
 def test_an_interrupted_recovery_is_refused_at_a_start_and_goes_on_at_the_next_try(filled: Path) -> None:
