@@ -75,7 +75,7 @@ FROM_LABELS = (
     FromLabels(
         entity="pod/{cluster?}/{namespace}/{pod}",
         part_of=("host/{cluster?}/{node}",),
-        serves=("service/{cluster?}/{container}",),
+        serves=("service/{cluster?}/{container}", "service/{cluster?}/{workload}"),
     ),
     FromLabels(entity="service/{cluster?}/{deployment}"),
     FromLabels(entity="service/{cluster?}/{statefulset}"),
