@@ -71,7 +71,7 @@ def test_every_named_alert_goes_to_its_rule() -> None:
 
 
 def test_keys_have_a_place() -> None:
-    """No rule takes everything of a kind into one incident, wherever it happens; what relates is kept apart by place."""
+    """No rule takes everything of a kind into one incident, wherever it is; what relates is kept apart by place."""
     places = {"cluster", "instance"}
     for rule in OURS:
         if rule.mode.value == "page" and rule.relate is None:
