@@ -162,7 +162,9 @@ def test_the_shipped_files_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(loaded.settings.listen) == "127.0.0.1:9490"
     assert loaded.settings.store == "sqlite:///var/imd.db"
     assert [one.type for one in loaded.settings.receivers.values()] == ["console"]
-    assert {rule.hold for rule in loaded.ruleset.rules} == {timedelta(seconds=10)}
+    holds = {rule.name: rule.hold for rule in loaded.ruleset.rules}
+    assert holds["default"] == timedelta(seconds=10), "what is unknown is paged at once"
+    assert set(holds.values()) == {timedelta(seconds=10), timedelta(minutes=30)}
     quiet = {rule.name for rule in loaded.ruleset.rules if rule.mode.value != "page"}
     assert quiet == {"always-firing"}
     assert [str(target) for target in loaded.ruleset.policies["default"].steps[0].notify] == ["receiver:console"]
