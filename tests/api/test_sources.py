@@ -62,3 +62,47 @@ async def test_the_handshake_of_cloudevents(serve: Serve) -> None:
             "120",
         )
         assert (await server.call("OPTIONS", "/v1/ingest/grafana"))[0] == 405
+
+
+async def test_alertmanagers_whole_groups(serve: Serve) -> None:
+    """Each message tells its whole group again, from two replicas, perhaps cut short: each alert by its own status."""
+    fires = {"status": "firing", "startsAt": "2026-11-21T11:59:00Z", "endsAt": "0001-01-01T00:00:00Z"}
+    over = fires | {"status": "resolved", "endsAt": "2026-11-21T12:01:30Z"}
+    one, two = ({"labels": {"alertname": "Down", "node": node}} for node in ("n1", "n2"))
+
+    async with serve("") as server:
+
+        async def say(*alerts: object, status: str = "firing", truncated: int = 0) -> None:
+            body = {
+                "version": "4",
+                "groupKey": "{}",
+                "truncatedAlerts": truncated,
+                "status": status,
+                "alerts": list(alerts),
+            }
+            assert (await server.call("POST", "/v1/ingest/alertmanager", body))[:2] == (
+                200,
+                {"accepted": len(alerts), "rejected": []},
+            )
+            await server.pass_time(timedelta(seconds=30))
+
+        async def counted() -> list[tuple[str, int, int]]:
+            _, found, _ = await server.call("GET", "/v1/incidents")
+            return [
+                (item["state"], item["alert_count"]["firing"], item["alert_count"]["resolved"])
+                for item in found["items"]
+            ]
+
+        for _replica in range(2):
+            await say(one | fires, two | fires)
+        assert await counted() == [("triggered", 2, 0)]
+        await say(one | fires, truncated=1)
+        assert await counted() == [("triggered", 2, 0)], "what is cut off has not ended"
+        for _replica in range(2):
+            await say(one | over, two | fires)
+        assert await counted() == [("triggered", 1, 1)], "a group that fires holds what is over"
+        await say(two | over, status="resolved")
+        await say(one | fires, two | over)
+        assert await counted() == [("triggered", 0, 2)], "a message that comes late begins nothing anew"
+        await server.pass_time(timedelta(minutes=1))
+        assert await counted() == [("resolved", 0, 2)]
