@@ -119,7 +119,9 @@ class Metrics:
         self.pages_in_digests_total = self._counter(
             "pages_in_digests", "Pages that left in a digest, by receiver.", "receiver"
         )
-        self.incidents_exhausted_total = self._counter("incidents_exhausted", "Policies that ran out unanswered.")
+        self.incidents_exhausted_total = self._counter(
+            "incidents_exhausted", "Incidents whose policies ran out unanswered."
+        )
         self.escalation_overdue_seconds = self._gauge(
             "escalation_overdue_seconds", "How late the most overdue timer of an open incident is."
         )

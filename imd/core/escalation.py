@@ -1,9 +1,10 @@
-"""Who hears when: the walk through an incident's policies, step by step, until somebody answers.
+"""Who hears when: what makes an incident's policies begin, go on, hear again and stop, until somebody answers.
 
-Owns the walk. How it works: an incident walks through its own policy, and through those beside it (`walks`). `round`
-and `step` say where a walk stands; the timer `escalate` moves it on, a page that was not accepted in time moves it on
-early, `remind` speaks again once all are exhausted. Of P4, P5 and what comes to the built-in policy step 1 hears once
-and no more follows. Of a hushed incident (core.hush) nobody hears. Whom a step means, and by which way, is `reach`.
+How it works: an incident walks through its own policy, and through those beside it (`walks`). `round` and `step` say
+where a walk stands; the timer `escalate` moves it on, a page that was not accepted in time moves it on early, `remind`
+speaks again once all are exhausted. Of P4, P5 and what comes to the built-in policy step 1 hears once and no more
+follows. Of a hushed incident (core.hush) nobody hears. The steps of one policy are `walking`; whom a step means, and by
+which way, is `reach`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from datetime import datetime, timedelta
 import msgspec
 
 from imd.core.notify import Notifier
-from imd.core.reach import Notified, Reacher, once
+from imd.core.reach import Reacher, once
 from imd.core.roster import Roster
 from imd.core.state import State
 from imd.core.transaction import Transaction
-from imd.core.walks import Walking, arm_timer, halt, policies, take_up, timers, walk_of, walks
-from imd.model.effect import CancelPages, SaveTurn
+from imd.core.walking import Walker
+from imd.core.walks import Walking, arm_timer, halt, policies, take_up, walk_of, walks
+from imd.model.effect import CancelPages
 from imd.model.event import DeliveryFinished, Outcome
 from imd.model.incident import Awaited, Incident, IncidentState
-from imd.model.policy import EscalationStep, PageKind, PageReason, Policy, Ruleset, Target, TargetKind
+from imd.model.policy import PageKind, PageReason, Ruleset, Target, TargetKind
 from imd.model.rule import Rule
 
 _GONE_ON = (Outcome.FAILED, Outcome.UNKNOWN)
@@ -35,6 +37,7 @@ class Escalation:
         self._notifier = notifier
         self.roster = Roster(ruleset, state)
         self.reacher = Reacher(ruleset, state, notifier, self.roster)
+        self._walker = Walker(ruleset, state, self.reacher)
 
     def begin(self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason) -> None:
         """Step 1 of each of the incident's policies, now."""
@@ -42,7 +45,7 @@ class Escalation:
         paged: dict[str, str] = {}
         for walk in list(walks(incident)):
             walk.step = -1
-            self._begin(tx, incident, rule, walk, reason, paged)
+            self._walker.begin(tx, incident, rule, walk, reason, paged)
 
     def stop(self, tx: Transaction, incident: Incident, cancel: bool) -> None:
         """Somebody answered, or it is over: nothing follows. With `cancel`, no page leaves that has not left yet."""
@@ -89,23 +92,6 @@ class Escalation:
             tx.say(incident, "not_notified", f"not notified: {awaited.to}, because it ended before the digest left")
             self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
 
-    def move_on(self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, why: str) -> None:
-        """The next step, else the next round, else exhausted."""
-        policy = self._ruleset.policy(walk.policy)
-        if walk.step + 1 < len(policy.steps):
-            walk.step += 1
-            tx.say(incident, "passed_on", f"went on to step {walk.step + 1} of policy {policy.name}: {why}")
-            reason = PageReason.ESCALATED if walk.round == 0 else PageReason.REPEATED
-            self._enter(tx, incident, rule, walk, reason, {})
-        elif walk.round < policy.repeat and self._reaches_anybody(incident, policy, tx.now):
-            walk.round += 1
-            walk.step = 0
-            rounds = f"{walk.round} of {policy.repeat}"
-            tx.say(incident, "passed_on", f"policy {policy.name} starts over ({rounds}): {why}")
-            self._enter(tx, incident, rule, walk, PageReason.REPEATED, {})
-        elif not walk.exhausted:
-            self._exhaust(tx, incident, rule, walk, policy, why)
-
     # -- what falls due --------------------------------------------------------------------------------------------
 
     def escalate_due(self, tx: Transaction, incident: Incident, rule: Rule, policy: str) -> None:
@@ -114,9 +100,9 @@ class Escalation:
         if incident.state is not IncidentState.TRIGGERED or walk is None:
             return
         if walk.step < 0:  # an acknowledgement lapsed: step 1 follows only now
-            self._begin(tx, incident, rule, walk, PageReason.ESCALATED, {})
+            self._walker.begin(tx, incident, rule, walk, PageReason.ESCALATED, {})
         else:
-            self.move_on(tx, incident, rule, walk, "nobody acknowledged in time")
+            self._walker.move_on(tx, incident, rule, walk, "nobody acknowledged in time")
 
     def reach_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         """The timer `reach`: nobody answered, and somebody has another way, or quiet hours that are over."""
@@ -140,18 +126,7 @@ class Escalation:
         walk = walk_of(incident, policy) if policy else incident
         if incident.state is not IncidentState.TRIGGERED or walk is None:
             return
-        chosen = self._ruleset.policy(walk.policy)
-        if chosen.remind is None or not chosen.steps:
-            return
-        if incident.firing or incident.report:  # else it may still fire again before it resolves
-            tx.say(incident, "reminded", "still unanswered and firing: the fallback and the last step hear of it again")
-            paged: dict[str, str] = {}
-            if walk is incident:
-                self._page_fallback(tx, incident, rule, PageReason.REPEATED, paged)
-            last = len(chosen.steps) - 1
-            targets = self._chosen(incident, walk, chosen.steps[last], last)
-            self.reacher.notify(tx, incident, rule, walk, targets, PageReason.REPEATED, last + 1, paged)
-        arm_timer(self._state, incident, walk, "remind", tx.now + chosen.remind)
+        self._walker.remind(tx, incident, rule, walk)
 
     def finished(self, tx: Transaction, incident: Incident, rule: Rule, event: DeliveryFinished) -> None:
         """A delivery ended. Only pages matter here: the others were owed and are over either way."""
@@ -230,7 +205,7 @@ class Escalation:
             return
         for walk in list(walks(incident)):
             if walk.policy not in new:
-                self._hear_again(tx, incident, rule, walk, reason, paged)
+                self._walker.hear_again(tx, incident, rule, walk, reason, paged)
 
     def begin_new(
         self, tx: Transaction, incident: Incident, rule: Rule, new: tuple[str, ...], reason: PageReason
@@ -239,7 +214,7 @@ class Escalation:
         paged: dict[str, str] = {}
         for walk in list(walks(incident)):
             if walk.policy in new:
-                self._begin(tx, incident, rule, walk, reason, paged)
+                self._walker.begin(tx, incident, rule, walk, reason, paged)
         return paged
 
     def lapse(self, tx: Transaction, incident: Incident, rule: Rule, by: str) -> None:
@@ -287,20 +262,14 @@ class Escalation:
 
     def goes_further(self, incident: Incident, now: datetime) -> bool:
         """Whether one of its policies has a step, or a round, that was not entered yet."""
-        return any(self._goes_further(incident, walk, now) for walk in walks(incident))
-
-    def _goes_further(self, incident: Incident, walk: Walking, now: datetime) -> bool:
-        policy = self._ruleset.policy(walk.policy)
-        if walk.step + 1 < len(policy.steps):
-            return True
-        return walk.round < policy.repeat and self._reaches_anybody(incident, policy, now)
+        return any(self._walker.goes_further(incident, walk, now) for walk in walks(incident))
 
     def hand_on(self, tx: Transaction, incident: Incident, rule: Rule, why: str) -> None:
         """The next step now, of each policy that has one."""
         for walk in list(walks(incident)):
             walk.step = max(walk.step, 0)
-            if self._goes_further(incident, walk, tx.now):
-                self.move_on(tx, incident, rule, walk, why)
+            if self._walker.goes_further(incident, walk, tx.now):
+                self._walker.move_on(tx, incident, rule, walk, why)
 
     def ack_timeout(self, incident: Incident) -> timedelta | None:
         """When an acknowledgement lapses: by the strictest of its policies."""
@@ -311,110 +280,6 @@ class Escalation:
         """None of its policies has a step: it waits for the hours of a route."""
         return not any(self._ruleset.policy(walk.policy).steps for walk in walks(incident))
 
-    # -- the walk --------------------------------------------------------------------------------------------------
-
-    def _begin(
-        self,
-        tx: Transaction,
-        incident: Incident,
-        rule: Rule,
-        walk: Walking,
-        reason: PageReason,
-        paged: dict[str, str],
-    ) -> None:
-        policy = self._ruleset.policy(walk.policy)
-        walk.round, walk.exhausted = 0, False
-        if not policy.steps:
-            tx.say(incident, "not_notified", f"not notified: anybody, because policy {policy.name} pages nobody")
-            return
-        walk.step = 0
-        self._enter(tx, incident, rule, walk, reason, paged)
-        further = len(policy.steps) - 1
-        if incident.priority.low and further and not policy.once and not incident.silent and not incident.hushed:
-            steps = f"step 2 to {further + 1}" if further > 1 else "step 2"
-            because = f"of a {incident.priority.value} step 1 hears, once"
-            tx.say(incident, "not_notified", f"not notified: {steps} of policy {policy.name}, because {because}")
-
-    def _enter(
-        self,
-        tx: Transaction,
-        incident: Incident,
-        rule: Rule,
-        walk: Walking,
-        reason: PageReason,
-        paged: dict[str, str],
-    ) -> None:
-        policy = self._ruleset.policy(walk.policy)
-        step = policy.steps[walk.step]
-        if step.round_robin:
-            found = self._take_turn(tx, incident, rule, walk, step, reason, paged)
-        else:
-            found = self.reacher.notify(tx, incident, rule, walk, step.notify, reason, walk.step + 1, paged)
-        if incident.state is IncidentState.TRIGGERED and not once(incident, policy):
-            self._wait(tx, incident, rule, walk, step, found)
-
-    def _wait(
-        self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, step: EscalationStep, found: Notified
-    ) -> None:
-        """For an acknowledgement, unless there is nobody who could."""
-        if found.nobody:
-            self.move_on(tx, incident, rule, walk, f"nobody of step {walk.step + 1} is notified")
-        elif found.vacant:
-            self.move_on(tx, incident, rule, walk, f"nobody is on call by schedule {found.vacant}")
-        else:
-            arm_timer(self._state, incident, walk, "escalate", tx.now + step.wait)
-
-    def _take_turn(
-        self,
-        tx: Transaction,
-        incident: Incident,
-        rule: Rule,
-        walk: Walking,
-        step: EscalationStep,
-        reason: PageReason,
-        paged: dict[str, str],
-    ) -> Notified:
-        """Round robin: the next one who can be notified; the count goes over all incidents."""
-        key = f"{walk.policy}/{walk.step + 1}"
-        choices = self.reacher.choices(step.notify)
-        first = self._state.turns.get(key, 0)
-        found = Notified()
-        for number in range(len(choices)):
-            target = choices[(first + number) % len(choices)]
-            found = self.reacher.notify(tx, incident, rule, walk, (target,), reason, walk.step + 1, paged)
-            if not found.nobody:
-                incident.turns[key] = str(target)
-                self._state.turns[key] = (first + number + 1) % len(choices)
-                tx.effects.append(SaveTurn(key, self._state.turns[key]))
-                return found
-        return found
-
-    def _chosen(self, incident: Incident, walk: Walking, step: EscalationStep, number: int) -> tuple[Target, ...]:
-        """Whom the step has notified: all, or the one whose turn it was."""
-        taken = incident.turns.get(f"{walk.policy}/{number + 1}") if step.round_robin else None
-        return (Target.parse(taken),) if taken else step.notify
-
-    def _hear_again(
-        self,
-        tx: Transaction,
-        incident: Incident,
-        rule: Rule,
-        walk: Walking,
-        reason: PageReason,
-        paged: dict[str, str],
-    ) -> None:
-        """The current step's targets once more. One that was heard of once so far may walk on from now."""
-        policy = self._ruleset.policy(walk.policy)
-        if not policy.steps:
-            return
-        number = min(max(walk.step, 0), len(policy.steps) - 1)
-        step = policy.steps[number]
-        targets = self._chosen(incident, walk, step, number)
-        found = self.reacher.notify(tx, incident, rule, walk, targets, reason, walk.step + 1, paged)
-        if once(incident, policy) or walk.exhausted or "escalate" in timers(incident, walk):
-            return
-        self._wait(tx, incident, rule, walk, step, found)
-
     def _pass_on(self, tx: Transaction, incident: Incident, rule: Rule, page: str, awaited: Awaited, why: str) -> None:
         """The next way; else the next step, once a step: only a page of the step where the walk stands moves it on."""
         if not self.reacher.failed(tx, incident, rule, page, awaited, why):
@@ -424,34 +289,4 @@ class Escalation:
             return
         current = (awaited.round, awaited.step) == (walk.round, walk.step)
         if current and not once(incident, self._ruleset.policy(walk.policy)):
-            self.move_on(tx, incident, rule, walk, why)
-
-    def _exhaust(
-        self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, policy: Policy, why: str
-    ) -> None:
-        """The end of a policy. The fallback hears once all of the incident's are at theirs."""
-        walk.exhausted = True
-        halt(incident, walk)
-        tx.say(incident, "exhausted", f"policy {policy.name} is exhausted, nobody answered: {why}")
-        tx.count("incidents_exhausted_total")
-        all_walks = [one for one in walks(incident) if self._ruleset.policy(one.policy).steps]
-        if not all(one.exhausted for one in all_walks):
-            return
-        self._page_fallback(tx, incident, rule, PageReason.ESCALATED, {})
-        for one in all_walks:
-            remind = self._ruleset.policy(one.policy).remind
-            if remind is not None:
-                arm_timer(self._state, incident, one, "remind", tx.now + remind)
-
-    def _page_fallback(
-        self, tx: Transaction, incident: Incident, rule: Rule, reason: PageReason, paged: dict[str, str]
-    ) -> None:
-        if self._ruleset.fallback:
-            targets = (Target(TargetKind.RECEIVER, self._ruleset.fallback),)
-            self.reacher.notify(tx, incident, rule, incident, targets, reason, 0, paged)
-        else:
-            tx.say(incident, "not_notified", "not notified: the fallback, because none is configured")
-
-    def _reaches_anybody(self, incident: Incident, policy: Policy, now: datetime) -> bool:
-        targets = (target for step in policy.steps for target in step.notify)
-        return self.reacher.reaches_anybody(incident, targets, now)
+            self._walker.move_on(tx, incident, rule, walk, why)

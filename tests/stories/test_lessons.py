@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from imd.model.incident import Level
+from imd.model.policy import NOBODY, Policy, Receiver, Route
+from imd.model.quiet import TimeInterval, Weekly
 from imd.model.rule import Raise, Rule
-from tests.core.making import minutes, policy, step
+from imd.model.schedule import Rotation, Schedule
+from tests.core.making import minutes, person, policy, step
 from tests.stories.told import Story
 
 TWO_STEPS = [policy(step("ana"), step("ben"), repeat=2)]
@@ -31,6 +36,19 @@ def test_acknowledge_stops_every_pending_page_oncall_4760() -> None:
     story.at("0:00:15").acknowledged_by("ben").at("9:00").quiet().is_("acknowledged", awaited={})
 
 
+def test_acknowledge_stops_every_way_and_every_policy_oncall_4760() -> None:
+    """Three ways to Ana, one of them hanging, and the chat's policy beside it: from the acknowledgement on, nothing."""
+    story = Story(
+        policies=[policy(step("ana"), step("ben"), repeat=3), policy(step("#chat"), step("cleo"), name="chat")],
+        people=[person("ana", "push", "sms 1m", "call 2m"), "ben", "cleo"],
+        receivers=[Receiver(name="chat")],
+        routes=(Route(policy="chat", goes_on=True), Route(policy="default")),
+    ).hangs("push")
+    story.at("0:00").fires("Down", severity="warning").at("0:00:10").page_to("chat").page_to("ana", by="push")
+    story.at("0:01:10").page_to("ana", by="sms").acknowledged_by("ben").acknowledgement_to("ana")
+    story.at("0:03").restart().at("99:00").quiet().is_("acknowledged", awaited={}, reaches=[], timers={})
+
+
 def test_an_acknowledged_incident_never_escalates_months_later_oncall_3111() -> None:
     """A hundred days, a dozen restarts and a reload: not a word."""
     story = Story(policies=TWO_STEPS)
@@ -47,6 +65,28 @@ def test_escalation_goes_on_after_a_restart_inside_a_step_oncall_1206() -> None:
     story.at("0:00").fires("Down").at("0:00:10").page_to("ana")
     story.at("0:03").restart(down="0:00").at("0:05:10").page_to("ben", "escalated")
     story.at("0:08").restart(down="0:00").at("0:10:10").page_to("ana", "repeated")
+
+
+def test_escalation_goes_on_after_a_restart_inside_a_time_range_oncall_1206() -> None:
+    """Restarted while it waits for the office, while the office's schedule has somebody, and once it has nobody: the
+    page comes at nine, each step in its time, and in the evening whoever is next."""
+    office = TimeInterval(weekly=(Weekly(begins=timedelta(hours=9), ends=timedelta(hours=17)),))
+    desk = Rotation(name="desk", people=("ana",), timezone="UTC", within=office)
+    story = Story(
+        policies=[
+            policy(step("@desk", wait=minutes(30)), step("ben"), repeat=1, name="day", remind=None),
+            Policy(name=NOBODY, steps=()),
+        ],
+        schedules={"desk": Schedule(name="desk", rotations=(desk,))},
+        times={"office": office},
+        routes=(Route(policy="day", during="office"), Route(policy=NOBODY)),
+    )
+    story.at("3:00").fires("Down").at("3:30").restart().at("8:59").restart(down="0:00").at("9:00").page_to("ana")
+    story.at("9:10").restart().at("9:30").page_to("ben", "escalated").at("9:35").page_to("ana", "repeated")
+    story.at("10:05").page_to("ben", "repeated").at("10:06").acknowledged_by("ben").acknowledgement_to("ana")
+    story.acknowledgement_to("ben").at("16:58").fires("Late", cluster="b").at("16:58:10").page_to("ana", incident=2)
+    story.at("17:10").restart().at("17:28:10").page_to("ben", "escalated", incident=2).restart()
+    story.at("17:33:10").page_to("ben", "repeated", incident=2)
 
 
 def test_resolving_while_alerts_fire_is_refused_oncall_5392() -> None:

@@ -84,6 +84,16 @@ def test_empty_slots_all_through_end_at_the_fallback_once() -> None:
     story.at("9:30:10").page_to("ana", "repeated")
 
 
+def test_a_thousand_steps_with_nobody() -> None:
+    """They are passed in one instant, each with its line, and the last one hears."""
+    story = Story(
+        policies=[policy(*[step("@office")] * 1000, step("ben"))],
+        schedules=schedules(daily("ana", within=OFFICE), name="office"),
+    )
+    story.at("3:00").fires("Down").at("3:00:10").page_to("ben", "escalated").is_("triggered", step=1000)
+    assert story.told().count("not notified: schedule:office") == 1000
+
+
 def test_everyone_of_a_team_is_paged() -> None:
     """Each once, though Ana is named beside her team."""
     teams = {"platform": Team(name="platform", people=("ana", "ben"))}

@@ -261,6 +261,17 @@ def test_reminders_once_all_are_exhausted() -> None:
     story.at("2:20").acknowledged_by("ana").at("60:00").quiet()
 
 
+def test_the_fallback_is_reminded_also_where_the_incidents_own_policy_does_not() -> None:
+    """Only the policy beside it reminds: the fallback hears with it."""
+    two = [policy(step("#chat"), name="a", remind=minutes(60)), policy(step("ana"), remind=None)]
+    story = Story(
+        WIDE, policies=two, receivers=RECEIVERS, fallback="ops",
+        routes=(Route(policy="a", goes_on=True), Route(policy="default")),
+    )  # fmt: skip
+    story.at("0:00").fires("Down").page_to("chat").page_to("ana").at("0:05").page_to("ops", "escalated")
+    story.at("1:05").page_to("chat", "repeated").page_to("ops", "repeated")
+
+
 def test_routes_see_labels_as_before() -> None:
     """Hours change nothing of what a route sees."""
     match = ((Matcher("team", Op.EQUAL, "shop"),),)
