@@ -155,8 +155,9 @@ class Engine:
             self._due(tx, deadline)
         tx.at = tx.now
         self._intake.incidents.settle(tx)
-        self._intake.report_own(tx)
-        self._intake.incidents.settle(tx)
+        if tx.own_reports:
+            self._intake.report_own(tx)
+            self._intake.incidents.settle(tx)
 
     def _due(self, tx: Transaction, deadline: Deadline) -> None:
         at, due, _, _, subject = deadline

@@ -129,7 +129,9 @@ class Life:
         if touched.joined or touched.revived or touched.released or touched.restated:
             self._weigh(tx, touched, rule)
             self._choose_cause(incident, rule, anew=False)
-        self.name(tx, incident, rule)
+        known = touched.joined or touched.released or touched.restated
+        if known or rule.title is not None or not incident.title:  # the built-in title says nothing of what only ends
+            self.name(tx, incident, rule)
         if touched.woken:
             heard = any(told.heard for told in incident.told.values())
             self.start(tx, incident, PageReason.REPEATED if heard else PageReason.FIRST)

@@ -22,6 +22,13 @@ from imd.model.rule import Rule
 LONG_OUTAGE = timedelta(minutes=5)  # after a longer one, senders get SENDERS_FIRST to speak before anything escalates
 SENDERS_FIRST = timedelta(seconds=90)
 
+_ORDER = {name: place for place, name in enumerate(lifecycle.TIMERS)}
+
+
+def _order(timer: str) -> tuple[int, str]:
+    """lifecycle.TIMERS in their order, then the others by name."""
+    return _ORDER.get(timer, len(_ORDER)), timer
+
 
 class Timers:
     """Takes the timers of the state's incidents."""
@@ -35,9 +42,10 @@ class Timers:
         incident = self._state.incidents.get(incident_id)
         if incident is None:
             return
-        due = {name for name, at in incident.timers.items() if at <= until}
-        for name in (*lifecycle.TIMERS, *sorted(due - set(lifecycle.TIMERS))):
-            if name in due and (at := incident.timers.get(name)) is not None and at <= until:
+        due = [name for name, at in incident.timers.items() if at <= until]
+        for name in sorted(due, key=_order) if len(due) > 1 else due:
+            at = incident.timers.get(name)
+            if at is not None and at <= until:
                 due_at = incident.timers.pop(name)
                 tx.touch(incident)
                 self._timer(tx, incident, name, due_at)
