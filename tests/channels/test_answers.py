@@ -13,6 +13,7 @@ from slack_sdk.models.blocks import ActionsBlock, ButtonElement
 from twilio.twiml.voice_response import Gather, VoiceResponse
 
 from imd.channels import CHANNELS, Shared
+from imd.channels.contract import Receipt
 from imd.channels.http import HttpBounds, HttpClient
 from imd.channels.links import Signer
 from imd.channels.text import Writer
@@ -49,8 +50,8 @@ async def sent(vendor: Vendor, delivery: Delivery, **settings: Any) -> Any:
     async with Server([speaks(vendor.handle)]) as server:
         made = msgspec.structs.replace(vendor.settings(server.url("")), **settings)
         channel = CHANNELS[vendor.kind](made, Shared(http, SystemClock()), Writer())
-        await channel.send(delivery, 1)
-        (request, *_) = server.requests
+        assert isinstance(await channel.send(delivery, 1), Receipt)
+        (request,) = server.requests  # not refused and sent again in other words
         await channel.close()
     await http.close()
     return request

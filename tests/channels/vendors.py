@@ -167,7 +167,10 @@ def check_blocks(blocks: list[dict[str, Any]], fail: Any) -> None:
     check(len(blocks) <= 50, fail("invalid_blocks"))
     check(len(json.dumps(blocks, ensure_ascii=False)) <= 40_000, fail("msg_blocks_too_long"))
     for block in blocks:
-        check(block["type"] in ("rich_text", "section"), fail("invalid_blocks"))
+        check(block["type"] in ("rich_text", "section", "actions"), fail("invalid_blocks"))
+        if block["type"] == "actions":
+            check_buttons(block["elements"], fail)
+            continue
         if block["type"] == "section":
             check(0 < len(block["text"]["text"]) <= 3000, fail("invalid_blocks"))
             continue
@@ -176,6 +179,17 @@ def check_blocks(blocks: list[dict[str, Any]], fail: Any) -> None:
             for element in section["elements"]:
                 check(element["type"] in ("text", "link"), fail("invalid_blocks"))
                 check(bool(element.get("text")), fail("invalid_blocks"))
+
+
+def check_buttons(elements: list[dict[str, Any]], fail: Any) -> None:
+    """At most 25 in a block, each with an id of its own there; a text of 75, an id of 255, a value of 2,000 at most."""
+    check(0 < len(elements) <= 25, fail("invalid_blocks"))
+    check(len({one["action_id"] for one in elements}) == len(elements), fail("invalid_blocks"))
+    for one in elements:
+        check(one["type"] == "button" and one["text"]["type"] == "plain_text", fail("invalid_blocks"))
+        check(0 < len(one["text"]["text"]) <= 75, fail("invalid_blocks"))
+        check(len(one["action_id"]) <= 255 and len(one["value"]) <= 2000, fail("invalid_blocks"))
+        check(one.get("style") in (None, "primary", "danger"), fail("invalid_blocks"))
 
 
 class Slack(Vendor):
