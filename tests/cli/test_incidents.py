@@ -126,7 +126,7 @@ def test_ack_does_each_by_itself(daemon: StandIn, imd: Imd) -> None:
         ["#5", "P2", "acknowledged"],
     ]
     assert err == "imd: incident 4: it is resolved (409 Conflict)\n"
-    assert [asked.body for asked in daemon.asked] == [{"by": "ben", "note": "on it"}] * 3
+    assert [asked.body for asked in daemon.asked] == [{"by": "ben", "through": "cli", "note": "on it"}] * 3
 
 
 def test_ack_by_matcher_takes_every_open_incident_that_matches(daemon: StandIn, imd: Imd) -> None:
@@ -147,11 +147,19 @@ def test_ack_by_a_matcher_that_matches_nothing_is_a_failure(daemon: StandIn, imd
 @pytest.mark.parametrize(
     ("argv", "path", "body"),
     [
-        (["unack", "3"], "/v1/incidents/3/unack", {"by": "ana"}),
-        (["resolve", "3", "--force"], "/v1/incidents/3/resolve", {"by": "ana", "force": True}),
-        (["resolve", "3", "--note", "done"], "/v1/incidents/3/resolve", {"by": "ana", "note": "done"}),
-        (["note", "3", "vendor", "called"], "/v1/incidents/3/note", {"by": "ana", "note": "vendor called"}),
-        (["note", "../x", "y"], "/v1/incidents/..%2Fx/note", {"by": "ana", "note": "y"}),
+        (["unack", "3"], "/v1/incidents/3/unack", {"by": "ana", "through": "cli"}),
+        (["resolve", "3", "--force"], "/v1/incidents/3/resolve", {"by": "ana", "through": "cli", "force": True}),
+        (
+            ["resolve", "3", "--note", "done"],
+            "/v1/incidents/3/resolve",
+            {"by": "ana", "through": "cli", "note": "done"},
+        ),
+        (
+            ["note", "3", "vendor", "called"],
+            "/v1/incidents/3/note",
+            {"by": "ana", "through": "cli", "note": "vendor called"},
+        ),
+        (["note", "../x", "y"], "/v1/incidents/..%2Fx/note", {"by": "ana", "through": "cli", "note": "y"}),
     ],
 )
 def test_actions(daemon: StandIn, imd: Imd, argv: list[str], path: str, body: object) -> None:

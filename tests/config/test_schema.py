@@ -158,6 +158,8 @@ def test_schema_and_imd_know_the_same_keys(number: int, tmp_path: Path) -> None:
     kind, text = EXAMPLES[number]
     for document in documents(text.encode()):
         for at in maps(document):
+            if at[-1:] == ("usual",):
+                continue  # a map of durations by name: what is wrong with one is no matter of its key
             spoilt = put(document, at, {**get(document, at), "zzz": "x"})
             refused = bool(codes_of(kind, spoilt, tmp_path) & STRUCTURAL)  # in a map of free names "x" is no value
             assert bool(faults(kind, spoilt)) == refused, f"at {at}"

@@ -589,9 +589,10 @@ def test_causes_and_merged_incidents(cause: str, tmp_path: Path) -> None:
     file.write_text(
         "alerts:\n"
         "  pay: {alertname: HighErrorRate, service: pay, env: x, severity: critical}\n"
-        "  shop: {alertname: HighErrorRate, service: shop, env: x}\n"
+        "  shop: {alertname: HighErrorRate, service: elsewhere, env: x}\n"
         "  database: {alertname: PostgresqlDown, db: orders, env: x}\n"
-        "events: [{at: 0s, fire: pay}, {at: 12s, fire: shop}, {at: 25s, fire: database}]\n"
+        "events: [{at: 0s, fire: pay}, {at: 12s, fire: shop}, {at: 25s, fire: database},"
+        " {at: 30s, merge: 2, into: 1}]\n"
         "expect:\n"
         f"  - {{at: 1m, incidents: [{{alerts: 3, members: [pay, shop, database], root_cause: '{cause}'}}]}}\n"
         "  - {at: 1m, incidents_include: [{state: merged, merged_into: 1, number: 2}, {number: 1}]}\n"
