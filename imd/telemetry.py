@@ -91,6 +91,10 @@ class Metrics:
         )
         self.alerts_suppressed = self._gauge("alerts_suppressed", "Alerts that fire and are suppressed.", "by")
         self.rule_matches_total = self._counter("rule_matches", "Episodes that this rule took.", "rule")
+        self.watchdog_pings_total = self._counter("watchdog_pings", "Pings that were due, by outcome.", "outcome")
+        self.canary_pages_total = self._counter(
+            "canary_pages", "Canary pages, by receiver and outcome.", "receiver", "outcome"
+        )
         self.source_reconciliations_total = self._counter(
             "source_reconciliations", "Readings of a sender's own list of what fires.", "source", "outcome"
         )
@@ -245,6 +249,8 @@ class Log(enum.StrEnum):
     LIBRARY = "library.said"
     LOG_LINES_DROPPED = "log.lines_dropped"
     WATCHDOG = "watchdog.missed"
+    WATCHDOG_SILENT = "watchdog.silent"
+    CANARY_FAILED = "canary.failed"
 
 
 EventDict = MutableMapping[str, Any]

@@ -20,10 +20,11 @@ from imd.config.callerfile import auth, entries, named
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Scalar, Sequence
 from imd.config.form import Several, Table
-from imd.config.reading import web_url
+from imd.config.reading import is_web_url, web_url
 from imd.config.receiverfile import RECEIVER_FORM, receiver
 from imd.config.settings import (
     LOOPBACK_NAMES,
+    Canary,
     Limits,
     LinkSettings,
     Listen,
@@ -32,6 +33,7 @@ from imd.config.settings import (
     LogLevel,
     ReceiverSettings,
     Settings,
+    Watchdog,
 )
 from imd.config.shape import (
     Key,
@@ -58,6 +60,7 @@ from imd.config.shape import (
 from imd.config.sourcefile import check_keys, lint_alike, source
 from imd.config.wording import quote
 from imd.model.digest import Storm
+from imd.model.secret import Secret
 
 T = TypeVar("T")
 OWNER = "this file"
@@ -75,6 +78,7 @@ class Found(msgspec.Struct):
     receivers: dict[str, Span] = {}
     receiver_lost: bool = False
     fallback: Scalar | None = None
+    canary: Scalar | None = None
     listen: Span = Span(1, 1, 1, 2)
     rules: list[tuple[Path, Span]] = []
     rules_span: Span = Span(1, 1, 1, 2)
@@ -108,6 +112,7 @@ def _names(root: Node, values: dict[str, Any], found: Found, scope: Scope) -> No
     lint_alike(sources, places, scope)
     values["sources"] = {item.source.name: item for item in sources}
     found.fallback = peek(root, "fallback")
+    found.canary = peek(entries(root)["canary"].value, "receiver") if "canary" in entries(root) else None
     found.rules = values.pop("rules", [])
     values["rules"] = tuple(path for path, _ in found.rules)
     entry = entries(root).get("rules")
@@ -241,6 +246,24 @@ LINKS: Keys = {
     "secret": secret_key(None, "What signs them, in place of a random one made with the database."),
 }
 
+
+def _is_url(value: Secret, node: Node, scope: Scope) -> None:
+    if not is_web_url(value.reveal()):
+        raise scope.fault(
+            codes.BAD_URL, node, f"{scope.subject} is no URL", expected="expected http:// or https:// and a host"
+        )
+
+
+WATCHDOG: Keys = {
+    "url": secret_key(_is_url, required=True, about="It is asked by GET; what misses the pings is its business."),
+    "every": Key(duration(timedelta(seconds=10), _DAY), "How often it is pinged while imd works.", "1m"),
+}
+
+CANARY: Keys = {
+    "receiver": Key(name, "It gets the test page.", required=True),
+    "every": Key(duration(timedelta(minutes=1), 30 * _DAY), "How often; the first one so long after the start.", "1d"),
+}
+
 LOG: Keys = {
     "format": Key(choice(LogFormat), "`auto`: `console` on a terminal, `json` elsewhere.", "auto"),
     "level": Key(choice(LogLevel), "The least that is logged.", "info"),
@@ -310,6 +333,8 @@ CONFIG: Keys = {
     "auth": Key(auth, "Who may call; without it everybody may, on loopback alone."),
     "storm": Key(nested(STORM, Storm), "When many pages to one receiver become a digest."),
     "links": Key(nested(LINKS, LinkSettings), "The links in pages by which their readers answer."),
+    "watchdog": Key(nested(WATCHDOG, Watchdog), "A URL outside that is pinged while imd really works."),
+    "canary": Key(nested(CANARY, Canary), "A test page on a schedule; if it fails, imd raises an alert of its own."),
     "limits": Key(_limits, "Bounds; reaching one is counted and said, never silent."),
     "log": Key(nested(LOG, Log), "How imd logs."),
     "watch": Key(boolean, "Reload when a file changes.", False),

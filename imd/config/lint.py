@@ -73,6 +73,8 @@ def _fallback(whole: WholeSet) -> Iterator[Reference]:
     config, document = whole.config, whole.document
     if config is not None and document is not None and config.fallback is not None:
         yield Reference("receiver", config.fallback.text, document, config.fallback.span, "fallback")
+    if config is not None and document is not None and config.canary is not None:
+        yield Reference("receiver", config.canary.text, document, config.canary.span, "canary")
 
 
 def _unknown(reference: Reference, names: list[str]) -> None:
@@ -137,9 +139,9 @@ def _lint_defaults(files: RuleFiles, document: Document, config: Found, built_in
 
 def _lint_unused(files: RuleFiles, document: Document, config: Found, built_in: bool) -> None:
     used = {(reference.kind, reference.name) for reference in files.references}
-    fallback = config.fallback.text if config.fallback else ""
+    named = {one.text for one in (config.fallback, config.canary) if one is not None}
     for word, span in config.receivers.items():
-        if not built_in and ("receiver", word) not in used and word != fallback:
+        if not built_in and ("receiver", word) not in used and word not in named:
             document.lint(codes.UNUSED_RECEIVER, span, f"receiver {quote(word)} is never used", help=UNUSED)
     for policy in files.policies.values():
         if ("policy", policy.name) not in used and policy.name != DEFAULT:

@@ -97,6 +97,20 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: Secret | None = None
 
 
+class Watchdog(msgspec.Struct, frozen=True, kw_only=True):
+    """What is pinged while imd works, and how often."""
+
+    url: Secret
+    every: timedelta = timedelta(minutes=1)
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a test page goes, and how often."""
+
+    receiver: str
+    every: timedelta = timedelta(days=1)
+
+
 class LogFormat(enum.StrEnum):
     """AUTO: CONSOLE on a terminal, JSON elsewhere."""
 
@@ -169,6 +183,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth = Auth()
     storm: Storm = Storm()
     links: LinkSettings = LinkSettings()
+    watchdog: Watchdog | None = None
+    canary: Canary | None = None
     limits: Limits = Limits()
     log: Log = Log()
     watch: bool = False

@@ -41,6 +41,7 @@ from imd.daemon import gauges
 from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
+from imd.daemon.proof import Prover
 from imd.daemon.reconcile import Reconciler
 from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
@@ -146,7 +147,9 @@ class _Daemon:
         self._settle_memory()
         self._catch_signals()
         self._reloaded("")
-        self._tasks = [asyncio.create_task(one) for one in (self._prune(), self._watchdog(), self._reconcile())]
+        self._tasks = [
+            asyncio.create_task(one) for one in (self._prune(), self._watchdog(), self._reconcile(), self._prove())
+        ]
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
         await self._stop.wait()
@@ -221,6 +224,20 @@ class _Daemon:
             lambda: self._settings, self, lambda expired: self._loop.submit(expired, 0), self._clock, self._metrics
         )
         await reconciler.run()
+
+    async def _prove(self) -> None:
+        """Tells the outside that imd works, and tries the way to people."""
+        prover = Prover(
+            lambda: self._settings,
+            self._loop.round_trip,
+            self._outbox.status,
+            self._test_page,
+            lambda alerts: self._loop.submit(alerts, 0),
+            self._http,
+            self._clock,
+            self._metrics,
+        )
+        await prover.run()
 
     async def _fetch(self, url: str) -> bytes:
         """GETs a public address, as senders' protocols ask for (Amazon SNS)."""

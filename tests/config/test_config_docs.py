@@ -44,6 +44,8 @@ _CONFIG_TABLES: list[Keys] = [
     mapfile.MOMENT,
     configfile.STORM,
     configfile.LINKS,
+    configfile.WATCHDOG,
+    configfile.CANARY,
     configfile.LOG,
     configfile.LIMITS,
     receiverfile.RECEIVER,
