@@ -63,6 +63,9 @@ class Escalation:
     def take_policies(self, tx: Transaction, incident: Incident, wanted: tuple[str, ...]) -> tuple[str, ...]:
         """The incident has these policies now, its own last; those of them that are new. Nothing follows any more of
         one that is not among them."""
+        if not incident.policy and len(wanted) == 1:  # by far the most frequent case: it had none so far
+            incident.policy = wanted[0]
+            return wanted
         before = policies(incident)
         if before == wanted:
             return ()

@@ -136,18 +136,20 @@ class Reacher:
 
     def stop(self, incident: Incident, policy: str | None = None) -> None:
         """No way follows any more; with `policy`, none by that one."""
+        if not incident.reaches:
+            return
         incident.reaches = [] if policy is None else [one for one in incident.reaches if one.policy != policy]
         self.arm(incident)
 
     def arm(self, incident: Incident) -> None:
         """Sets the timers `accept` and `reach` to what is due first."""
-        deadlines = (one.deadline_at for one in incident.awaited.values() if one.deadline_at is not None)
-        ways = (one.due_at for one in incident.reaches if one.due_at is not None)
-        for timer, due in (("accept", min(deadlines, default=None)), ("reach", min(ways, default=None))):
-            if due is None:
+        deadlines = [one.deadline_at for one in incident.awaited.values() if one.deadline_at is not None]
+        ways = [one.due_at for one in incident.reaches if one.due_at is not None]
+        for timer, due in (("accept", deadlines), ("reach", ways)):
+            if not due:
                 incident.timers.pop(timer, None)
-            elif incident.timers.get(timer) != due:
-                arm(self._state, incident, timer, due)
+            elif incident.timers.get(timer) != (first := min(due)):
+                arm(self._state, incident, timer, first)
 
     # -- targets ---------------------------------------------------------------------------------------------------
 
