@@ -591,7 +591,7 @@ def test_causes_and_merged_incidents(cause: str, tmp_path: Path) -> None:
         "  pay: {alertname: HighErrorRate, service: pay, env: x, severity: critical}\n"
         "  shop: {alertname: HighErrorRate, service: elsewhere, env: x}\n"
         "  database: {alertname: PostgresqlDown, db: orders, env: x}\n"
-        "events: [{at: 0s, fire: pay}, {at: 12s, fire: shop}, {at: 25s, fire: database},"
+        "events: [{at: 0s, fire: pay}, {at: 1s, fire: shop}, {at: 8s, fire: database},"
         " {at: 30s, merge: 2, into: 1}]\n"
         "expect:\n"
         f"  - {{at: 1m, incidents: [{{alerts: 3, members: [pay, shop, database], root_cause: '{cause}'}}]}}\n"
