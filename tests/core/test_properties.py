@@ -39,6 +39,7 @@ from imd.model.event import (
     ClockStepped,
     DeliveryFinished,
     Event,
+    HeartbeatBeat,
     IncidentReported,
     Outcome,
     OverrideEnded,
@@ -51,6 +52,7 @@ from imd.model.event import (
     SourceHeard,
     Tick,
 )
+from imd.model.heartbeat import Heartbeat
 from imd.model.incident import Incident, IncidentState, Level, Priority
 from imd.model.policy import (
     NOBODY,
@@ -225,6 +227,12 @@ ROUTES = (
 )
 
 
+HEARTBEATS = (
+    Heartbeat(name="dog", match=_named("Watchdog"), by=("cluster",), every=minutes(5)),
+    Heartbeat(name="job", every=minutes(30), grace=minutes(5), priority=Priority.P1),
+)
+
+
 def rules_of(version: int) -> Ruleset:
     return ruleset(
         *RULES,
@@ -286,8 +294,8 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.now = T0
         self.version = 1
-        self.engine = Engine(rules_of(1), State(STORE_ID))
-        self.twin = Engine(rules_of(1), State(STORE_ID))
+        self.engine = Engine(self.configured(1), State(STORE_ID))
+        self.twin = Engine(self.configured(1), State(STORE_ID))
         self.restored = False
         self.instant = (Promised(), Promised())
         self.kept = Kept()
@@ -305,6 +313,9 @@ class History(RuleBasedStateMachine):
         self.opened: set[str] = set()
         self.left_out: set[str] = set()
         self.muted: set[int] = set()
+
+    def configured(self, version: int) -> Ruleset:
+        return rules_of(version)
 
     # -- driving ------------------------------------------------------------------------------------------------------
 
@@ -410,7 +421,7 @@ class History(RuleBasedStateMachine):
         if delivery.kind is PageKind.PAGE:
             self.paged.setdefault(delivery.incident, set()).add(delivery.receiver)
             if incident.state is IncidentState.ACKNOWLEDGED and not isinstance(event, ActionTaken):
-                asked = delivery.to == incident.assignee or delivery.to in incident.responders  # by their next way
+                asked = incident.assignee or incident.responders  # they are reached by their next way
                 assert asked or delivery.reason in AFTER_AN_ACK, f"a page ({delivery.reason}) after the acknowledgement"
         else:
             assert delivery.receiver in self.paged.get(delivery.incident, ()), "told of the end, never of the page"
@@ -631,7 +642,7 @@ class History(RuleBasedStateMachine):
             self.take(SourceHeard(much))
         elif what == "reload":
             self.version += 1
-            self.take(RulesChanged(rules_of(self.version)))
+            self.take(RulesChanged(self.configured(self.version)))
         elif verb == "down":
             self._restart(seconds(int(much)))
         else:
@@ -643,7 +654,7 @@ class History(RuleBasedStateMachine):
         """Both engines are thrown away; what the store kept goes on."""
         self.tick_until(self.now)
         alive_at, self.now = self.now, self.now + down
-        current = rules_of(self.version)
+        current = self.configured(self.version)
         self.engine = Engine(current, self.kept.restored(alive_at))
         self.twin = Engine(current, self.kept.restored(alive_at))
         self.restored = False
@@ -653,7 +664,7 @@ class History(RuleBasedStateMachine):
     def restore_the_twin(self) -> None:
         """From here on one engine goes on and the other knows what was on disk, once repeats have reached it."""
         self.tick_until(max(self.now, self.engine.state.flush_at or self.now))
-        self.twin = Engine(rules_of(self.version), self.kept.restored(self.now))
+        self.twin = Engine(self.configured(self.version), self.kept.restored(self.now))
         self.restored = True
 
     # -- what holds at every instant ----------------------------------------------------------------------------------
@@ -682,7 +693,8 @@ class History(RuleBasedStateMachine):
         if deadline is not None and deadline <= self.now:
             return
         for alert in state.alerts.values():
-            if alert.firing and alert.id not in state.to_judge:
+            feeds = alert.rule.startswith("heartbeat:") and alert.source != "imd"
+            if alert.firing and alert.id not in state.to_judge and not feeds:
                 due = self.engine._intake.quiet._verdict(alert)
                 assert due == alert.suppressed_by, f"{self.now}: {alert.labels()} is {alert.suppressed_by}, not {due}"
         assert len(state.suppressed) == sum(one.firing and bool(one.suppressed_by) for one in state.alerts.values())
@@ -824,5 +836,43 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+class Beating(History):
+    """The same with heartbeats, fed by alerts and over HTTP."""
+
+    def __init__(self) -> None:
+        self.beats = True
+        super().__init__()
+
+    def configured(self, version: int) -> Ruleset:
+        return msgspec.structs.replace(rules_of(version), heartbeats=HEARTBEATS if self.beats else ())
+
+    @rule(name=st.sampled_from(["job", "dog"]), cluster=st.sampled_from("cd"))
+    def beat(self, name: str, cluster: str) -> None:
+        self.take(HeartbeatBeat(name, (("cluster", cluster),) if name == "dog" else ()))
+
+    @rule(cluster=st.sampled_from("cd"), number=st.integers(0, 1), old=st.booleans(), resolved=st.booleans())
+    def bark(self, cluster: str, number: int, old: bool, resolved: bool) -> None:
+        """An alert that feeds a heartbeat fires, goes on firing, or ends."""
+        key = ("am", "Watchdog" + cluster, str(number))
+        at = (self.now - T0).total_seconds()
+        start = self.starts[key] if old and key in self.starts else at
+        self.starts[key] = start
+        labels = {"alertname": "Watchdog", "cluster": cluster, "n": str(number)}
+        ends = at if resolved else None
+        self.take(AlertsReported("am", False, (report(labels, start, resolved=resolved, ends=ends),)))
+
+    def teardown(self) -> None:
+        """A beat that nobody awaits any more is missing no more."""
+        self.beats = False
+        self.take(RulesChanged(self.configured(self.version)))
+        self.tick_until(self.now)
+        super().teardown()
+        assert not self.engine.state.beats
+
+
 TestHistory = History.TestCase
+TestBeating = Beating.TestCase
+TestBeating.settings = settings(settings.get_profile("histories"), max_examples=100)
 TestHistory.settings = settings.get_profile("histories")
