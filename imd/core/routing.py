@@ -115,7 +115,8 @@ class Router:
         closed = f"; outside its hours: {', '.join(one.words for one in waiting)}" if waiting else ""
         because = tuple(words + closed for words in taken.values())
         again_at = None
-        if not any(self._ruleset.policy(policy).steps for policy in taken):
+        # The last one taken is the incident's own: `nobody` there waits, whoever else hears of it by `continue`.
+        if not self._ruleset.policy(next(reversed(taken))).steps:
             again_at = min((at for one in waiting if (at := one.next_change(now)) is not None), default=None)
         return Chosen(tuple(taken), because, again_at)
 
