@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from imd.core import actions, flapping, journal, keeping, reported
+from imd.core.excerpt import Excerpt
 from imd.core.hearing import DUE_MAX
 from imd.core.intake import Intake
 from imd.core.relate import Relator
@@ -121,7 +122,7 @@ class Engine:
         """When to call step(Tick(), now) next; None if nothing waits."""
         return self.state.next_deadline()
 
-    def excerpt(self, report: AlertReport) -> State:
+    def excerpt(self, report: AlertReport) -> Excerpt:
         """A copy of what decisions about this alert depend on, for another engine to try it on. Changes nothing."""
         return self._intake.excerpt(report)
 

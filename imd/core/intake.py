@@ -15,7 +15,7 @@ from imd.core import dedup, flapping, journal, keeping, priority
 from imd.core.correlate import RuleIndex, group_key
 from imd.core.dedup import Verdict
 from imd.core.enrich import Enricher
-from imd.core.excerpt import excerpt, key_of
+from imd.core.excerpt import Excerpt, excerpt, key_of
 from imd.core.hearing import DUE_MAX, Hearing
 from imd.core.heartbeats import Heartbeats
 from imd.core.incidents import Incidents
@@ -99,7 +99,7 @@ class Intake:
         tx.count("alerts_received_total", event.source, "resolved", amount=resolved)
         tx.count("alerts_deduplicated_total", amount=repeats)
 
-    def excerpt(self, report: AlertReport) -> State:
+    def excerpt(self, report: AlertReport) -> Excerpt:
         """A copy of what decisions about this alert depend on. Changes nothing."""
         said = report.identity.labels() if report.labels is None else msgspec.json.decode(report.labels)
         labels = self._enricher.enrich(said).labels

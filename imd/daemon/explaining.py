@@ -28,5 +28,5 @@ class Explainer:
             if engine is None:
                 raise StoreDown(self._loop.down)
             known, copy = known_of(engine.state, asked.report), engine.excerpt(asked.report)
-            explained = await asyncio.to_thread(explain, engine.ruleset, asked, copy, whole=whole)
+            explained = await asyncio.to_thread(lambda: explain(engine.ruleset, asked, copy.state(), whole=whole))
             return msgspec.structs.replace(explained, known=known)

@@ -169,7 +169,7 @@ def test_what_suppresses_it_and_that_it_goes_on_when_that_ends(state: Any, at: f
     rules = ruleset(rule(), policies=POLICIES, maintenance=(patching,))
     engine = Engine(rules, State(STORE_ID))
     engine.step(state, T0 - timedelta(seconds=30))
-    one = told(rules, at, engine.excerpt(asked(at).report))
+    one = told(rules, at, engine.excerpt(asked(at).report).state())
     assert [found.cause for found in one.suppressed_by] == [cause]
     assert one.live
     assert one.place.verdict == "none"
@@ -180,7 +180,7 @@ def test_what_suppresses_it_and_that_it_goes_on_when_that_ends(state: Any, at: f
 def test_a_silence_of_a_person_is_said_with_name_end_and_comment() -> None:
     engine = Engine(ruleset(rule()), State(STORE_ID))
     engine.step(SilenceSet(silence(-60, 600, alertname="A")), T0 - timedelta(seconds=30))
-    [cause] = told(ruleset(rule()), 0, engine.excerpt(asked().report)).suppressed_by
+    [cause] = told(ruleset(rule()), 0, engine.excerpt(asked().report).state()).suppressed_by
     assert cause.words.endswith("by ana until 2026-01-01T00:10:00Z: planned")
 
 
@@ -190,7 +190,7 @@ def test_an_alert_that_mutes_it_is_named() -> None:
     engine.step(
         webhook(report({"alertname": "Cause", "region": "eu"}), report({"alertname": "Cause", "region": "us"})), T0
     )
-    one = told(rules, 5, engine.excerpt(asked(5).report))
+    one = told(rules, 5, engine.excerpt(asked(5).report).state())
     assert [found.cause.rpartition("/")[0] for found in one.suppressed_by] == ["inhibition/cause"]
     assert told(rules, 5).suppressed_by == []
 
@@ -200,7 +200,7 @@ def test_an_open_incident_is_joined_and_pages_nobody_again() -> None:
     engine = Engine(rules, State(STORE_ID))
     engine.step(webhook(report({"alertname": "A", "c": "1", "n": "1"})), T0)
     engine.step(Tick(), after(10))
-    one = told(rules, 60, engine.excerpt(asked(60, c="1", n="2").report), c="1", n="2")
+    one = told(rules, 60, engine.excerpt(asked(60, c="1", n="2").report).state(), c="1", n="2")
     assert (one.place.verdict, one.place.number, one.place.incident) == ("joins", 1, "i000000000001")
     assert one.verdict == "It joins incident #1 under rule r; ben is paged after 4m10s."
     assert one.route is not None
@@ -283,6 +283,16 @@ def test_where_it_stands_on_the_map() -> None:
     assert one.rule.relate == "within 5m, at most 3 hops"
 
 
+def test_of_very_many_alerts_the_newest_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imd.core.excerpt.ALERTS_MAX", 5)
+    rules = ruleset(rule(group_by=("c",)))
+    engine = Engine(rules, State(STORE_ID))
+    engine.step(webhook(*[report({"alertname": "A", "c": "1", "n": str(n)}) for n in range(20)]), T0)
+    copy = engine.excerpt(asked(0, c="1").report).state()
+    assert sorted(copy.alerts[key].id for key in copy.alerts) == [16, 17, 18, 19, 20]
+    assert told(rules, 1, copy, c="1").place.verdict == "joins"
+
+
 def test_what_the_engine_knows_of_the_alert_itself_is_left_out_and_said() -> None:
     rules = ruleset(rule(), policies=POLICIES)
     engine = Engine(rules, State(STORE_ID))
@@ -293,7 +303,7 @@ def test_what_the_engine_knows_of_the_alert_itself_is_left_out_and_said() -> Non
     known = known_of(engine.state, fires)
     assert known is not None
     assert (known.since, known.incident) == (T0, "i000000000001")
-    again = told(rules, 60, engine.excerpt(fires), n="1")
+    again = told(rules, 60, engine.excerpt(fires).state(), n="1")
     assert again.place.verdict == "joins"
     assert known_of(engine.state, asked(0, n="2").report) is None
     after_it = msgspec.json.encode([engine.state.alerts[fires.identity.key], *engine.state.incidents.values()])
@@ -391,7 +401,7 @@ def test_an_excerpt_decides_as_the_whole_state_does(ops: list[tuple[Any, ...]], 
     )
     whole = lived.kept.restored()
     whole.silences = dict(lived.engine.state.silences)
-    assert fate(explain(RULES, said, lived.engine.excerpt(said.report))) == fate(explain(RULES, said, whole))
+    assert fate(explain(RULES, said, lived.engine.excerpt(said.report).state())) == fate(explain(RULES, said, whole))
 
 
 @settings(max_examples=250, deadline=None)
@@ -405,7 +415,7 @@ def test_what_is_explained_is_what_happens(ops: list[tuple[Any, ...]], name: str
     said = asked_of(
         Source(name="am", type="alertmanager"), {"alertname": name, "c": c, "n": n, "x": "new"}, {}, lived.now
     )
-    one = explain(RULES, said, lived.engine.excerpt(said.report))
+    one = explain(RULES, said, lived.engine.excerpt(said.report).state())
     began: datetime = lived.now
     effects = lived.take(AlertsReported("am", False, (said.report,)))
     alert = lived.engine.state.alerts[said.report.identity.key]
