@@ -129,7 +129,7 @@ def test_settings_from_a_config(tmp_path: Path) -> None:
     """Types, twins, variables, systemd credentials, and paths beside the file."""
     credentials = tmp_path / "credentials"
     credentials.mkdir()
-    (credentials / "hook").write_text("https://hook.example/canary\n")
+    (credentials / "hook").write_text("https://hook.example/s3cr3t-path\n")
     (tmp_path / "hook").write_text("https://not.this/\n")
     (tmp_path / "ci.token").write_text("sesame\n")
     (tmp_path / "config.yaml").write_text(
@@ -149,7 +149,7 @@ def test_settings_from_a_config(tmp_path: Path) -> None:
     assert (settings.external_url, settings.prefixes) == ("https://imd.example/pager", ("/pager", "/am"))
     hook, log, run = (one.channel for one in settings.receivers.values())
     assert isinstance(hook, WebhookSettings)
-    assert hook.url.reveal() == "https://hook.example/canary"
+    assert hook.url.reveal() == "https://hook.example/s3cr3t-path"
     assert hook.secret == Secret("xsalty")
     assert not hook.allow_private
     assert isinstance(log, FileSettings)
@@ -168,7 +168,7 @@ def test_settings_from_a_config(tmp_path: Path) -> None:
     assert loaded.ruleset.fallback == "log"
     assert (settings.log.level, settings.watch, settings.storm.pages) == (LogLevel.DEBUG, True, 9)
     assert credentials / "hook" in loaded.files
-    assert "canary" not in repr(settings) + str(hook.url) + f"{hook.url}"
+    assert "s3cr3t-path" not in repr(settings) + str(hook.url) + f"{hook.url}"
 
 
 def load_config_with(folder: Path, environ: dict[str, str]) -> Loaded:
