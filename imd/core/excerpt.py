@@ -3,7 +3,7 @@
 Owns what that part is: the incidents that the alert could join with their members, those that wait as it would or are
 suppressed, those that could mute it, and every silence. Records are copied by encoding them, as the store does, and
 come back as after a restart; so nothing that is done to the copy is seen by the running engine. Encoding is all that
-holds that one up, at most ALERTS_MAX times 2 us; `state`, which takes ten times as long, is for another thread.
+holds that one up, some 50 ms at worst (ALERTS_MAX); `state`, which takes several times as long, is for another thread.
 """
 
 from __future__ import annotations
