@@ -90,6 +90,9 @@ class Metrics:
             "heartbeats_refused", "Beats of `by` values beyond those that are kept.", "heartbeat"
         )
         self.alerts_suppressed = self._gauge("alerts_suppressed", "Alerts that fire and are suppressed.", "by")
+        self.silence_oldest_seconds = self._gauge(
+            "silence_oldest_seconds", "Age of the oldest silence, or pause, that suppresses an alert now."
+        )
         self.rule_matches_total = self._counter("rule_matches", "Episodes that this rule took.", "rule")
         self.watchdog_pings_total = self._counter("watchdog_pings", "Pings that were due, by outcome.", "outcome")
         self.canary_pages_total = self._counter(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from imd.core.engine import Engine
+from imd.core.state import State
 from imd.core.suppress import KINDS
 from imd.model.incident import Incident
 from imd.telemetry import Metrics
@@ -22,6 +23,7 @@ def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
     state = engine.state
     for kind in KINDS:
         metrics.alerts_suppressed.labels(kind).set(state.suppressed.counts[kind])
+    metrics.silence_oldest_seconds.set(_oldest_silence_seconds(state, now))
     metrics.alerts_waiting.set(sum(len(waiting.entries) for waiting in state.waiting.values()))
     metrics.alerts_flapping.set(sum(one.flapping for one in state.incidents.values()))
     metrics.heartbeats_missing.clear()
@@ -34,6 +36,13 @@ def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
         metrics.incidents.labels(name, priority).set(amount)
     metrics.escalation_overdue_seconds.set(_overdue_seconds(open_incidents, now))
     metrics.page_overdue.set(_overdue_pages(open_incidents, now))
+
+
+def _oldest_silence_seconds(state: State, now: datetime) -> float:
+    """Of those that suppress something: what is forgotten so long is to be seen."""
+    silences = (state.silences.get(cause.removeprefix("silence/")) for cause in state.suppressed.by_cause)
+    began_at = min((one.starts_at for one in silences if one is not None), default=now)
+    return max(0.0, (now - began_at).total_seconds())
 
 
 def _overdue_seconds(incidents: Iterable[Incident], now: datetime) -> float:
