@@ -279,9 +279,9 @@ class Escalation:
         timeouts = [self._ruleset.policy(walk.policy).ack_timeout for walk in walks(incident)]
         return min((one for one in timeouts if one is not None), default=None)
 
-    def pages_nobody(self, incident: Incident) -> bool:
-        """None of its policies has a step: it waits for the hours of a route."""
-        return not any(self._ruleset.policy(walk.policy).steps for walk in walks(incident))
+    def waits_for_hours(self, incident: Incident) -> bool:
+        """Its own policy pages nobody: it is read again when hours of a route begin or end."""
+        return not self._ruleset.policy(incident.policy).steps
 
     def _pass_on(self, tx: Transaction, incident: Incident, rule: Rule, page: str, awaited: Awaited, why: str) -> None:
         """The next way; else the next step, once a step: only a page of the step where the walk stands moves it on."""

@@ -234,7 +234,7 @@ class Life:
             tx.count("templates_failed_total", rule.name)
 
     def route(self, tx: Transaction, incident: Incident) -> tuple[str, ...]:
-        """Reads the routes; the policies that are new to it. Where none pages anybody and hours of a route may change
+        """Reads the routes; the policies that are new to it. Where its own pages nobody and hours of a route may change
         that, they are read again then. What a person reported keeps its policy."""
         if incident.report and incident.policy in self._ruleset.policies:
             return ()
@@ -250,7 +250,7 @@ class Life:
         return new
 
     def route_due(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
-        """The timer `route`: hours of a route begin or end, and nobody has been paged so far."""
+        """The timer `route`: hours of a route begin or end, and it waits for them."""
         if incident.state is IncidentState.TRIGGERED and not incident.hushed:
             self.escalation.begin_new(tx, incident, rule, self.route(tx, incident), PageReason.FIRST)
 

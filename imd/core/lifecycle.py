@@ -33,7 +33,7 @@ TIMERS = ("hold", "rate", "resolve", "ack", "route", "accept", "reach", "escalat
 those of policies beside its own (`escalate:POLICY`, `remind:POLICY`), then `update:RECEIVER`.
 
 hold: page if still firing. rate: too little is new to hold the incident open any more. resolve: nothing fires, resolve
-now. ack: the acknowledgement or the snooze lapses. route: nobody was paged, and hours of a route begin or end. accept:
+now. ack: the acknowledgement or the snooze lapses. route: it waits for hours of a route, which begin or end. accept:
 a page was not accepted in time. reach: a person's next way, or the end of quiet hours. escalate: the next escalation
 step. remind: exhausted and unanswered. still: resolved by hand and yet firing.
 """

@@ -25,7 +25,7 @@ from imd.model.rule import Rule, Test, first_unmet, match_test
 
 class Chosen(msgspec.Struct, frozen=True):
     """The policies in order of their routes, the incident's own last, and for each what chose it, in words. `again_at`:
-    none of them pages anybody, and the answer may be another one then."""
+    the own one pages nobody, and the answer may be another one then."""
 
     policies: tuple[str, ...]
     because: tuple[str, ...]

@@ -87,7 +87,7 @@ class Timers:
         what = f"snoozed by {by} until now" if snoozed else f"the acknowledgement by {by} ran out after ack_timeout"
         tx.say(incident, "ack_lapsed", what)
         self._incidents.escalation.lapse(tx, incident, rule, by)
-        if self._incidents.escalation.pages_nobody(incident):
+        if self._incidents.escalation.waits_for_hours(incident):
             self._incidents.route_due(tx, incident, rule)
 
     def _still_firing(self, tx: Transaction, incident: Incident, rule: Rule, due_at: datetime) -> None:

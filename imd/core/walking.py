@@ -181,11 +181,13 @@ class Walker:
     def _exhaust(
         self, tx: Transaction, incident: Incident, rule: Rule, walk: Walking, policy: Policy, why: str
     ) -> None:
-        """The end of a policy. The fallback hears once all of the incident's are at theirs."""
+        """The end of a policy. The fallback hears once all of the incident's are at theirs, but not while the
+        incident's own policy waits for the hours of a route."""
         walk.exhausted = True
         halt(incident, walk)
         tx.say(incident, "exhausted", f"policy {policy.name} is exhausted, nobody answered: {why}")
-        if not all(one.exhausted for one in self._stepping(incident)):
+        waits = not self._ruleset.policy(incident.policy).steps
+        if waits or not all(one.exhausted for one in self._stepping(incident)):
             return
         tx.count("incidents_exhausted_total")
         self._page_fallback(tx, incident, rule, PageReason.ESCALATED, {})

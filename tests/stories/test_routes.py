@@ -73,6 +73,17 @@ def test_paged_by_day_only() -> None:
     story.at("9:05").page_to("ben", "escalated").is_("triggered", policy="shop")
 
 
+def test_a_chat_hears_at_night_what_waits_for_the_morning() -> None:
+    """Its policy ends after five minutes, and that calls nobody: the incident is not exhausted, it waits. At nine Ana
+    is paged; the fallback once hers is at its end too."""
+    story = a_story(Route(policy="chat", goes_on=True), *BY_DAY, fallback="ops")
+    story.at("2:00").fires("Down").page_to("chat").at("2:06").line("policy chat is exhausted").is_(
+        "triggered", policy=NOBODY, exhausted=False
+    )
+    story.at("8:59").quiet().at("9:00").page_to("ana").at("9:05").page_to("ben", "escalated")
+    story.at("19:05").page_to("ops", "escalated").is_("triggered", exhausted=True)
+
+
 def test_what_is_over_in_the_morning_pages_nobody() -> None:
     """Resolved at six, or acknowledged: nine o'clock is quiet."""
     story = a_story(*BY_DAY, rule=Rule(name="each", hold=seconds(0)))
