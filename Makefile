@@ -1,5 +1,6 @@
 # make run   the daemon on the example config, with all it needs
 # make test  lint, types and the whole suite
+# make faults  the long campaigns of docs/faults.md: hours
 #
 # Everything lands in .venv; what is installed is pinned with hashes by the requirements files, and nothing else is
 # fetched. Both commands are quick when nothing changed: a stamp in .venv is newer than what it was made from.
@@ -11,7 +12,10 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 CODE := imd tests $(wildcard benchmarks)
 
-.PHONY: run test lint schemas bench lock clean help
+FAULTS := tests/faults tests/system/test_kill.py tests/system/test_store_failure.py tests/store/test_failures.py \
+	tests/store/test_kill.py tests/store/test_refusals.py tests/store/test_upkeep.py
+
+.PHONY: run test faults lint schemas bench lock clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +34,9 @@ run: $(VENV)/run.stamp
 
 test: lint
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+faults: $(VENV)/dev.stamp
+	IMD_FAULTS=long IMD_KILL_CYCLES=$${IMD_KILL_CYCLES:-500} $(VENV)/bin/python -m pytest $(FAULTS) $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check $(CODE)

@@ -1,42 +1,5 @@
-"""What every test of the whole daemon uses, and the figures that some of them print at the end of a run."""
+"""The fixtures of the whole daemon, here too."""
 
-from __future__ import annotations
+from tests.system.fixtures import daemons, figures, pytest_terminal_summary, sink
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from tests.system.running import Daemons
-from tests.system.sink import Sink
-
-_FIGURES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture
-def daemons(tmp_path: Path) -> Iterator[Daemons]:
-    made = Daemons(tmp_path)
-    try:
-        yield made
-    finally:
-        made.end()
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    made = Sink()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def figures(pytestconfig: pytest.Config) -> list[str]:
-    """Lines for the end of the run."""
-    return pytestconfig.stash.setdefault(_FIGURES, [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(_FIGURES, []):
-        terminalreporter.write_line(line)
+__all__ = ["daemons", "figures", "pytest_terminal_summary", "sink"]

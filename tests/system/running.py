@@ -78,6 +78,7 @@ class Daemon:
         self.port = free_port()
         self._head = f"listen: '{host}:{self.port}'\nstore: {store or 'sqlite:///imd.db'}\nrules: [rules.yaml]\n"
         self.configure(config, rules)
+        self.program = [sys.executable, "-m", "imd"]
         self.process: subprocess.Popen[bytes] | None = None
         self._outputs: list[tuple[Output, Output]] = []
 
@@ -96,7 +97,7 @@ class Daemon:
         """Starts the process and returns at once."""
         assert self.process is None or self.process.poll() is not None
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "imd", "serve", "--config", "config.yaml"],
+            [*self.program, "serve", "--config", "config.yaml"],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
             stdin=subprocess.DEVNULL,
