@@ -254,6 +254,7 @@ class Log(enum.StrEnum):
     WATCHDOG = "watchdog.missed"
     WATCHDOG_SILENT = "watchdog.silent"
     CANARY_FAILED = "canary.failed"
+    RINGING_UNASKED = "ringing.unasked"
 
 
 EventDict = MutableMapping[str, Any]

@@ -8,9 +8,9 @@ scheme, host and port).
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -93,6 +93,32 @@ class Channel(Protocol):
     async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer: ...
 
     async def close(self) -> None: ...
+
+
+class Rung(msgspec.Struct, frozen=True):
+    """How it stands with something that rings. `over`: it does not any more. `taken`: for somebody answered it there,
+    at `taken_at`, which may not be known."""
+
+    over: bool
+    taken: bool = False
+    taken_at: datetime | None = None
+
+
+@runtime_checkable
+class Rings(Protocol):
+    """A channel whose messages ring at the vendor's until somebody answers there, and which can be asked and told."""
+
+    def ringing(self, conversation: Conversation) -> tuple[str, ...]:
+        """The vendor's names of what may still ring of an incident."""
+        ...
+
+    async def look(self, name: str) -> Rung | Temporary:
+        """How it stands with one of them; what the vendor does not know is over."""
+        ...
+
+    async def hush(self, name: str) -> Temporary | None:
+        """Stops it. None: it rings no more."""
+        ...
 
 
 class BadSettings(ValueError):

@@ -1,17 +1,20 @@
 """The `pushover` receiver: notifications on phones, and for P1 ones that ring until somebody answers.
 
 Owns priorities and receipts. A P1 page is an emergency (priority 2): it repeats until it is acknowledged on a phone or
-expires, and an acknowledgement or the end here stops it there. Nothing can be edited: each message is a notification,
-changes and ends are quiet ones. Source: pushover.net/api and /api/receipts, read November 2026.
+expires. Its receipt is asked whether somebody did, and is cancelled once somebody has it here (`Rings`; when that is
+asked is not this module's business). Nothing can be edited: each message is a notification, changes and ends are quiet
+ones. Source: pushover.net/api and /api/receipts, read November 2026.
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import msgspec
 
 from imd.channels import text
 from imd.channels.api import Api
-from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, keyed, recall
+from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Rung, Temporary, keyed, recall
 from imd.channels.http import Endpoint, HttpClient, Reply, segment
 from imd.channels.links import callback
 from imd.channels.text import Message, Writer
@@ -44,6 +47,15 @@ class _Said(msgspec.Struct, frozen=True):
     errors: list[str] = []
 
 
+class _Stands(msgspec.Struct, frozen=True):
+    """What the receipts API says. `acknowledged_by` is a user's key, and so a secret: it is not read."""
+
+    status: int = 0
+    acknowledged: int = 0
+    acknowledged_at: int = 0
+    expired: int = 0
+
+
 class Pushover:
     """Sends to one user or group by one application's token."""
 
@@ -64,7 +76,7 @@ class Pushover:
         if not isinstance(answer, Receipt):
             return answer
         if delivery.kind in (PageKind.ACKNOWLEDGED, PageKind.RESOLVED):
-            known = [each for each in known if not await self._cancelled(each)]
+            known = [each for each in known if await self.hush(each) is not None]
         if said.receipt and delivery.incident:
             known = [*known, said.receipt][-RECEIPTS_MAX:]
         if ringing is None and not known:
@@ -120,8 +132,36 @@ class Pushover:
             ), said
         return Receipt(said.request), said
 
-    async def _cancelled(self, receipt: str) -> bool:
-        """Whether this emergency rings no more. One that is gone for good does not; one that could not be reached stays
-        on the list, and rings until it expires."""
-        path = f"/1/receipts/{segment(receipt)}/cancel.json"
-        return not isinstance(self._api.judge(await self._api.form(path, {"token": self._token})), Temporary)
+    # -- what rings -----------------------------------------------------------------------------------------------
+
+    def ringing(self, conversation: Conversation) -> tuple[str, ...]:
+        known = recall(conversation, _Receipts)
+        return tuple(known.receipts) if known is not None else ()
+
+    async def look(self, name: str) -> Rung | Temporary:
+        outcome = await self._api.json(f"/1/receipts/{segment(name)}.json", None, "GET", {"token": self._token})
+        answer = self._api.judge(outcome)
+        if isinstance(answer, Temporary):
+            return answer
+        said = outcome.decoded(_Stands) if isinstance(outcome, Reply) else None
+        if isinstance(answer, Receipt) and said is None:
+            return Temporary(self._api.fault("answered what is not Pushover's JSON"))
+        if said is None or said.status != 1:
+            return Rung(over=True)
+        if said.acknowledged:
+            return Rung(over=True, taken=True, taken_at=_instant(said.acknowledged_at))
+        return Rung(over=bool(said.expired))
+
+    async def hush(self, name: str) -> Temporary | None:
+        """One that is gone for good rings no more; one that could not be reached stays on the list, and rings until it
+        expires."""
+        path = f"/1/receipts/{segment(name)}/cancel.json"
+        answer = self._api.judge(await self._api.form(path, {"token": self._token}))
+        return answer if isinstance(answer, Temporary) else None
+
+
+def _instant(stamp: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(stamp, UTC) if stamp > 0 else None
+    except (OverflowError, ValueError, OSError):
+        return None

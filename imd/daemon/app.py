@@ -30,7 +30,7 @@ from imd.api.context import (
     TestPageFailed,
     UnknownReceiver,
 )
-from imd.api.doors import signer
+from imd.api.doors import Doors, signer
 from imd.channels.contract import BadSettings, Receipt
 from imd.channels.http import Endpoint, Reply
 from imd.clock import Clock, SystemClock
@@ -43,11 +43,12 @@ from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
 from imd.daemon.proof import Prover
 from imd.daemon.reconcile import Reconciler
+from imd.daemon.ringing import Ringing
 from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
 from imd.model.alert import Alert
 from imd.model.effect import Delivery
-from imd.model.event import RulesChanged
+from imd.model.event import ActionKind, RulesChanged
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident
 from imd.model.quiet import Silence
@@ -148,7 +149,8 @@ class _Daemon:
         self._catch_signals()
         self._reloaded("")
         self._tasks = [
-            asyncio.create_task(one) for one in (self._prune(), self._watchdog(), self._reconcile(), self._prove())
+            asyncio.create_task(one)
+            for one in (self._prune(), self._watchdog(), self._reconcile(), self._prove(), self._ring())
         ]
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
@@ -238,6 +240,15 @@ class _Daemon:
             self._metrics,
         )
         await prover.run()
+
+    async def _ring(self) -> None:
+        """What rings in Pushover is answered there, and stops as soon as somebody has it here."""
+        doors = Doors(self._context)
+
+        async def taken(incident: str, by: str) -> None:
+            await doors.act(ActionKind.ACK, await doors.incident(incident), by, "pushover")
+
+        await Ringing(self._outbox.conversations, self.incident, taken).run()
 
     async def _fetch(self, url: str) -> bytes:
         """GETs a public address, as senders' protocols ask for (Amazon SNS)."""

@@ -18,7 +18,7 @@ import enum
 import heapq
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from imd.api.context import ReceiverStatus
 from imd.channels.contract import Channel, Conversation
@@ -150,6 +150,11 @@ class Lane:
 
     def _admits(self, channel: Channel, now: float) -> bool:
         return self.breaker.admits(now) and self._pacer.ready_at(channel.paces) <= now
+
+    @property
+    def conversations(self) -> Mapping[str, Conversation]:
+        """By incident."""
+        return self._conversations
 
     def conversation(self, incident: str) -> Conversation:
         return self._conversations.get(incident, b"")

@@ -16,7 +16,7 @@ What holds:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -113,6 +113,12 @@ class Outbox:
             lane = self._lane(one.receiver)
             if not lane.conversation(one.incident):
                 lane.converse(one.incident, one.conversation)
+
+    def conversations(self) -> Iterator[tuple[str, Channel, Mapping[str, Conversation]]]:
+        """What each receiver has said of incidents, with its channel."""
+        for name, channel in self._channels.items():
+            if name in self._lanes:
+                yield name, channel, self._lanes[name].conversations
 
     def forget(self, incident: str) -> None:
         """The engine let go of the incident: nothing more is said about it but what waits."""

@@ -474,6 +474,8 @@ class Ntfy(Vendor):
 
 
 class Pushover(Vendor):
+    """`receipts`: when each was taken on a phone, 0 for not yet."""
+
     kind = "pushover"
     passing: ClassVar = [(429, b'{"status":0}'), (500, b""), (503, b"")]
     refused: ClassVar = [
@@ -483,6 +485,11 @@ class Pushover(Vendor):
     ]
     malformed_is_taken = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.receipts: dict[str, int] = {}
+        self.expired: set[str] = set()
+
     def settings(self, url: str) -> ChannelSettings:
         return PushoverSettings(token=Secret(CANARY), user=Secret(CANARY[::-1]), api_url=url)
 
@@ -490,12 +497,11 @@ class Pushover(Vendor):
         def fail(error: str) -> Reply:
             return said(400, errors=[error], status=0, request="r")
 
-        body = dict(parse_qsl(request.body.decode(), strict_parsing=True))
+        where = urlsplit(request.path)
+        body = dict(parse_qsl(request.body.decode() or where.query, strict_parsing=True))
         check(body.get("token") == CANARY, fail("application token is invalid"))
-        if request.path.startswith("/1/receipts/"):
-            check(request.path.endswith("/cancel.json"), (404, b""))
-            self.seen.append(("cancel", request.path.split("/")[3]))
-            return said(200, status=1, request="r")
+        if where.path.startswith("/1/receipts/"):
+            return self.receipt(request.method, where.path.removeprefix("/1/receipts/"))
         check(request.path == "/1/messages.json", (404, b""))
         check(body["user"] == CANARY[::-1], fail("user identifier is invalid"))
         check(0 < len(body["message"]) <= 1024, fail("message is too long"))
@@ -503,9 +509,26 @@ class Pushover(Vendor):
         check(-2 <= int(body["priority"]) <= 2, fail("priority"))
         emergency = body["priority"] == "2"
         check(not emergency or (int(body["retry"]) >= 30 and int(body["expire"]) <= 10_800), fail("retry"))
-        receipt = {"receipt": f"rLqVuqTRh62UzxtmqiaLzQmVcPgiCy{len(self.seen)}"} if emergency else {}
+        receipt = {"receipt": f"rLqVuqTRh62UzxtmqiaLzQmVcPgi{len(self.seen):02}"} if emergency else {}
+        self.receipts |= dict.fromkeys(receipt.values(), 0)
         self.seen.append(("push", body | receipt))
         return said(200, status=1, request="e460545a8b333d0da2f3602aff3133d6", **receipt)
+
+    def receipt(self, method: str, path: str) -> Reply:
+        """Asked for or cancelled; one that nobody has had is not found."""
+        name, _, verb = path.removesuffix(".json").partition("/")
+        check(name in self.receipts, said(404, receipt="not found", errors=["receipt not found"], status=0))
+        if verb == "cancel" and method == "POST":
+            self.seen.append(("cancel", name))
+            return said(200, status=1, request="r")
+        check(not verb and method == "GET", (404, b""))
+        self.seen.append(("look", name))
+        taken_at = self.receipts[name]
+        return said(
+            200, status=1, acknowledged=int(taken_at > 0), acknowledged_at=taken_at, last_delivered_at=1360001238,
+            acknowledged_by=CANARY[::-1] if taken_at else "", acknowledged_by_device="iphone" if taken_at else "",
+            expired=int(name in self.expired), expires_at=1360019290, called_back=0, called_back_at=0, request="r",
+        )  # fmt: skip
 
 
 class Twilio(Vendor):
