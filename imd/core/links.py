@@ -5,11 +5,20 @@ Owns the shapes that `core.relate` works on, and what one link weighs and says; 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from imd.core import relation
 from imd.core.standing import Standing
 from imd.model.topology import AlertClass
 
 Scope = tuple[tuple[str, str], ...]
+
+
+class Firing(Protocol):
+    """What knows whether an alert still fires: the resident alert itself."""
+
+    @property
+    def firing(self) -> bool: ...
 
 
 class Group:
@@ -29,9 +38,9 @@ class Group:
 
 class Record:
     """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it. `usual`:
-    by so many seconds it may lie earlier still, if the alert waited as it usually does."""
+    by so many seconds it may lie earlier still, if the alert waited as it usually does. `alert`: once it entered."""
 
-    __slots__ = ("group", "kind", "known", "name", "onset", "ref", "standing", "usual")
+    __slots__ = ("alert", "group", "kind", "known", "name", "onset", "ref", "standing", "usual")
 
     def __init__(
         self, ref: int, name: str, kind: AlertClass, onset: float, standing: Standing, *, known: bool, usual: float
@@ -44,6 +53,7 @@ class Record:
         self.usual = usual
         self.standing = standing
         self.group: Group | None = None
+        self.alert: Firing | None = None
 
 
 class Place:
@@ -89,6 +99,7 @@ BY_TIME = frozenset({"common", "burst"})
 
 HOW = {
     "same": "is on the same entity {through} as {name}, {gap}",
+    "still": "says the same of {through} as {name}, which still fires, {gap}",
     "near": "is tied by its labels to {through}, where {name} is, {gap}",
     "cause": "suffers from {through}, where {name} is, {gap}",
     "effect": "explains {name} on {through}, {gap}",
@@ -109,6 +120,16 @@ def better(link: Link, best: Link) -> bool:
     if link.weight != best.weight:
         return link.weight > best.weight
     return (link.record.ref, link.through, link.kind) < (best.record.ref, best.through, best.kind)
+
+
+def still_down(earlier: Record, later: Record) -> bool:
+    """Whether what was down is so still, and the later alert says the same of it: each rule waits its own `for:`."""
+    return (
+        earlier.kind is later.kind is AlertClass.DOWN
+        and earlier.onset <= later.onset
+        and earlier.alert is not None
+        and earlier.alert.firing
+    )
 
 
 def weigh(record: Record, other: Record, kind: str, half: float) -> float:

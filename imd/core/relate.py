@@ -16,7 +16,20 @@ from datetime import timedelta
 
 from imd.core import relation
 from imd.core.alertclass import Classifier
-from imd.core.links import Group, Link, Place, Placement, Record, Scope, because, better, file_of, weigh
+from imd.core.links import (
+    Firing,
+    Group,
+    Link,
+    Place,
+    Placement,
+    Record,
+    Scope,
+    because,
+    better,
+    file_of,
+    still_down,
+    weigh,
+)
 from imd.core.relation import FADE
 from imd.core.standing import Map, Weights
 from imd.model.rule import Relate
@@ -126,7 +139,9 @@ class Relator:
             return
         for other in self._last(place.own, scope) if place.own else ():
             heavy = weights[other.kind in relation.ASKED] * weigh(record, other, kind, half)
-            if heavy >= relation.MERGE:
+            if heavy < relation.JOIN and kind == "same" and still_down(other, record):
+                links.append(Link(relation.JOIN, other, "still", entity))
+            elif heavy >= relation.MERGE:
                 links.append(Link(heavy, other, kind, entity))
         if not place.beside:
             return
@@ -234,10 +249,10 @@ class Relator:
         self._opened_by.setdefault(opener, []).append(incident)
         return group
 
-    def enter(self, record: Record, incident: str, scope: Scope, identity: bytes) -> None:
-        """The alert is a member of this incident; its first one opened it."""
+    def enter(self, record: Record, incident: str, scope: Scope, identity: bytes, alert: Firing | None = None) -> None:
+        """The alert is a member of this incident; its first one opened it. `alert` says whether it still fires."""
         group = self._groups.get(incident) or self.begin(incident, scope, identity)
-        record.group = group
+        record.group, record.alert = group, alert
         if record.kind is AlertClass.BACKGROUND:
             return
         group.members.append(record)

@@ -82,7 +82,7 @@ class Related:
             alert.related = placement.because
         self._regroup.hasten(incident, tx.now + rule.hold)
         self._incidents.join(tx, incident, alert, labels, because)
-        self._relator.enter(placement.record, incident.id, scope, alert.identity.key)
+        self._relator.enter(placement.record, incident.id, scope, alert.identity.key, alert)
         for other in placement.merges if because == "related" else ():
             incident = self._merge(tx, incident, self._state.incidents[other], placement.because)
 
@@ -163,7 +163,8 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
         if rule.relate is None or relate is None or alert.joined_because in _NOT_RELATED:
             continue
         record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
-        relator.enter(record, incident.id, scope_of(incident.group_key, incident.silent), alert.identity.key)
+        scope = scope_of(incident.group_key, incident.silent)
+        relator.enter(record, incident.id, scope, alert.identity.key, alert)
     for incident in state.incidents.values():
         if incident.reopened or incident.returned:
             relator.reopen(incident.id)

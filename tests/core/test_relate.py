@@ -104,6 +104,27 @@ def test_a_dependency_path_fades_with_each_hop() -> None:
     assert near.fire(30, "HighErrorRate", service="web") == "i000002"
 
 
+class Lasting:
+    """An alert that fires until it is told otherwise."""
+
+    firing = True
+
+
+def test_what_is_still_down_is_the_same_trouble_however_late_another_alert_says_so() -> None:
+    minutes = RELATE.within / 5
+    for ends, later, joins in (
+        (False, "NodeUnreachable", True),
+        (True, "NodeUnreachable", False),
+        (False, "PodNotReady", False),
+    ):
+        site, alert = Site(), Lasting()
+        down = site.placed(0, {"alertname": "NodeDown", "node": "n1"}).record
+        site.relator.enter(down, "i000001", (), b"down", alert)
+        alert.firing = not ends
+        labels = {"alertname": later, "node": "n1"}
+        assert (site.placed(15 * minutes.total_seconds(), labels).join == "i000001") is joins
+
+
 def test_what_is_not_related_opens_its_own() -> None:
     site = Site()
     assert site.fire(0, "PostgresqlDown", db="orders") != site.fire(30, "NodeDown", node="n3")

@@ -70,6 +70,25 @@ def test_effects_that_came_first_become_one_incident_with_their_cause() -> None:
     story.at("0:31:01").end_to("ana").is_("resolved")
 
 
+def test_what_is_still_down_is_one_trouble_however_late_the_next_rule_says_so() -> None:
+    """Each rule waits its own `for:`. Once the first has ended, or where it is of another kind, it is another trouble;
+    a restart in between changes nothing."""
+    story = told()
+    story.at("0:00").fires("PostgresqlDown", db="orders").at("0:00:10").page_to("ana")
+    story.at("0:10").restart().at("0:15").fires("PrometheusTargetMissing", db="orders").incidents(1)
+    story.line(
+        "PrometheusTargetMissing joined: says the same of db/orders as PostgresqlDown, which still fires, 900s later"
+    )
+    story.at("0:16").fires("PostgresqlTooManyConnections", db="orders").incidents(2)
+    story.at("0:16:10").page_to("ana", incident=2)
+    other = told()
+    other.at("0:00").fires("PostgresqlDown", db="orders").fires("HighErrorRate", service="pay").at("0:00:10").page_to(
+        "ana"
+    )
+    other.at("0:14").resolves("PostgresqlDown", db="orders")
+    other.at("0:15").fires("PrometheusTargetMissing", db="orders").incidents(2).at("0:15:10").page_to("ana", incident=2)
+
+
 def test_a_merge_before_anybody_was_paged_is_heard_by_nobody() -> None:
     story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)))
     story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
