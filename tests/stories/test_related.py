@@ -79,8 +79,8 @@ def test_what_is_still_down_is_one_trouble_however_late_the_next_rule_says_so() 
     story.line(
         "PrometheusTargetMissing joined: says the same of db/orders as PostgresqlDown, which still fires, 900s later"
     )
-    story.at("0:16").fires("PostgresqlTooManyConnections", db="orders").incidents(2)
-    story.at("0:16:10").page_to("ana", incident=2)
+    story.at("0:30").fires("PostgresqlTooManyConnections", db="orders").incidents(2)
+    story.at("0:30:10").page_to("ana", incident=2)
     other = told()
     other.at("0:00").fires("PostgresqlDown", db="orders").fires("HighErrorRate", service="pay").at("0:00:10").page_to(
         "ana"
