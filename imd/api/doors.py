@@ -27,6 +27,9 @@ BY_CHARS_MAX = 100
 REFUSED_MAX, REFUSED_WITHIN_SECONDS = 30, 60.0
 ADDRESSES_MAX = 1000
 SNOOZE = timedelta(hours=1)
+NOTE_CHARS_MAX = 4096
+_OF_ENDED = frozenset({ActionKind.RESOLVE, ActionKind.NOTE})
+"""What may be done to an incident that is over: nothing, as if it were done, and a note."""
 
 
 class Outcome(enum.StrEnum):
@@ -133,29 +136,57 @@ class Doors:
         return found
 
     async def act(
-        self, kind: ActionKind, incident: Incident, by: str, through: str, note: str = "", *, force: bool = False
+        self,
+        kind: ActionKind,
+        incident: Incident,
+        by: str,
+        through: str,
+        note: str = "",
+        *,
+        force: bool = False,
+        to: str = "",
+        until: datetime | None = None,
     ) -> Answered:
-        """Does it and says how it went. Raises Unavailable: then it did not happen."""
+        """Does it and says how it went. Raises Unavailable: then it did not happen. Names as a service has them are
+        those of `people:` where they can be told to be; an assignment to anybody else is a note."""
         context = self.context
-        if not incident.open and kind is not ActionKind.RESOLVE:
+        if kind is ActionKind.ASSIGN:
+            kind, to, note = self._assignment(to, note)
+        if not incident.open and kind not in _OF_ENDED:
             answered = Answered(incident, f"Too late: {standing(incident)}.", False)
         else:
-            until = context.clock.now() + SNOOZE if kind is ActionKind.SNOOZE else None
+            now = context.clock.now()
+            if kind is ActionKind.SNOOZE and (until is None or until <= now):
+                until = now + SNOOZE
             event = ActionTaken(
                 kind=kind,
                 incident=incident.id,
-                by=_name(by),
+                by=self.person(by) or _name(by),
                 note=note,
                 force=force,
                 through=through,
-                until=until,
+                to=to,
+                until=until if kind is ActionKind.SNOOZE else None,
+                record=None if incident.open else incident,
             )
             refused = await context.submit(event, 0)
-            now = await self.incident(incident.id)
-            said = f"Not possible: {refused[0].error}." if refused else f"{standing(now)}."
-            answered = Answered(now, said[:1].upper() + said[1:], not refused)
+            after = await self.incident(incident.id)
+            said = f"Not possible: {refused[0].error}." if refused else f"{standing(after)}."
+            answered = Answered(after, said[:1].upper() + said[1:], not refused)
         self.count(through, Outcome.DONE if answered.done else Outcome.NOT_POSSIBLE)
         return answered
+
+    def person(self, name: str) -> str:
+        """Who of `people:` that is, whatever the case; `ana@example.org` may be `ana`. "" where it is nobody."""
+        known = {one.casefold(): one for one in self.context.ruleset().people}
+        wanted = name.strip().casefold()
+        return known.get(wanted) or known.get(wanted.partition("@")[0] if "@" in wanted else "") or ""
+
+    def _assignment(self, to: str, note: str) -> tuple[ActionKind, str, str]:
+        if not self.context.ruleset().people:
+            return ActionKind.ASSIGN, _name(to), ""
+        person = self.person(to)
+        return (ActionKind.ASSIGN, person, "") if person else (ActionKind.NOTE, "", note or f"assigned to {_name(to)}")
 
 
 def standing(incident: Incident) -> str:

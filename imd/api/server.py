@@ -33,6 +33,7 @@ from imd.api.incidents import Incidents
 from imd.api.ingest import Ingest, Senders
 from imd.api.links import Links, as_page
 from imd.api.lists import Lists
+from imd.api.mirrors import Mirrors
 from imd.api.oncall import OnCall
 from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
 from imd.api.pagerduty import Enqueue, as_pagerduty
@@ -85,7 +86,7 @@ def routes(context: Context) -> list[Route]:
     heartbeats, on_call = Heartbeats(context), OnCall(context)
     health, receivers = Health(context, senders), Receivers(context)
     doors = Doors(context)
-    links, callbacks, phones = Links(doors), Callbacks(doors), Phones(doors)
+    links, callbacks, mirrors, phones = Links(doors), Callbacks(doors), Mirrors(doors), Phones(doors)
     as_alertmanager = answers.as_alertmanager
     return [
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
@@ -116,8 +117,8 @@ def routes(context: Context) -> list[Route]:
         Route("POST", "/v1/links/{token}", links.act, None, as_page),
         # Each service's own signature is what authorises.
         Route("POST", "/v1/callbacks/slack/{receiver}", callbacks.slack, None),
-        Route("POST", "/v1/callbacks/pagerduty/{receiver}", callbacks.pagerduty, None),
-        Route("POST", "/v1/callbacks/opsgenie/{receiver}", callbacks.opsgenie, None),
+        Route("POST", "/v1/callbacks/pagerduty/{receiver}", mirrors.pagerduty, None),
+        Route("POST", "/v1/callbacks/opsgenie/{receiver}", mirrors.opsgenie, None),
         Route("POST", "/v1/callbacks/twilio/{receiver}", phones.replied, None),
         Route("POST", "/v1/callbacks/twilio/{receiver}/{token}", phones.pressed, None),
         Route("POST", "/v1/callbacks/pushover/{receiver}/{token}", phones.taken, None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -52,6 +53,7 @@ policies:
 routes: [{policy: all}]
 """
 TOKEN = {"Authorization": "Bearer t0"}
+NUMBERS = itertools.count()
 
 
 @pytest.fixture
@@ -212,7 +214,7 @@ async def pagerduty(
     server: Server, kind: str, key: str, *, at: timedelta = timedelta(0), header: str = "", **event: Any
 ) -> tuple[int, Any]:
     content = {
-        "id": "01",
+        "id": f"01{next(NUMBERS)}",
         "event_type": kind,
         "resource_type": "incident",
         "occurred_at": (server.clock.now() + at).isoformat(),
