@@ -37,7 +37,7 @@ from imd.clock import Clock, SystemClock
 from imd.config.diagnostic import Diagnostic
 from imd.config.load import Faulty, Loaded, load_config
 from imd.config.settings import LogFormat, Settings
-from imd.daemon import gauges
+from imd.daemon import counters, gauges
 from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
@@ -337,6 +337,7 @@ class _Daemon:
         if not faults:
             self._metrics.config_last_reload_success_timestamp_seconds.set(self._clock.now().timestamp())
             self._metrics.topology_dangling_edges.set(self._ruleset.topology.dangling)
+            counters.start(self._metrics, self._settings, self._ruleset)
             self._metrics.config_hash.set(int(self._ruleset.config_hash[:12] or "0", 16))
 
     # -- in the background ----------------------------------------------------------------------------------------
