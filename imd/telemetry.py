@@ -228,6 +228,7 @@ class Log(enum.StrEnum):
     STORE_OPENED = "store.opened"
     STORE_FAILED = "store.failed"
     STORE_RECOVERED = "store.recovered"
+    STORE_SHORT = "store.short"
     STORE_PRUNED = "store.pruned"
     ENGINE_RESTORED = "engine.restored"
     OVERLOADED = "inbox.overloaded"

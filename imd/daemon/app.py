@@ -123,7 +123,7 @@ class _Daemon:
             reload=self._reload,
             test_page=self._test_page,
             explain=Explainer(self._loop),
-            unready=lambda: self._loop.down,
+            unready=lambda: self._loop.unready,
             metrics=metrics,
             clock=clock,
             started_at=clock.now(),

@@ -28,6 +28,7 @@ from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State, restore
 from imd.daemon.ownalert import state_lost
+from imd.daemon.shortage import Shortage
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
 from imd.model.event import ClockStepped, Event, Restarted, Tick
@@ -102,6 +103,7 @@ class Loop:
         self._flush_planned = False
         self._flushed = 0.0
         self._down = "not started"
+        self._shortage = Shortage(store, clock, metrics)
         self._engine: Engine | None = None
         self._stored: State | None = None
         self._outgoing: Outgoing | None = None
@@ -145,6 +147,11 @@ class Loop:
     def down(self) -> str:
         """Why nothing is taken just now; "" when all is well."""
         return self._down
+
+    @property
+    def unready(self) -> str:
+        """Why no alerts are taken just now, though others' work may be."""
+        return self._down or self._shortage.reason
 
     @property
     def engine(self) -> Engine | None:
@@ -197,6 +204,8 @@ class Loop:
         """
         if self._down:
             raise StoreDown(self._down)
+        if self._shortage.reason:
+            self._shortage.check(event, rejected)
         if self._inbox_bytes + size_bytes > self._inbox_bytes_max and self._inbox_bytes:
             self._metrics.count("overload_rejections_total", ("inbox",))
             raise Overloaded(f"{self._inbox_bytes} bytes wait to be committed")
@@ -416,6 +425,9 @@ class Loop:
             self._step(Restarted(snapshot.alive_at))
         if snapshot.lost_at is not None:
             self._step(state_lost(snapshot.lost_at, now))
+        for event in self._shortage.begin(self._engine.state, now):
+            self._step(event)
+        self._spawn(self._shortage.end(self.submit))
         self._open.batch.alive(now)
         self._plan_flush()
         self._arm_timer(self._engine.next_deadline(), now)

@@ -11,6 +11,7 @@ from imd.model.event import AlertsReported
 from imd.model.heartbeat import OWN_SOURCE
 
 _FIRES = timedelta(hours=24)  # nothing clears it but a person, or a day
+DISK_FULL = identify({"alertname": "ImdDiskFull", "severity": "critical"})
 
 
 def state_lost(lost_at: datetime, now: datetime) -> AlertsReported:
@@ -27,3 +28,20 @@ def state_lost(lost_at: datetime, now: datetime) -> AlertsReported:
         annotations=msgspec.json.encode({"summary": text}),
     )
     return AlertsReported(OWN_SOURCE, True, (report,))
+
+
+def disk_full(now: datetime) -> AlertsReported:
+    """The disk of the database is full. It can be said, for there is a reserve; `disk_has_room` ends it."""
+    text = (
+        "The disk that holds imd's database is full. Senders get 503 and keep their alerts until there is room; "
+        "acknowledging and paging go on for now, on a reserve of a few MiB. Free space on it."
+    )
+    return _of_disk(AlertReport(DISK_FULL, False, now, None, msgspec.json.encode({"summary": text})))
+
+
+def disk_has_room(now: datetime) -> AlertsReported:
+    return _of_disk(AlertReport(DISK_FULL, True, None, now))
+
+
+def _of_disk(report: AlertReport) -> AlertsReported:
+    return AlertsReported(OWN_SOURCE, False, (report,))

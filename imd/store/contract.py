@@ -234,6 +234,15 @@ class Store(Protocol):
         next is taken to build on `load`. For a health check commit a batch with `alive`."""
         ...
 
+    @property
+    def short(self) -> bool:
+        """The disk is full, and what is written now comes off a reserve of a few MiB: write no more than must be."""
+        ...
+
+    def lay_by(self) -> bool:
+        """Whether there is room again; the reserve is then laid by anew. Blocks. To be asked while `short`."""
+        ...
+
     def close(self) -> None:
         """Commit what is queued, then close and release the lock. Blocks."""
         ...

@@ -25,6 +25,7 @@ from imd.store import sqlite_file
 from imd.store.contract import Retention, Store, StoreRefused
 from imd.store.lock import Lock
 from imd.store.record import micros
+from imd.store.reserve import Reserve
 from imd.store.sqlite import Names, SqliteStore
 from imd.store.sqlite_file import rows
 
@@ -60,8 +61,10 @@ def open_store(
         raise StoreRefused(f"{path.parent}: the folder cannot be made: {error.strerror}") from None
     lock = Lock.take(path)
     try:
+        reserve = Reserve(path)
+        reserve.open()
         names = _prepare(path, clock.now())
-        return SqliteStore(path, lock, names, clock, retention or Retention(), vfs)
+        return SqliteStore(path, lock, names, clock, retention or Retention(), reserve, vfs)
     except BaseException:
         lock.release()
         raise

@@ -50,6 +50,7 @@ from imd.store.record import (
     unpack_silence,
     whole_alert,
 )
+from imd.store.reserve import Reserve
 from imd.store.sqlite_file import rows
 from imd.store.sqlite_reader import Reader
 from imd.store.sqlite_writer import Writer
@@ -90,15 +91,27 @@ class Names(msgspec.Struct, frozen=True):
 class SqliteStore:
     """A `contract.Store` on the database at `path`, which was checked and migrated and whose lock is held."""
 
+    _reserve: Reserve | None = None
+
     def __init__(
-        self, path: Path, lock: Lock, names: Names, clock: Clock, retention: Retention, vfs: str | None = None
+        self,
+        path: Path,
+        lock: Lock,
+        names: Names,
+        clock: Clock,
+        retention: Retention,
+        reserve: Reserve,
+        vfs: str | None = None,
     ) -> None:
         self.path = path
         self._lock = lock
         self._store_id, self._link_key = names.store_id, names.link_key
         self._retention = retention
         self._reader = Reader(lambda: sqlite_file.connect(path, read_only=True), clock)
-        self._writer = Writer(lambda: sqlite_file.connect(path, vfs=vfs), self._measure, retention.rejected_max)
+        self._reserve = reserve
+        self._writer = Writer(
+            lambda: sqlite_file.connect(path, vfs=vfs), self._measure, retention.rejected_max, reserve.give_up
+        )
         for check, what in ((self._writer.probe, "written"), (self._reader.open, "read")):
             try:
                 check()
@@ -130,6 +143,13 @@ class SqliteStore:
 
     def probe(self) -> None:
         self._writer.probe()
+
+    @property
+    def short(self) -> bool:
+        return self._reserve is not None and self._reserve.short
+
+    def lay_by(self) -> bool:
+        return self._reserve is None or self._reserve.lay_by()
 
     def close(self) -> None:
         self._shut()

@@ -38,10 +38,18 @@ Job: TypeAlias = Callable[[], None]
 
 
 class Writer:
-    """Started by its construction; `connect` opens a connection, `wal_bytes` measures the log. Any thread may call."""
+    """Started by its construction; `connect` opens a connection, `wal_bytes` measures the log, `make_room` is asked
+    when the disk is full, and says whether it did. Any thread may call."""
 
-    def __init__(self, connect: Callable[[], apsw.Connection], wal_bytes: Callable[[], int], rejected_max: int) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], apsw.Connection],
+        wal_bytes: Callable[[], int],
+        rejected_max: int,
+        make_room: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._connect = connect
+        self._make_room = make_room
         self._wal_bytes = wal_bytes
         self._rejected_max = rejected_max
         self._queue: queue.SimpleQueue[Commit | Job] = queue.SimpleQueue()
@@ -49,7 +57,7 @@ class Writer:
         self._failure = "not opened yet"
         self._log_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
-        self._failed = self._closed = self._stopped = False
+        self._failed = self._closed = self._stopped = self._made_room = False
         self._thread = threading.Thread(target=self._run, name="imd-store-writer", daemon=True)
         self._thread.start()
 
@@ -150,6 +158,15 @@ class Writer:
 
     def _probe(self) -> None:
         try:
+            self._probe_once()
+        except StoreFailed:
+            if not self._made_room:
+                raise
+            self._made_room = False
+            self._probe_once()
+
+    def _probe_once(self) -> None:
+        try:
             if self._connection is None:
                 self._open()
             self._in_transaction(_write_probe)
@@ -197,6 +214,8 @@ class Writer:
 
     def _fail(self, error: BaseException) -> None:
         self._failed = True
+        # At once, though emptying the log may make some room too: else it would be full again a moment later.
+        self._made_room = isinstance(error, apsw.FullError) and self._make_room()
         self._failure = f"{type(error).__name__.removesuffix('Error')}: {error}"
         self._drop_connection()
 

@@ -171,7 +171,7 @@ def test_what_a_stopped_creation_left_is_cleared(database: Path) -> None:
     database.with_name("imd.db.new").write_bytes(b"half a database")
     database.with_name("imd.db.new-wal").write_bytes(b"half a log")
     open_store(url(database)).close()
-    assert sorted(path.name for path in database.parent.iterdir()) == ["imd.db", "imd.db.lock"]
+    assert sorted(path.name for path in database.parent.iterdir()) == ["imd.db", "imd.db.lock", "imd.db.reserve"]
 
 
 def test_a_folder_in_its_place_is_refused(database: Path) -> None:

@@ -25,7 +25,10 @@ WATCHDOG = {"WATCHDOG_USEC": "400000"}
 
 
 class Disk(Protocol):
+    """`reserve`: people's work goes on while it is full."""
+
     store: str
+    reserve: bool
 
     def fill(self, daemon: Daemon) -> None: ...
 
@@ -33,7 +36,9 @@ class Disk(Protocol):
 
 
 class SmallDisk:
-    """A file system of 8 MiB."""
+    """A file system of 16 MiB: the log may grow to some 4, and 4 are the reserve."""
+
+    reserve = True
 
     def __init__(self, folder: Path) -> None:
         self._filler = folder / "filler"
@@ -53,7 +58,9 @@ class SmallDisk:
 
 
 class SizeLimit:
-    """No file of the daemon's may grow: to SQLite that is a full disk too, and it needs no root."""
+    """No file of the daemon's may grow: a disk that refuses writes, and it needs no root. No reserve helps there."""
+
+    reserve = False
 
     store = ""
     _hard = resource.RLIM_INFINITY
@@ -76,7 +83,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"no small disk here: {mounted.stderr.strip()}")
@@ -111,6 +118,7 @@ def test_a_full_disk_is_waited_out(disk: Disk, daemons: Daemons, sink: Sink, fig
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
     assert daemon.metric("imd_store_up") == 0
     _reads_go_on(daemon)
+    _people_go_on(daemon, disk)
 
     sink.status = 200
     until("the stored page leaves", lambda: [one for one in sink.of("page", title="Stored") if one.status == 200], 15)
@@ -120,6 +128,10 @@ def test_a_full_disk_is_waited_out(disk: Disk, daemons: Daemons, sink: Sink, fig
     began = time.monotonic()
     until("it takes alerts again", lambda: daemon.get("/-/ready").status == 200, RECOVERY_SECONDS)
     healed = time.monotonic() - began
+    own = "ImdDiskFull"
+    until(
+        "nor does it say otherwise", lambda: own not in {a["labels"]["alertname"] for a in daemon.items("/v1/alerts")}
+    )
     acked = producer.total("acked")
     until("the senders go on", lambda: producer.total("acked") > acked + 100)
     producer.stop()
@@ -139,7 +151,19 @@ def _reads_go_on(daemon: Daemon) -> None:
     assert "Stored" in {one["labels"]["alertname"] for one in daemon.items("/v1/alerts")}
     listed = daemon.get("/api/v2/alerts").json()
     assert "Stored" in {one["labels"]["alertname"] for one in listed}, "to Karma an empty list would be the all-clear"
-    assert daemon.post(f"/v1/incidents/{stored[0]['id']}/ack", {"by": "ana"}).status == 503
+
+
+def _people_go_on(daemon: Daemon, disk: Disk) -> None:
+    """With a reserve an acknowledgement is taken, and imd says of itself that it has no room; without one, neither."""
+    (told,) = [one for one in daemon.items("/v1/incidents") if one["title"] == "Told"]
+    acknowledge = f"/v1/incidents/{told['id']}/ack"
+    if not disk.reserve:
+        assert daemon.post(acknowledge, {"by": "ana"}).status == 503
+        return
+    until("it lives on its reserve", lambda: daemon.post(acknowledge, {"by": "ana"}).status == 200)
+    assert daemon.get(f"/v1/incidents/{told['id']}").json()["state"] == "acknowledged"
+    assert [one for one in daemon.items("/v1/alerts") if one["labels"]["alertname"] == "ImdDiskFull"]
+    assert _post(daemon, "Later") == 503
 
 
 def _nothing_is_lost(daemon: Daemon, producer: Producer, sink: Sink) -> None:
