@@ -55,7 +55,11 @@ class UnknownReceiver(Exception):
 
 
 class TestPageFailed(Exception):
-    """The receiver did not take the test page; the text is its own words, without secrets."""
+    """The receiver did not take the test page; the text is its own words, without secrets. `passing`: it may later."""
+
+    def __init__(self, error: str, passing: bool = False) -> None:
+        super().__init__(error)
+        self.passing = passing
 
 
 class FetchFailed(Exception):

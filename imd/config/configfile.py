@@ -19,8 +19,10 @@ from imd.config import codes, form
 from imd.config.callerfile import auth, entries, named
 from imd.config.diagnostic import Span
 from imd.config.document import Document, Node, Scalar, Sequence
+from imd.config.document import Mapping as MappingNode
 from imd.config.form import Several, Table
-from imd.config.reading import is_web_url, web_url
+from imd.config.quietkeys import beginning, weekday
+from imd.config.reading import is_web_url, timezone, web_url
 from imd.config.receiverfile import RECEIVER_FORM, receiver
 from imd.config.settings import (
     LOOPBACK_NAMES,
@@ -60,6 +62,7 @@ from imd.config.shape import (
 from imd.config.sourcefile import check_keys, lint_alike, source
 from imd.config.wording import quote
 from imd.model.digest import Storm
+from imd.model.quiet import TimeInterval, Weekly
 from imd.model.secret import Secret
 
 T = TypeVar("T")
@@ -261,8 +264,45 @@ WATCHDOG: Keys = {
 
 CANARY: Keys = {
     "receiver": Key(name, "It gets the test page.", required=True),
-    "every": Key(duration(timedelta(minutes=1), 30 * _DAY), "How often; the first one so long after the start.", "1d"),
+    "at": Key(beginning, "The time of day at which it goes out, in quotes.", examples=("09:00",)),
+    "weekdays": Key(listed(weekday, least=1), "Only on these days of the week; with `at`.", examples=(["mon:fri"],)),
+    "timezone": Key(timezone, "In which `at` is read.", "UTC"),
+    "every": Key(
+        duration(timedelta(minutes=1), 30 * _DAY), "In place of `at`: how often, counted from the start of imd.", "1d"
+    ),
 }
+CANARY_LATE = timedelta(minutes=2)
+"""So long after `at` it still goes out: imd may just have been restarted. Another restart within that sends another."""
+
+
+@takes(
+    Table(
+        CANARY,
+        {"not": {"required": ["at", "every"]}, "dependentRequired": {"weekdays": ["at"], "timezone": ["at"]}},
+    )
+)
+def _canary(node: Node, scope: Scope) -> Canary:
+    values = read_keys(CANARY, node, scope)
+    if "receiver" not in values:
+        raise Refused
+    assert isinstance(node, MappingNode)
+    if "at" in node.entries and "every" in node.entries:
+        words = f"{scope.subject} has both {quote('at')} and {quote('every')}"
+        either = "a time of day, or every so often: one of the two"
+        raise scope.fault(codes.EXCLUSIVE_KEYS, node.entries["every"].key, words, help=either)
+    for word in ("weekdays", "timezone"):
+        if word in node.entries and "at" not in node.entries:
+            words = f"{scope.subject} has {quote(word)} and no {quote('at')}"
+            raise scope.fault(codes.MISSING_KEY, node.entries[word].key, words, help="say at which time of day")
+    if "at" not in values:
+        return Canary(**{word: values[word] for word in ("receiver", "every") if word in values})
+    ends = (values["at"] + CANARY_LATE) % _DAY
+    weekdays = tuple(sorted({day for several in values.get("weekdays", ()) for day in several}))
+    window = Weekly(weekdays=weekdays, begins=values["at"], ends=ends)
+    return Canary(
+        receiver=values["receiver"], at=TimeInterval(weekly=(window,), timezone=values.get("timezone", "UTC"))
+    )
+
 
 LOG: Keys = {
     "format": Key(choice(LogFormat), "`auto`: `console` on a terminal, `json` elsewhere.", "auto"),
@@ -334,7 +374,7 @@ CONFIG: Keys = {
     "storm": Key(nested(STORM, Storm), "When many pages to one receiver become a digest."),
     "links": Key(nested(LINKS, LinkSettings), "The links in pages by which their readers answer."),
     "watchdog": Key(nested(WATCHDOG, Watchdog), "A URL outside that is pinged while imd really works."),
-    "canary": Key(nested(CANARY, Canary), "A test page on a schedule; if it fails, imd raises an alert of its own."),
+    "canary": Key(_canary, "A test page on a schedule; if it fails, imd raises an alert of its own."),
     "limits": Key(_limits, "Bounds; reaching one is counted and said, never silent."),
     "log": Key(nested(LOG, Log), "How imd logs."),
     "watch": Key(boolean, "Reload when a file changes.", False),

@@ -15,6 +15,7 @@ import msgspec
 from imd.config.channelsettings import ChannelSettings, Templates
 from imd.model.digest import Storm
 from imd.model.policy import Bounds, Receiver, Source
+from imd.model.quiet import TimeInterval
 from imd.model.secret import Secret
 
 LOOPBACK_NAMES = ("localhost",)
@@ -105,10 +106,11 @@ class Watchdog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a test page goes, and how often."""
+    """Where a test page goes, and how often; or `at` which times: it goes out in each window once, as it begins."""
 
     receiver: str
     every: timedelta = timedelta(days=1)
+    at: TimeInterval | None = None
 
 
 class LogFormat(enum.StrEnum):

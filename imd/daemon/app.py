@@ -31,7 +31,7 @@ from imd.api.context import (
     UnknownReceiver,
 )
 from imd.api.doors import Doors, signer
-from imd.channels.contract import BadSettings, Receipt
+from imd.channels.contract import BadSettings, Receipt, Temporary
 from imd.channels.http import Endpoint, Reply
 from imd.clock import Clock, SystemClock
 from imd.config.diagnostic import Diagnostic
@@ -287,7 +287,7 @@ class _Daemon:
         answer = await channel.send(test_delivery(self._store.store_id, receiver, text, by, self._clock.now()), 1)
         if isinstance(answer, Receipt):
             return answer.detail
-        raise TestPageFailed(answer.error)
+        raise TestPageFailed(answer.error, isinstance(answer, Temporary))
 
     def _template_failed(self, receiver: str, which: str, why: str) -> None:
         self._metrics.count("receiver_templates_failed_total", (receiver,))

@@ -19,6 +19,7 @@ from imd.api.context import ReceiverStatus, StoreDown, TestPageFailed, Unavailab
 from imd.channels.http import Endpoint, HttpClient, Reply
 from imd.clock import Clock
 from imd.config.settings import Canary, Settings, Watchdog
+from imd.core import times
 from imd.model.alert import AlertReport, identify
 from imd.model.event import AlertsReported
 from imd.model.heartbeat import OWN_SOURCE
@@ -26,6 +27,8 @@ from imd.telemetry import Log, Metrics
 
 OVERDUE = timedelta(minutes=15)
 ROUND_TRIP_SECONDS = 10.0
+TRIES, TRY_AGAIN = 3, timedelta(minutes=1)
+"""A canary that may get through later is sent so often before it counts as lost: real pages are sent again too."""
 _LOOK_EVERY_SECONDS = 1.0
 CANARY_TEXT = "Canary: the way to this receiver works. Nothing is to be done."
 
@@ -55,7 +58,10 @@ class Prover:
         self._clock = clock
         self._metrics = metrics
         self._pinged_at: datetime | None = None
-        self._paged_at: datetime | None = clock.now()  # the first canary is `every` after the start
+        self._started_at = clock.now()
+        self._paged_at: datetime | None = None
+        self._tries = 0
+        self._again_at: datetime | None = None
         self._failing: str | None = None  # one from before the start may still fire: the first good canary ends it
 
     async def run(self) -> None:
@@ -100,22 +106,43 @@ class Prover:
         return "" if 200 <= reply.status < 300 else f"{endpoint.shown} answered {reply.status}"
 
     async def sing(self) -> None:
-        """The canary page if it is time; one that fails is an alert, which the next good one ends."""
+        """The canary page if it is time, again if it did not get through at once; one that does not get through at all
+        is an alert, which the next good one ends."""
         wanted, now = self._settings().canary, self._clock.now()
-        if wanted is None or not _due(self._paged_at, wanted.every, now):
+        if wanted is None or not self._is_time(wanted, now):
             return
         self._paged_at = now
-        try:
-            await self._page(wanted.receiver, CANARY_TEXT, "imd")
-            why = ""
-        except UnknownReceiver:
-            why = "it is not in the configuration any more"
-        except TestPageFailed as failed:
-            why = str(failed)
+        why, passing = await self._paged(wanted)
         self._metrics.count("canary_pages_total", (wanted.receiver, "failed" if why else "accepted"))
+        self._tries = self._tries + 1 if why and passing else 0
+        self._again_at = now + TRY_AGAIN if 0 < self._tries < TRIES else None
+        if self._again_at is not None:
+            return
+        self._tries = 0
         if why or self._failing != "":
             await self._tell(wanted, self._failing or wanted.receiver, why, now)
         self._failing = wanted.receiver if why else ""
+
+    def _is_time(self, wanted: Canary, now: datetime) -> bool:
+        """At a time of day: once in each window. Every so often: the first one so long after the start."""
+        if self._again_at is not None:
+            return now >= self._again_at
+        if wanted.at is None:
+            return _due(self._paged_at or self._started_at, wanted.every, now)
+        window = times.upcoming(wanted.at, now)
+        if window is None or now < window.begins_at:
+            return False
+        return self._paged_at is None or not window.begins_at <= self._paged_at <= now
+
+    async def _paged(self, wanted: Canary) -> tuple[str, bool]:
+        """Why it failed, "" where it did not, and whether that may pass."""
+        try:
+            await self._page(wanted.receiver, CANARY_TEXT, "imd")
+        except UnknownReceiver:
+            return "it is not in the configuration any more", False
+        except TestPageFailed as failed:
+            return str(failed), failed.passing
+        return "", False
 
     async def _tell(self, wanted: Canary, receiver: str, why: str, now: datetime) -> None:
         if why:

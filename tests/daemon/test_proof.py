@@ -15,6 +15,7 @@ from imd.channels.http import HttpClient
 from imd.config.settings import Canary, Settings, Watchdog
 from imd.daemon.proof import Prover
 from imd.model.incident import IncidentState
+from imd.model.quiet import TimeInterval, Weekly
 from imd.model.secret import Secret
 from tests.api.server import Server, serving
 
@@ -26,6 +27,7 @@ class World:
         self.pings = 0
         self.status = 200
         self.down = self.refuses = ""
+        self.passing = False
         self.owed: list[ReceiverStatus] = []
         self.paged: list[str] = []
 
@@ -36,19 +38,19 @@ class World:
     async def page(self, receiver: str, _text: str, _by: str) -> str:
         self.paged.append(receiver)
         if self.refuses:
-            raise context.TestPageFailed(self.refuses)
+            raise context.TestPageFailed(self.refuses, self.passing)
         return ""
 
 
 @asynccontextmanager
-async def proving(folder: Path) -> AsyncIterator[tuple[Server, World, Prover]]:
+async def proving(folder: Path, canary: Canary | None = None) -> AsyncIterator[tuple[Server, World, Prover]]:
     world, app, http = World(), web.Application(), HttpClient()
     app.router.add_get("/ping/uuid", world.pinged)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/ping/uuid"
-    settings = Settings(watchdog=Watchdog(url=Secret(url)), canary=Canary(receiver="sms"))
+    settings = Settings(watchdog=Watchdog(url=Secret(url)), canary=canary or Canary(receiver="sms"))
     try:
         async with serving(folder) as server:
 
@@ -136,3 +138,66 @@ async def test_a_canary_that_fails_is_an_incident(tmp_path: Path) -> None:
         await later(server, prover, 24 * 60)
         assert world.paged == ["sms", "sms"]
         assert not alert.firing
+
+
+async def test_what_may_pass_is_tried_again_before_it_alarms(tmp_path: Path) -> None:
+    """Three times, a minute apart: one hiccup wakes nobody, an outage does. What is refused for good is not."""
+    async with proving(tmp_path, Canary(receiver="sms", every=timedelta(hours=1))) as (server, world, prover):
+        world.refuses, world.passing = "503", True
+        await later(server, prover, 60)
+        await later(server, prover, 0.5)
+        assert world.paged == ["sms"]
+        await later(server, prover, 0.5)
+        assert world.paged == ["sms", "sms"]
+        world.refuses = ""
+        await later(server, prover, 1)
+        assert world.paged == ["sms"] * 3
+        assert not server.loop.state.incidents
+        world.refuses = "503"
+        for minutes in (60, 1):
+            await later(server, prover, minutes)
+            assert not server.loop.state.incidents
+        await later(server, prover, 1)
+        assert len(server.loop.state.incidents) == 1
+        assert len(world.paged) == 6
+        await later(server, prover, 1)
+        assert len(world.paged) == 6
+        world.refuses = ""
+        await later(server, prover, 60)
+        assert not any(alert.firing for alert in server.loop.state.alerts.values())
+
+
+def at_nine(*weekdays: int) -> Canary:
+    """As `at: "09:00"` in Berlin is read."""
+    window = Weekly(weekdays=weekdays, begins=timedelta(hours=9), ends=timedelta(hours=9, minutes=2))
+    return Canary(receiver="sms", at=TimeInterval(weekly=(window,), timezone="Europe/Berlin"))
+
+
+async def test_a_canary_at_a_time_of_day(tmp_path: Path) -> None:
+    """Saturday noon UTC to Monday: nine in Berlin is eight in UTC, once a day, whenever imd was started."""
+    async with proving(tmp_path, at_nine()) as (server, world, prover):
+        for minute in range(1, 45 * 60):
+            await later(server, prover, 1)
+            expected = sum(minute >= day * 24 * 60 - 4 * 60 for day in (1, 2))
+            assert len(world.paged) == expected, (minute, server.clock.now())
+
+
+async def test_a_canary_on_working_days(tmp_path: Path) -> None:
+    async with proving(tmp_path, at_nine(0, 1, 2, 3, 4)) as (server, world, prover):
+        await later(server, prover, 20 * 60)  # Sunday, nine
+        assert world.paged == []
+        await later(server, prover, 24 * 60)
+        assert world.paged == ["sms"]
+
+
+async def test_one_that_was_due_during_a_restart_still_goes_out(tmp_path: Path) -> None:
+    """A minute late is soon enough; an hour late it waits for tomorrow."""
+    async with proving(tmp_path, at_nine()) as (server, world, prover):
+        server.clock.advance(timedelta(hours=20, minutes=1))
+        prover._started_at = server.clock.now()
+        await prover.sing()
+        assert world.paged == ["sms"]
+    (tmp_path / "again").mkdir()
+    async with proving(tmp_path / "again", at_nine()) as (server, world, prover):
+        await later(server, prover, 21 * 60)
+        assert world.paged == []
