@@ -2,7 +2,9 @@
 
 Owns the order that every promise hangs on. How it works, all in the event loop's thread:
 
-- `submit` steps the engine at once and puts the effects into the open batch; then it waits for that batch's commit.
+- `submit` steps the engine and puts the effects into the open batch; then it waits for that batch's commit. Alerts that
+  are reported meanwhile gather and are stepped together, ahead of whatever comes behind them, at the latest when the
+  batch leaves.
 - The open batch goes to the store's writer thread when none is under way, or when it is full. So bodies that arrive
   during one commit share the next, and the busier it gets the larger the groups: no timer.
 - Answers and messages leave only after their own commit: `_committed` wakes who waits and hands messages on.
@@ -26,12 +28,14 @@ import structlog
 from imd.api.context import Overloaded, StoreDown
 from imd.clock import Clock
 from imd.core.engine import Engine
-from imd.core.state import State, restore
+from imd.core.state import State
+from imd.daemon import gather
 from imd.daemon.ownalert import state_lost
+from imd.daemon.restored import restored
 from imd.daemon.shortage import Shortage
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
-from imd.model.event import ClockStepped, Event, Restarted, Tick
+from imd.model.event import AlertsReported, ClockStepped, Event, Restarted, Tick
 from imd.model.heartbeat import OWN_SOURCE, Beat
 from imd.model.incident import Incident
 from imd.model.policy import Ruleset
@@ -99,6 +103,7 @@ class Loop:
         self._inbox_bytes_max = inbox_bytes_max
         self._inbox_bytes = 0
         self._open = _Open()
+        self._gathered = gather.Gathered()
         self._under_way: deque[_Open] = deque()
         self._flush_planned = False
         self._flushed = 0.0
@@ -209,13 +214,14 @@ class Loop:
         if self._inbox_bytes + size_bytes > self._inbox_bytes_max and self._inbox_bytes:
             self._metrics.count("overload_rejections_total", ("inbox",))
             raise Overloaded(f"{self._inbox_bytes} bytes wait to be committed")
-        refused = self._step(event)
+        part = self._gather(event) if type(event) is AlertsReported else None
+        refused = self._step(event) if part is None else ()
         current = self._open
         if rejected:
             source = getattr(event, "source", "")
             for one in rejected:
                 current.batch.reject(self._wall, one.source or source, one.index, one.error, one.excerpt)
-        if current.batch.empty and not self._under_way and not current.waiting:
+        if part is None and current.batch.empty and not self._under_way and not current.waiting:
             return refused
         committed = asyncio.get_running_loop().create_future()
         current.waiting.append(committed)
@@ -223,7 +229,7 @@ class Loop:
         self._inbox_bytes += size_bytes
         self._plan_flush()
         await committed
-        return refused
+        return refused if part is None else part.refused
 
     async def round_trip(self) -> None:
         """A durable write through loop and store; what the watchdog rests on. Raises StoreDown."""
@@ -234,7 +240,21 @@ class Loop:
 
     # -- stepping -------------------------------------------------------------------------------------------------
 
+    def _gather(self, event: AlertsReported) -> gather.Part:
+        if not self._gathered.takes(event):
+            self._step_gathered()
+        return self._gathered.add(event)
+
+    def _step_gathered(self) -> None:
+        """Raises StoreDown; those who wait are told."""
+        event, parts = self._gathered.take()
+        refused = self._step(event)
+        if refused:
+            gather.tell(parts, refused)
+
     def _step(self, event: Event) -> tuple[Refused, ...]:
+        if self._gathered:
+            self._step_gathered()
         engine = self._engine
         assert engine is not None
         now = self._now()
@@ -324,6 +344,9 @@ class Loop:
             self._flush()
 
     def _flush(self) -> None:
+        if self._gathered and not self._down:
+            with contextlib.suppress(StoreDown):
+                self._step_gathered()
         current = self._open
         if self._down or (current.batch.empty and not current.waiting):
             return
@@ -389,7 +412,7 @@ class Loop:
                 if not waiting.done():
                     waiting.set_exception(StoreDown(self._down))
         self._under_way.clear()
-        self._open = _Open()
+        self._open, self._gathered = _Open(), gather.Gathered()
         self._stored, self._engine = self.state, None  # a moment ahead of the disk, until that is read
         if self._timer is not None:
             self._timer.cancel()
@@ -398,7 +421,7 @@ class Loop:
 
     async def _recover(self) -> None:
         with contextlib.suppress(Exception):  # where the disk cannot be read either, the last that was known is shown
-            self._stored = await asyncio.to_thread(lambda: _restored(self._store.load()))
+            self._stored = await asyncio.to_thread(lambda: restored(self._store.load()))
         while True:
             await asyncio.sleep(PROBE_EVERY_SECONDS)
             try:
@@ -412,7 +435,7 @@ class Loop:
             return
 
     def _rebuild(self, snapshot: Snapshot) -> None:
-        self._engine = Engine(self._ruleset, _restored(snapshot))
+        self._engine = Engine(self._ruleset, restored(snapshot))
         self._stored = None
         self._down = ""
         self._metrics.store_up.set(1)
@@ -457,20 +480,3 @@ class Loop:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _restored(snapshot: Snapshot) -> State:
-    return restore(
-        snapshot.store_id,
-        snapshot.alerts,
-        snapshot.incidents,
-        snapshot.last_alert_id,
-        snapshot.last_number,
-        snapshot.silences,
-        snapshot.beats,
-        snapshot.presence,
-        snapshot.alive_at,
-        snapshot.overrides,
-        snapshot.turns,
-        snapshot.digests,
-    )
