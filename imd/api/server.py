@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
-from imd.api import answers
+from imd.api import answers, quick
 from imd.api.alertmanager import Alertmanager
 from imd.api.alertmanager_silences import AlertmanagerSilences
 from imd.api.answers import Refusal, SchemaRefusal
@@ -66,13 +66,15 @@ vars(web_response)["SERVER_SOFTWARE"] = "imd"
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the table. `scope` None: open to all, always. `shape` words its refusals."""
+    """One line of the table. `scope` None: open to all, always. `shape` words its refusals. `quick`: small requests of
+    senders come here, each minute the same; they may come by the short way (`quick`)."""
 
     method: str
     path: str
     handler: Handler
     scope: Scope | None
     shape: Shape = answers.problem
+    quick: bool = False
 
 
 def routes(context: Context) -> list[Route]:
@@ -89,13 +91,13 @@ def routes(context: Context) -> list[Route]:
     links, callbacks, mirrors, phones = Links(doors), Callbacks(doors), Mirrors(doors), Phones(doors)
     as_alertmanager = answers.as_alertmanager
     return [
-        Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST),
+        Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST, quick=True),
         Route("OPTIONS", "/v1/ingest/{source}", ingest.handshake, Scope.INGEST),
         # The key in the body is what authorises: these two look at it themselves.
         Route("POST", "/v2/enqueue", enqueue.event, None, as_pagerduty),
         Route("POST", "/v2/change/enqueue", enqueue.change, None, as_pagerduty),
         *_opsgenie(OpsgenieApi(context, senders, ingest)),
-        Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager),
+        Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager, quick=True),
         Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/alerts/groups", neighbour.get_groups, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/status", neighbour.get_status, Scope.READ, as_alertmanager),
@@ -175,15 +177,20 @@ def _opsgenie(api: OpsgenieApi) -> list[Route]:
     ]
 
 
-def application(context: Context, authorize: Authorize | None = None) -> web.Application:
-    """The application: every route, under every prefix too. `authorize` refuses by raising Refusal (401, 403)."""
+def application(
+    context: Context, authorize: Authorize | None = None, quick_handlers: set[Handler] | None = None
+) -> web.Application:
+    """The application: every route, under every prefix too. `authorize` refuses by raising Refusal (401, 403).
+    `quick_handlers` collects the handlers of routes that may be called by the short way."""
     app = web.Application(client_max_size=context.settings().limits.body_bytes_max)
     table = routes(context)
     prefixes = _prefixes(context)
     for path in dict.fromkeys(route.path for route in table):
         here = [route for route in table if route.path == path]
         for prefix in prefixes:
-            _add(app, prefix + path, here, context.metrics, authorize)
+            for route, wrapped in _add(app, prefix + path, here, context.metrics, authorize):
+                if route.quick and quick_handlers is not None:
+                    quick_handlers.add(wrapped)
     app.on_shutdown.append(_end_streams(context))
     app.router.add_route("*", "/{rest:.*}", _wrap(_NOT_FOUND, context.metrics, None))
     return app
@@ -191,8 +198,10 @@ def application(context: Context, authorize: Authorize | None = None) -> web.App
 
 def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunner:
     """The application with the server's own bounds. The caller sets it up and adds its sites."""
-    made = web.AppRunner(
-        application(context, authorize),
+    handlers: set[Handler] = set()
+    made = quick.Runner(
+        application(context, authorize, handlers),
+        handlers,
         access_log=None,
         logger=_protocol_logger(context.metrics),
         handle_signals=False,
@@ -220,16 +229,20 @@ def _prefixes(context: Context) -> list[str]:
     return list(dict.fromkeys(["", own, *settings.prefixes]))
 
 
-def _add(app: web.Application, path: str, here: list[Route], metrics: Metrics, authorize: Authorize | None) -> None:
+def _add(
+    app: web.Application, path: str, here: list[Route], metrics: Metrics, authorize: Authorize | None
+) -> list[tuple[Route, Handler]]:
+    """With each route the handler that was made of it."""
     resource = app.router.add_resource(path)
-    for route in here:
-        wrapped = _wrap(route, metrics, authorize)
+    made = [(route, _wrap(route, metrics, authorize)) for route in here]
+    for route, wrapped in made:
         resource.add_route(route.method, wrapped)
         if route.method == "GET":
             resource.add_route("HEAD", wrapped)
     methods = [route.method for route in here]
     if "*" not in methods:
         resource.add_route("*", _wrap(_not_allowed(here[0], methods), metrics, None))
+    return made
 
 
 def _not_allowed(route: Route, methods: list[str]) -> Route:
