@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -33,14 +33,10 @@ from imd.daemon import gather
 from imd.daemon.ownalert import state_lost
 from imd.daemon.restored import restored
 from imd.daemon.shortage import Shortage
-from imd.model.alert import Alert
+from imd.daemon.shown import Shown
 from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
 from imd.model.event import AlertsReported, ClockStepped, Event, Restarted, Tick
-from imd.model.heartbeat import OWN_SOURCE, Beat
-from imd.model.incident import Incident
 from imd.model.policy import Ruleset
-from imd.model.quiet import Silence
-from imd.model.schedule import Override
 from imd.sources.contract import Rejection
 from imd.store.contract import Batch, PendingDelivery, Snapshot, Store, StoredConversation
 from imd.telemetry import Log, Metrics
@@ -85,7 +81,7 @@ class _Open:
         self.since = 0.0
 
 
-class Loop:
+class Loop(Shown):
     """Steps, commits, answers. For the event loop's thread alone."""
 
     def __init__(
@@ -166,39 +162,6 @@ class Loop:
     def state(self) -> State | None:
         """For reads alone: the engine's state, without an engine what is on disk. None before the start."""
         return self._engine.state if self._engine is not None else self._stored
-
-    def open_alerts(self) -> Iterable[Alert]:
-        """Every alert that fires, in order of id. The engine's own records: read them before the next await."""
-        if self.state is None:
-            return []
-        return sorted((alert for alert in self.state.alerts.values() if alert.firing), key=lambda one: one.id)
-
-    def open_incidents(self) -> Iterable[Incident]:
-        """By number. As above."""
-        found = [] if self.state is None else [one for one in self.state.incidents.values() if one.open]
-        return sorted(found, key=lambda one: one.number)
-
-    def heard(self) -> Mapping[str, datetime]:
-        """When each source was last heard; imd itself is none."""
-        heard = {} if self.state is None else self.state.heard
-        return {name: one.heard_at for name, one in heard.items() if name not in ("", OWN_SOURCE)}
-
-    def silences(self) -> Iterable[Silence]:
-        """All that are known, ended ones of the last days too, by id."""
-        return [] if self.state is None else sorted(self.state.silences.values(), key=lambda one: one.id)
-
-    def suppressed(self, cause: str) -> int:
-        """How many firing alerts this cause suppresses."""
-        return 0 if self.state is None else len(self.state.suppressed.by_cause.get(cause, ()))
-
-    def overrides(self) -> Iterable[Override]:
-        """What people set over schedules, ended ones too, by id."""
-        return [] if self.state is None else sorted(self.state.overrides.values(), key=lambda one: one.id)
-
-    def beats(self) -> Iterable[Beat]:
-        """Every heartbeat's record, by name and values. As above."""
-        state = self.state
-        return [] if state is None else [state.beats[instance] for instance in sorted(state.beats)]
 
     # -- the door -------------------------------------------------------------------------------------------------
 
