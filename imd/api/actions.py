@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from imd.api.answers import Refusal
+from imd.api.operations import Duration, Name
 from imd.config.syntax import BadDuration, parse_duration
 from imd.model.event import ActionKind, ActionTaken, IncidentReported
 from imd.model.incident import Incident, Priority
@@ -31,11 +32,11 @@ class Action(msgspec.Struct):
     asked to help; `into` the incident that lives on; `fingerprints` who is split off; the last three say how it ended.
     """
 
-    by: str = ""
+    by: Name = ""
     note: str = ""
     force: bool = False
     until: datetime | None = None
-    for_: str = msgspec.field(default="", name="for")
+    for_: Duration = msgspec.field(default="", name="for")
     to: str = ""
     into: str | int = ""
     fingerprints: list[str] = []
@@ -88,8 +89,8 @@ class Action(msgspec.Struct):
 class Report(msgspec.Struct):
     """Body of a report by a person. The same `key` twice is one incident."""
 
-    title: str = ""
-    by: str = ""
+    title: Name = ""
+    by: Name = ""
     labels: dict[str, str] = {}
     priority: Priority | None = None
     policy: str = ""

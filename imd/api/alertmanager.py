@@ -16,20 +16,64 @@ import msgspec
 from aiohttp import web
 
 from imd import __version__
-from imd.api.alertmanager_groups import Gettable, Listed, Named, Status, grouped
+from imd.api.alertmanager_groups import AlertGroup, AlertStatus, GettableAlert, Listed, ReceiverName, grouped
 from imd.api.answers import BusinessRefusal, Refusal, SchemaRefusal, json
 from imd.api.context import Context
 from imd.api.ingest import Ingest, Senders, Taken
+from imd.api.operations import Answer, Parameter, described, switch
 from imd.config.syntax import BadMatcher, parse_matcher
 from imd.model.alert import Alert, fingerprint
 from imd.model.policy import BUILT_IN_POLICY, Ruleset, Target, TargetKind
 from imd.model.rule import BadPattern, Matcher, Op, Test, full_match
 from imd.sources.alertmanager_api import RESOLVE_TIMEOUT
-from imd.sources.contract import BadBody, Reason
+from imd.sources.contract import BadBody, Instant, Reason
 
 SOURCE = "alertmanager"
 _SLICE = 200  # alerts listed before the loop turns: about 5 ms
 _BOOLS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+
+
+class PostableAlert(msgspec.Struct):
+    """Alertmanager's postableAlert. `sources.alertmanager_api` reads it, alert by alert."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str] | None = None
+    startsAt: Instant | None = None  # noqa: N815
+    endsAt: Instant | None = None  # noqa: N815
+    generatorURL: str | None = None  # noqa: N815
+
+
+class ClusterStatus(msgspec.Struct):
+    """There is none."""
+
+    status: str = "disabled"
+    peers: list[str] = []
+
+
+class ConfigStatus(msgspec.Struct):
+    """A line in place of the configuration, which has another shape."""
+
+    original: str
+
+
+class VersionInfo(msgspec.Struct, rename="camel"):
+    """What Alertmanager says of its build."""
+
+    version: str
+    revision: str
+    branch: str
+    build_user: str
+    build_date: str
+    go_version: str
+
+
+class AlertmanagerStatus(msgspec.Struct, rename="camel"):
+    """Alertmanager's alertmanagerStatus."""
+
+    cluster: ClusterStatus
+    config: ConfigStatus
+    uptime: datetime
+    version_info: VersionInfo
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -40,7 +84,7 @@ class _Shown(msgspec.Struct, frozen=True):
     inhibited: bool
     muted: bool
 
-    def takes(self, status: Status) -> bool:
+    def takes(self, status: AlertStatus) -> bool:
         return (
             (self.active or status.state != "active")
             and (self.silenced or not status.silencedBy)
@@ -49,12 +93,27 @@ class _Shown(msgspec.Struct, frozen=True):
         )
 
 
+Posted = list[PostableAlert] | None
+Listing = list[GettableAlert]
+Groups = list[AlertGroup]
+Receivers = list[ReceiverName]
+_FILTERS = (
+    Parameter("filter", "Matchers that must all hold.", many=True),
+    Parameter("receiver", "A regex for the whole name of a receiver."),
+    switch("active", "Those that nothing suppresses.", True),
+    switch("silenced", "Those that a silence suppresses.", True),
+    switch("inhibited", "Those that an inhibition suppresses.", True),
+    switch("muted", "Those that anything else suppresses.", True),
+)
+
+
 class Alertmanager:
     def __init__(self, context: Context, senders: Senders, ingest: Ingest) -> None:
         self._context = context
         self._senders = senders
         self._ingest = ingest
 
+    @described("Send alerts", {200: Answer()}, body=Posted, refuses=(422,))
     async def post_alerts(self, request: web.Request) -> web.Response:
         """200 and no body once all are committed, else the first refusal as Alertmanager words it."""
         if request.content_type != "application/json":
@@ -72,39 +131,43 @@ class Alertmanager:
             raise _first_refusal(taken)
         return web.Response()
 
+    @described(
+        "List the alerts that fire",
+        {200: Listing},
+        query=(*_FILTERS, switch("unprocessed", "Nothing is in this state.", True)),
+        refuses=(422,),
+    )
     async def get_alerts(self, request: web.Request) -> web.Response:
         """All alerts that fire and whose end is ahead, by fingerprint, unpaged as there."""
         flag(request.query, "unprocessed")  # checked, though nothing is in this state
         return json([one.shown for one in await self._listed(request)])
 
+    @described("List the alerts that fire, by incident", {200: Groups}, query=_FILTERS, refuses=(422,))
     async def get_groups(self, request: web.Request) -> web.Response:
         """The same alerts, by incident: what imd groups by is what people work on."""
         listed = await self._listed(request)
         wanted = _receiver_test(request.query)
         return json(grouped(listed, self._context.view.incident, self._context.ruleset(), wanted))
 
+    @described("Version and uptime", {200: AlertmanagerStatus})
     async def get_status(self, _request: web.Request) -> web.Response:
         """What amtool asks for first. There is no cluster, and the configuration has another shape."""
         context = self._context
         return json(
-            {
-                "cluster": {"status": "disabled", "peers": []},
-                "config": {"original": f"# imd {__version__}, configuration {context.ruleset().config_hash}\n"},
-                "uptime": context.started_at,
-                "versionInfo": {
-                    "version": __version__,
-                    "revision": "imd",
-                    "branch": "imd",
-                    "buildUser": "imd",
-                    "buildDate": "",
-                    "goVersion": f"python{platform.python_version()}",
-                },
-            }
+            AlertmanagerStatus(
+                cluster=ClusterStatus(),
+                config=ConfigStatus(f"# imd {__version__}, configuration {context.ruleset().config_hash}\n"),
+                uptime=context.started_at,
+                version_info=VersionInfo(__version__, "imd", "imd", "imd", "", f"python{platform.python_version()}"),
+            )
         )
 
+    @described("List the receivers", {200: Receivers})
     async def get_receivers(self, _request: web.Request) -> web.Response:
-        return json([Named(name) for name in self._context.ruleset().receivers])
+        """By name, in the order of config.yaml."""
+        return json([ReceiverName(name) for name in self._context.ruleset().receivers])
 
+    @described("API v1 is gone", {}, refuses=(410,), retries=False)
     async def gone(self, _request: web.Request) -> web.StreamResponse:
         """API v1 was removed in Alertmanager 0.27."""
         raise SchemaRefusal(410, "API v1 is gone; use API v2")
@@ -116,7 +179,7 @@ class Alertmanager:
         tests = [_filter(text) for text in query.getall("filter", [])]
         wanted = _receiver_test(query)
         now, ruleset = self._context.clock.now(), self._context.ruleset()
-        receivers: dict[str, list[Named]] = {}
+        receivers: dict[str, list[ReceiverName]] = {}
         listed: list[Listed] = []
         for number, alert in enumerate(list(self._context.view.open_alerts())):
             if number % _SLICE == _SLICE - 1:
@@ -132,7 +195,7 @@ class Alertmanager:
             if not all(test(labels) for test in tests):
                 continue
             if alert.rule not in receivers:
-                receivers[alert.rule] = [Named(name) for name in _receivers_of(alert.rule, ruleset)]
+                receivers[alert.rule] = [ReceiverName(name) for name in _receivers_of(alert.rule, ruleset)]
             to = receivers[alert.rule]
             if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
                 continue
@@ -141,8 +204,8 @@ class Alertmanager:
         return listed
 
 
-def _gettable(alert: Alert, ends_at: datetime, to: list[Named], status: Status) -> Gettable:
-    return Gettable(
+def _gettable(alert: Alert, ends_at: datetime, to: list[ReceiverName], status: AlertStatus) -> GettableAlert:
+    return GettableAlert(
         annotations=msgspec.Raw(alert.annotations),
         endsAt=ends_at,
         fingerprint=fingerprint(alert.identity.labels()),
@@ -155,11 +218,11 @@ def _gettable(alert: Alert, ends_at: datetime, to: list[Named], status: Status) 
     )
 
 
-def _status(causes: tuple[str, ...]) -> Status:
+def _status(causes: tuple[str, ...]) -> AlertStatus:
     """What suppresses it: ids of silences, fingerprints of inhibitors, names of everything else."""
     if not causes:
-        return Status()
-    status = Status("suppressed", [], [], [])
+        return AlertStatus()
+    status = AlertStatus("suppressed", [], [], [])
     for cause in causes:
         kind, _, name = cause.partition("/")
         if kind == "silence":

@@ -16,15 +16,16 @@ from imd.model.alert import Alert
 from imd.model.incident import Incident
 from imd.model.policy import Ruleset
 from imd.model.rule import Test
+from imd.model.view import RawTexts
 
 
-class Named(msgspec.Struct):
+class ReceiverName(msgspec.Struct):
     """A receiver."""
 
     name: str
 
 
-class Status(msgspec.Struct):
+class AlertStatus(msgspec.Struct):
     """What suppresses it, if anything does."""
 
     state: str = "active"
@@ -33,39 +34,39 @@ class Status(msgspec.Struct):
     mutedBy: list[str] = []  # noqa: N815
 
 
-class Gettable(msgspec.Struct):
+class GettableAlert(msgspec.Struct):
     """Alertmanager's gettableAlert."""
 
-    annotations: msgspec.Raw
+    annotations: RawTexts
     endsAt: datetime  # noqa: N815
     fingerprint: str
-    receivers: list[Named]
+    receivers: list[ReceiverName]
     startsAt: datetime  # noqa: N815
-    status: Status
+    status: AlertStatus
     updatedAt: datetime  # noqa: N815
     generatorURL: str  # noqa: N815
-    labels: msgspec.Raw
+    labels: RawTexts
 
 
 class Listed(msgspec.Struct):
     """An alert with its listing."""
 
     alert: Alert
-    shown: Gettable
+    shown: GettableAlert
 
 
-class Group(msgspec.Struct):
+class AlertGroup(msgspec.Struct):
     """Alertmanager's alertGroup: one for each receiver. `routeLabels` is empty: imd's routes do not label."""
 
     labels: Mapping[str, str]
-    receiver: Named
-    alerts: list[Gettable]
+    receiver: ReceiverName
+    alerts: list[GettableAlert]
     routeLabels: dict[str, str] = {}  # noqa: N815
 
 
 def grouped(
     listed: list[Listed], incident_of: Callable[[str], Incident | None], ruleset: Ruleset, wanted: Test
-) -> list[Group]:
+) -> list[AlertGroup]:
     """The groups in order of their labels, then of their receiver. Their labels are the group key's, as far as it has
     values; else what all listed members have in common. One that reaches nobody has the receiver ``."""
     rules = {rule.name: rule for rule in ruleset.rules}
@@ -83,7 +84,7 @@ def grouped(
         members.setdefault(place, []).append(one)
         keys[place] = {name: value for name, value in pairs if value}
     groups = [
-        Group(labels=keys[place] or _common(alerts), receiver=receiver, alerts=[one.shown for one in alerts])
+        AlertGroup(labels=keys[place] or _common(alerts), receiver=receiver, alerts=[one.shown for one in alerts])
         for place, alerts in members.items()
         for receiver in _receivers(alerts)
         if not receiver.name or wanted({"receiver": receiver.name})
@@ -91,9 +92,9 @@ def grouped(
     return sorted(groups, key=lambda group: (sorted(group.labels.items()), group.receiver.name))
 
 
-def _receivers(alerts: list[Listed]) -> list[Named]:
+def _receivers(alerts: list[Listed]) -> list[ReceiverName]:
     names = dict.fromkeys(receiver.name for one in alerts for receiver in one.shown.receivers)
-    return [Named(name) for name in names] or [Named("")]
+    return [ReceiverName(name) for name in names] or [ReceiverName("")]
 
 
 def _common(alerts: list[Listed]) -> dict[str, str]:

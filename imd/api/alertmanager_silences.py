@@ -16,6 +16,7 @@ from imd.api.alertmanager import flag
 from imd.api.answers import BusinessRefusal, Refusal, SchemaRefusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
+from imd.api.operations import Answer, Parameter, described, needing, switch
 from imd.api.setting import BadSilence, UnknownSilence
 from imd.config.syntax import BadMatcher, matcher_from_object, matcher_object, parse_matcher
 from imd.model.quiet import Silence, SilenceState
@@ -23,18 +24,20 @@ from imd.model.rule import Matcher
 from imd.sources.contract import NOT_JSON, Instant
 
 
-class _AskedMatcher(msgspec.Struct):
+class PostableMatcher(msgspec.Struct):
+    """Alertmanager's matcher."""
+
     name: str | None = None
     value: str | None = None
     isRegex: bool | None = None  # noqa: N815
     isEqual: bool = True  # noqa: N815
 
 
-class _Asked(msgspec.Struct):
+class PostableSilence(msgspec.Struct):
     """Alertmanager's postableSilence."""
 
     id: str | None = None
-    matchers: list[_AskedMatcher] | None = None
+    matchers: list[PostableMatcher] | None = None
     startsAt: Instant | None = None  # noqa: N815
     endsAt: Instant | None = None  # noqa: N815
     createdBy: str | None = None  # noqa: N815
@@ -42,15 +45,17 @@ class _Asked(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
-class _State(msgspec.Struct):
+class SilenceStatus(msgspec.Struct):
+    """How far a silence is."""
+
     state: SilenceState
 
 
-class _Gettable(msgspec.Struct):
+class GettableSilence(msgspec.Struct):
     """Alertmanager's gettableSilence."""
 
     id: str
-    status: _State
+    status: SilenceStatus
     updatedAt: datetime  # noqa: N815
     comment: str
     createdBy: str  # noqa: N815
@@ -60,10 +65,24 @@ class _Gettable(msgspec.Struct):
     annotations: dict[str, str]
 
 
+class SilenceSetAnswer(msgspec.Struct):
+    """The id of the silence that was set."""
+
+    silenceID: str  # noqa: N815
+
+
+Listing = list[GettableSilence]
+SHOWN = (
+    Parameter("filter", "Those that hold this very matcher.", many=True),
+    *(switch(state.value, f"Those that are {state.value}.", True) for state in SilenceState),
+)
+
+
 class AlertmanagerSilences:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described("List silences", {200: Listing}, query=SHOWN, refuses=(422,))
     async def list(self, request: web.Request) -> web.Response:
         """Active, pending, then ended ones; those that hold each `filter` as a matcher of their own."""
         query, now = request.query, self._context.clock.now()
@@ -73,6 +92,12 @@ class AlertmanagerSilences:
         found = [one for one in silences if one.state(now) in shown and setting.takes_all(one, filters)]
         return json([_gettable(one, now) for one in setting.in_order(found, now)])
 
+    @described(
+        "Set or change a silence",
+        {200: SilenceSetAnswer},
+        body=needing(PostableSilence, "matchers", "startsAt", "endsAt", "createdBy", "comment"),
+        refuses=(404, 422),
+    )
     async def post(self, request: web.Request) -> web.Response:
         """Sets a silence, or changes the one of the given id: in place where nothing of what it muted changes, else the
         old one ends and the answer names a new id."""
@@ -91,14 +116,17 @@ class AlertmanagerSilences:
         except BadSilence as error:
             text = str(error)
             raise BusinessRefusal(400, text if "invalid" in text else f"Failed to create silence: {text}") from None
-        return json({"silenceID": silence.id})
+        return json(SilenceSetAnswer(silence.id))
 
+    @described("Show a silence", {200: GettableSilence}, refuses=(404, 422))
     async def show(self, request: web.Request) -> web.Response:
+        """As Alertmanager shows it."""
         silence = setting.known(self._context).get(_id(request))
         if silence is None:
             raise Refusal(404, "silence not found")
         return json(_gettable(silence, self._context.clock.now()))
 
+    @described("End a silence", {200: Answer()}, refuses=(404, 422))
     async def delete(self, request: web.Request) -> web.Response:
         """Ends it now; it stays on record."""
         try:
@@ -108,14 +136,14 @@ class AlertmanagerSilences:
         return web.Response()
 
 
-def _decoded(body: bytes) -> _Asked:
+def _decoded(body: bytes) -> PostableSilence:
     try:
-        return msgspec.json.decode(body, type=_Asked)
+        return msgspec.json.decode(body, type=PostableSilence)
     except NOT_JSON as error:
         raise SchemaRefusal(400, f"parsing silence body failed: {error}") from None
 
 
-def _silence(asked: _Asked, now: datetime) -> Silence:
+def _silence(asked: PostableSilence, now: datetime) -> Silence:
     """Raises SchemaRefusal for what is missing, BadSilence for a matcher that is none."""
     given = {name: getattr(asked, name) for name in ("comment", "createdBy", "endsAt", "matchers", "startsAt")}
     for name, value in given.items():
@@ -138,7 +166,7 @@ def _silence(asked: _Asked, now: datetime) -> Silence:
     )
 
 
-def _matcher(number: int, asked: _AskedMatcher) -> Matcher:
+def _matcher(number: int, asked: PostableMatcher) -> Matcher:
     for name in ("isRegex", "name", "value"):
         if getattr(asked, name) is None:
             raise SchemaRefusal(422, f"matchers.{number}.{name} in body is required", 602)
@@ -163,10 +191,10 @@ def _id(request: web.Request) -> str:
         raise SchemaRefusal(422, f'silenceID in path must be of type uuid: "{text[:100]}"', 601) from None
 
 
-def _gettable(silence: Silence, now: datetime) -> _Gettable:
-    return _Gettable(
+def _gettable(silence: Silence, now: datetime) -> GettableSilence:
+    return GettableSilence(
         id=silence.id,
-        status=_State(silence.state(now)),
+        status=SilenceStatus(silence.state(now)),
         updatedAt=silence.updated_at,
         comment=silence.comment,
         createdBy=silence.created_by,

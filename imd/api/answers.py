@@ -41,13 +41,17 @@ class SchemaRefusal(Refusal):
         self.code = status if code is None else code
 
 
-class _Problem(msgspec.Struct, omit_defaults=True):
+class Problem(msgspec.Struct, omit_defaults=True):
+    """An error of imd's (RFC 9457). `detail` says what was found and how to mend it."""
+
     title: str
     status: int
     detail: str = ""
 
 
-class _SchemaProblem(msgspec.Struct):
+class SchemaProblem(msgspec.Struct):
+    """An error of Alertmanager's schema."""
+
     code: int
     message: str
 
@@ -58,7 +62,7 @@ def json(value: object, status: int = 200) -> web.Response:
 
 def problem(refusal: Refusal) -> web.Response:
     """imd's own error shape."""
-    body = _encode(_Problem(refusal.title or HTTPStatus(refusal.status).phrase, refusal.status, refusal.detail))
+    body = _encode(Problem(refusal.title or HTTPStatus(refusal.status).phrase, refusal.status, refusal.detail))
     return web.Response(body=body, status=refusal.status, content_type=PROBLEM, headers=refusal.headers)
 
 
@@ -68,5 +72,5 @@ def as_alertmanager(refusal: Refusal) -> web.Response:
         body = _encode(refusal.detail)
     else:
         code = refusal.code if isinstance(refusal, SchemaRefusal) else refusal.status
-        body = _encode(_SchemaProblem(code, refusal.detail))
+        body = _encode(SchemaProblem(code, refusal.detail))
     return web.Response(body=body, status=refusal.status, content_type=JSON, headers=refusal.headers)

@@ -27,6 +27,7 @@ from imd.api import signatures
 from imd.api.answers import json
 from imd.api.context import FetchFailed
 from imd.api.doors import Answered, Doors, Outcome, Turned
+from imd.api.operations import FORM, Body, described
 from imd.config.channelsettings import ChannelSettings, SlackSettings
 from imd.model.event import ActionKind
 from imd.model.incident import Incident
@@ -41,7 +42,7 @@ Shape = TypeVar("Shape")
 _log = structlog.get_logger()
 
 
-class _Done(msgspec.Struct, frozen=True):
+class CallbackAnswer(msgspec.Struct, frozen=True):
     """The answer to a service: what became of its call, for whoever reads its log."""
 
     result: str
@@ -70,6 +71,13 @@ class Callbacks:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
+    @described(
+        "A button in Slack",
+        {200: CallbackAnswer},
+        body=Body(None, (FORM,), "As Slack sends it."),
+        refuses=(403, 429),
+        signed="Slack's signature, `X-Slack-Signature`.",
+    )
     async def slack(self, request: web.Request) -> web.Response:
         """A button of a message. Whoever pressed it is told how it went, where only they see it."""
         settings = receiver(self._doors, request, "slack", SlackSettings)
@@ -161,4 +169,4 @@ def answered(how: Answered) -> web.Response:
 
 
 def answer(result: str, detail: str = "") -> web.Response:
-    return json(_Done(result, detail))
+    return json(CallbackAnswer(result, detail))

@@ -16,19 +16,21 @@ from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
 from imd.api.ingest import Senders
+from imd.api.operations import described
 from imd.model.alert import AlertReport
+from imd.model.view import RawTexts
 from imd.replay.explain import Asked
+from imd.replay.explained import Explained
 from imd.sources.contract import AlertRefused
 
-_NOTHING = msgspec.Raw(b"")
 _YEARS = range(1971, 8000)
 
 
-class _Body(msgspec.Struct):
+class ExplainBody(msgspec.Struct):
     """`source` is a configured one or a built-in type; `at` an instant, now without it; `all` for every rule tried."""
 
-    labels: msgspec.Raw
-    annotations: msgspec.Raw = _NOTHING
+    labels: RawTexts
+    annotations: RawTexts = msgspec.field(default_factory=msgspec.Raw)
     source: str = ""
     at: datetime | None = None
     all: bool = False
@@ -39,16 +41,18 @@ class Explain:
         self._context = context
         self._senders = senders
 
+    @described("Explain an alert", {200: Explained}, body=ExplainBody)
     async def post(self, request: web.Request) -> web.Response:
+        """What would happen to it beside what fires now. Nothing changes and nobody is paged."""
         context = self._context
         limits = context.settings().limits
         raw = await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
-        body = parameters.read_json(raw, _Body)
+        body = parameters.read_json(raw, ExplainBody)
         at = context.clock.now() if body.at is None else _instant(body.at)
         asked = Asked(report=self._report(body, at), at=at, source=body.source)
         return json(await context.explain(asked, body.all))
 
-    def _report(self, body: _Body, at: datetime) -> AlertReport:
+    def _report(self, body: ExplainBody, at: datetime) -> AlertReport:
         """As the source would have it: its labels join the identity."""
         known = self._senders.labels_of(body.source)
         if known is None:

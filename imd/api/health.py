@@ -9,6 +9,7 @@ from aiohttp import web
 from imd.api.answers import Refusal
 from imd.api.context import Context, ReloadRefused
 from imd.api.ingest import Senders
+from imd.api.operations import TEXT, Answer, described
 from imd.telemetry import CONTENT_TYPE
 
 
@@ -17,16 +18,19 @@ class Health:
         self._context = context
         self._senders = senders
 
+    @described("Is it alive?", {200: Answer(media=TEXT)}, retries=False)
     async def healthy(self, _request: web.Request) -> web.Response:
         """200 as long as the event loop turns."""
         return web.Response(text="imd is healthy.\n")
 
+    @described("Are alerts taken?", {200: Answer(media=TEXT)})
     async def ready(self, _request: web.Request) -> web.Response:
         """200 while alerts are taken, else 503 with the reason."""
         if reason := self._context.unready():
             raise Refusal(503, reason, "imd is not ready", {"Retry-After": "5"})
         return web.Response(text="imd is ready.\n")
 
+    @described("Read the files again", {200: Answer(media=TEXT)}, refuses=(400,))
     async def reload(self, _request: web.Request) -> web.Response:
         """200 once the new rules decide; 400 with every fault, and nothing changed."""
         try:
@@ -35,6 +39,7 @@ class Health:
             raise Refusal(400, str(refused), "the files have faults; nothing changed") from None
         return web.Response(text="reloaded\n")
 
+    @described("Metrics", {200: Answer(media=TEXT)})
     async def metrics(self, _request: web.Request) -> web.Response:
         """Prometheus's text format, rendered in a thread."""
         metrics = self._context.metrics

@@ -15,12 +15,16 @@ from imd.api import parameters
 from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
+from imd.api.operations import Body, Parameter, described
 from imd.api.views import Items
 from imd.model.event import HeartbeatBeat
 from imd.model.heartbeat import Beat, Heartbeat
 
 VALUE_CHARS_MAX = 1024
 _BODY_BYTES_MAX = 65_536
+BY_LABELS = Parameter(
+    "by", "The values of the labels that the heartbeat is one by, each under its label's name.", free=True
+)
 
 
 class HeartbeatView(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,13 @@ class Heartbeats:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described(
+        "Beat",
+        {200: HeartbeatView},
+        query=(BY_LABELS,),
+        body=Body(None, says="Read and passed over.", required=False),
+        refuses=(404, 409),
+    )
     async def beat(self, request: web.Request) -> web.Response:
         """200 with the heartbeat as it is then; 404 where no such heartbeat is configured."""
         name = request.match_info["name"]
@@ -56,6 +67,7 @@ class Heartbeats:
             raise Refusal(409, f"heartbeat {name} has as many combinations of its `by` values as imd keeps")
         return json(_view(found, heartbeat))
 
+    @described("List heartbeats", {200: Items[HeartbeatView]}, refuses=(400,))
     async def list(self, request: web.Request) -> web.Response:
         """All of them, by name. One with `by` is listed once it has been heard."""
         parameters.allow_only(request.query)

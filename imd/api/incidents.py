@@ -14,21 +14,32 @@ from imd.api.actions import Action, Report
 from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
-from imd.api.views import Items, line_view
-from imd.api.why import why_view
+from imd.api.operations import MATCH, PAGED, SINCE, Parameter, described, listed, needing
+from imd.api.views import Items, LineView, line_view
+from imd.api.why import WhyView, why_view
 from imd.model.alert import Alert
 from imd.model.event import ActionKind
-from imd.model.incident import Incident, Priority
-from imd.model.view import alert_view, incident_view, incident_with_alerts
+from imd.model.incident import Incident, IncidentState, Priority
+from imd.model.view import AlertView, IncidentView, IncidentWithAlerts, alert_view, incident_view, incident_with_alerts
 from imd.store.contract import IncidentQuery
 
 ALERTS_SHOWN = 100
+
+QUERY = (
+    listed("status", "States, or `open` for those that are.", ("open", *IncidentState)),
+    listed("priority", "Priorities.", tuple(Priority)),
+    Parameter("rule", "The rule that opened it."),
+    MATCH,
+    SINCE,
+    *PAGED,
+)
 
 
 class Incidents:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described("List incidents", {200: Items[IncidentView]}, query=QUERY)
     async def list(self, request: web.Request) -> web.Response:
         """Newest first; a page may be short, `next_cursor` alone says whether there is more."""
         query = request.query
@@ -46,16 +57,21 @@ class Incidents:
         )
         return json(Items([incident_view(incident) for incident in page.items], _next(page.next_cursor)))
 
+    @described("Show an incident", {200: IncidentWithAlerts}, refuses=(404,))
     async def show(self, request: web.Request) -> web.Response:
+        """With its first 100 alerts."""
         incident = await self._found(request)
         alerts = await self._context.store.alerts(incident.id, ALERTS_SHOWN)
         return json(incident_with_alerts(incident, alerts))
 
+    @described("Show an incident's timeline", {200: Items[LineView]}, refuses=(404,))
     async def timeline(self, request: web.Request) -> web.Response:
+        """Every decision about it, oldest first."""
         incident = await self._found(request)
         entries = await self._context.store.timeline(incident.id)
         return json(Items([line_view(entry) for entry in entries]))
 
+    @described("List an incident's alerts", {200: Items[AlertView]}, query=PAGED, refuses=(404,))
     async def alerts(self, request: web.Request) -> web.Response:
         """Members in the order in which they came; `cursor` goes on behind a page."""
         query = request.query
@@ -66,7 +82,9 @@ class Incidents:
         last = alerts[-1].id if len(alerts) == limit else None
         return json(Items([alert_view(alert, incident) for alert in alerts], _next(last)))
 
+    @described("Explain an incident", {200: WhyView}, refuses=(404,))
     async def why(self, request: web.Request) -> web.Response:
+        """Why it exists, why each alert is in it, who was paged or not and why, and what comes next."""
         store = self._context.store
         incident = await self._found(request)
         alerts: list[Alert] = await store.alerts(incident.id, ALERTS_SHOWN)
@@ -75,6 +93,7 @@ class Incidents:
         silences = {one.id: one for one in self._context.view.silences()}
         return json(why_view(incident, alerts, timeline, reversed(rows), self._context.ruleset(), silences))
 
+    @described("Act on an incident", {200: IncidentView}, body=needing(Action, "by"), refuses=(404, 409))
     async def act(self, request: web.Request) -> web.Response:
         """200 with the incident as it is then; 409 where its state does not allow the action."""
         context = self._context
@@ -93,6 +112,7 @@ class Incidents:
             raise Refusal(409 if refused.conflict else 400, refused.error)
         return json(incident_view(await self._found(request)))
 
+    @described("Report an incident", {200: IncidentView, 201: IncidentView}, body=needing(Report, "by", "title"))
     async def report(self, request: web.Request) -> web.Response:
         """201 with the incident that a person's report opened; the same `key` again is 200 with the same one."""
         context = self._context

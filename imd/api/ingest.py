@@ -18,6 +18,7 @@ from imd.api.access import speaker
 from imd.api.answers import JSON, Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context, Unavailable
+from imd.api.operations import Answer, Body, described
 from imd.api.sns import KIND as KIND_SNS
 from imd.api.sns import Sns
 from imd.model.alert import AlertReport, identify
@@ -43,17 +44,19 @@ _log = structlog.get_logger()
 _ACCEPTED_ONE = b'{"accepted":1,"rejected":[]}'
 
 
-class _RejectedItem(msgspec.Struct):
+class RejectedItem(msgspec.Struct):
+    """Which alert of the body, from 0, and why."""
+
     index: int
     error: str
 
 
-class _Answer(msgspec.Struct, omit_defaults=True):
+class IngestAnswer(msgspec.Struct, omit_defaults=True):
     """`ignored`: what said nothing of an alert, where there was such."""
 
     accepted: int
-    rejected: list[_RejectedItem]
-    ignored: list[_RejectedItem] = []
+    rejected: list[RejectedItem]
+    ignored: list[RejectedItem] = []
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -148,6 +151,12 @@ class Ingest:
         self._senders = senders
         self._sns = Sns(context)
 
+    @described(
+        "Send alerts",
+        {200: IngestAnswer, 400: IngestAnswer},
+        body=Body(None, says="As the sender's type has it; see docs/sources.md."),
+        refuses=(403, 404),
+    )
     async def post(self, request: web.Request) -> web.Response:
         """200 once committed if any alert was accepted or there was none in it, else 400."""
         name = self._senders.speaker(request, request.match_info["source"])
@@ -163,7 +172,7 @@ class Ingest:
         if taken.accepted == 1 and not taken.rejected and not taken.ignored:
             return web.Response(body=_ACCEPTED_ONE, content_type=JSON)
         status = 400 if taken.rejected and not taken.accepted else 200
-        return json(_Answer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
+        return json(IngestAnswer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
 
     async def _before(self, name: str, body: bytes, request: web.Request) -> None:
         """What a sender's own protocol asks for before its body is read. A refusal is kept for people to see."""
@@ -176,6 +185,11 @@ class Ingest:
             await self.keep_refusal(name, refusal.detail, Reason.BODY, excerpt(body))
             raise
 
+    @described(
+        "Ask whether events are welcome",
+        {200: Answer(headers=("Allow", "WebHook-Allowed-Origin", "WebHook-Allowed-Rate"))},
+        refuses=(400, 405),
+    )
     async def handshake(self, request: web.Request) -> web.Response:
         """CloudEvents' HTTP webhooks, 1.0.2: a sender asks whether its events are welcome."""
         name = self._senders.speaker(request, request.match_info["source"])
@@ -285,5 +299,5 @@ class Ingest:
             await self._context.submit(AlertsReported(OWN_SOURCE, True, (report,)), 0)
 
 
-def _listed(rejections: Sequence[Rejection]) -> list[_RejectedItem]:
-    return [_RejectedItem(item.index, item.error) for item in rejections[:REJECTED_LISTED_MAX]]
+def _listed(rejections: Sequence[Rejection]) -> list[RejectedItem]:
+    return [RejectedItem(item.index, item.error) for item in rejections[:REJECTED_LISTED_MAX]]

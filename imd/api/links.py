@@ -11,12 +11,15 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import parse_qs
 
+import msgspec
 from aiohttp import web
 
 from imd.api.answers import Refusal
 from imd.api.doors import BY_CHARS_MAX, Answered, Doors, Outcome, Turned, standing
+from imd.api.operations import FORM, HTML, Answer, Body, described
 from imd.channels.links import Link
 from imd.model.event import ActionKind
 from imd.model.incident import Incident, IncidentState
@@ -58,15 +61,34 @@ def as_page(refusal: Refusal) -> web.Response:
     return response
 
 
+class LinkForm(msgspec.Struct):
+    """What a button of the page sends."""
+
+    action: Literal["ack", "snooze", "resolve"] = "ack"
+    by: str = ""
+
+
+SIGNED = "The token in the path, which is signed for one incident and a while."
+PAGE = Answer(media=HTML, headers=tuple(HEADERS))
+
+
 class Links:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
+    @described("Show the page of a link", {200: PAGE}, refuses=(403, 404, 410, 429), signed=SIGNED)
     async def show(self, request: web.Request) -> web.Response:
         """What it is about, and the buttons. Changes nothing."""
         link, incident = await self._opened(request)
         return _page(_headline(incident), _about(incident) + _form(incident, link))
 
+    @described(
+        "Answer by a link",
+        {200: PAGE, 409: PAGE},
+        body=Body(LinkForm, (FORM,), required=False),
+        refuses=(403, 404, 410, 429),
+        signed=SIGNED,
+    )
     async def act(self, request: web.Request) -> web.Response:
         """Does what the button says, or acknowledges where the form says nothing; 409 where that is not possible."""
         link, incident = await self._opened(request)

@@ -11,7 +11,18 @@ from aiohttp import web
 from imd.api import parameters
 from imd.api.answers import json
 from imd.api.context import Context
-from imd.api.views import AuditView, Items, delivery_view, rejected_view, rule_view
+from imd.api.operations import MATCH, PAGED, SINCE, Parameter, described, listed
+from imd.api.views import (
+    AuditView,
+    DeliveryView,
+    Items,
+    JournalPage,
+    RejectedView,
+    RuleView,
+    delivery_view,
+    rejected_view,
+    rule_view,
+)
 from imd.model.rule import match_test
 from imd.model.view import AlertView, alert_view
 from imd.store.contract import DeliveryState
@@ -19,11 +30,18 @@ from imd.store.contract import DeliveryState
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE = 1000  # alerts tested before the loop turns: about 3 ms
 
+DELIVERIES = (
+    Parameter("incident", "Of this incident: an id or a number."),
+    listed("state", "How far they are.", tuple(DeliveryState)),
+    *PAGED,
+)
+
 
 class Lists:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described("List the alerts that fire", {200: Items[AlertView]}, query=(MATCH, *PAGED))
     async def alerts(self, request: web.Request) -> web.Response:
         """Alerts that fire now, in order of their coming; `match` narrows."""
         query = request.query
@@ -43,6 +61,7 @@ class Lists:
         cursor = str(last) if len(page) == limit else None
         return json(Items(list(page), cursor))
 
+    @described("List deliveries", {200: Items[DeliveryView]}, query=DELIVERIES)
     async def deliveries(self, request: web.Request) -> web.Response:
         """Newest first. `incident` is an id or a number, `state` pending, accepted, failed, cancelled or unknown."""
         query = request.query
@@ -60,6 +79,11 @@ class Lists:
         cursor = str(rows[-1].seq) if len(rows) == limit else None
         return json(Items([delivery_view(row) for row in rows if not states or row.state in states], cursor))
 
+    @described(
+        "List what was refused",
+        {200: Items[RejectedView]},
+        query=(Parameter("source", "Of this source."), SINCE, *PAGED),
+    )
     async def rejected(self, request: web.Request) -> web.Response:
         """What was refused, newest first; `source` and `since` narrow."""
         query = request.query
@@ -69,6 +93,7 @@ class Lists:
         cursor = str(rows[-1].seq) if len(rows) == limit else None
         return json(Items([rejected_view(row) for row in rows], cursor))
 
+    @described("Read the journal", {200: JournalPage}, query=(SINCE, *PAGED))
     async def journal(self, request: web.Request) -> web.Response:
         """Lines of EVENTS.jsonl, oldest first; `since` narrows. Each item is a line as it was written."""
         query = request.query
@@ -77,8 +102,9 @@ class Lists:
         since = parameters.since(query, self._context.clock.now()) or _EVER
         rows = await self._context.store.journal(since, limit, parameters.cursor(query) or 0)
         cursor = str(rows[-1].seq) if len(rows) == limit else None
-        return json(Items([msgspec.Raw(row.line) for row in rows], cursor))
+        return json(JournalPage([msgspec.Raw(row.line) for row in rows], cursor))
 
+    @described("Read the audit log", {200: Items[AuditView]}, query=PAGED)
     async def audit(self, request: web.Request) -> web.Response:
         """What people did and which configuration was put in force, newest first."""
         query = request.query
@@ -89,6 +115,7 @@ class Lists:
         views = [AuditView(seq=row.seq, event=msgspec.Raw(row.line), seal=row.seal) for row in rows]
         return json(Items(list(views), cursor))
 
+    @described("List the rules", {200: Items[RuleView]})
     async def rules(self, _request: web.Request) -> web.Response:
         """All rules in the order in which they are tried."""
         return json(Items([rule_view(rule) for rule in self._context.ruleset().rules]))

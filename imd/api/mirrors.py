@@ -26,8 +26,9 @@ from aiohttp import web
 
 from imd.api import signatures
 from imd.api.access import presented
-from imd.api.callbacks import answer, answered, decoded, forged, receiver, told
+from imd.api.callbacks import CallbackAnswer, answer, answered, decoded, forged, receiver, told
 from imd.api.doors import NOTE_CHARS_MAX, Doors, Outcome
+from imd.api.operations import Body, described
 from imd.config.channelsettings import OpsgenieSettings, PagerdutySettings
 from imd.model.event import ActionKind
 
@@ -106,6 +107,13 @@ class Mirrors:
         self._keys: OrderedDict[str, str] = OrderedDict()
         self._worked_off: OrderedDict[str, None] = OrderedDict()
 
+    @described(
+        "What was done in PagerDuty",
+        {200: CallbackAnswer},
+        body=Body(None, says="A v3 webhook."),
+        refuses=(403, 429),
+        signed="PagerDuty's signature, `X-PagerDuty-Signature`.",
+    )
     async def pagerduty(self, request: web.Request) -> web.Response:
         """A v3 webhook."""
         settings = receiver(self._doors, request, "pagerduty", PagerdutySettings)
@@ -127,6 +135,13 @@ class Mirrors:
             _remember(self._keys, data.id, data.incident_key)
         return data.incident_key or self._keys.get(data.incident.id, "")
 
+    @described(
+        "What was done in Opsgenie",
+        {200: CallbackAnswer},
+        body=Body(None, says="An outgoing webhook."),
+        refuses=(403, 429),
+        signed="The receiver's `webhook_token`, as Bearer.",
+    )
     async def opsgenie(self, request: web.Request) -> web.Response:
         """An outgoing webhook of Opsgenie or of Jira Service Management."""
         settings = receiver(self._doors, request, "opsgenie", OpsgenieSettings)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -18,6 +17,7 @@ from imd.api import duty, parameters
 from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
+from imd.api.operations import BY, Duration, Name, Parameter, described, needing, switch
 from imd.api.views import Items
 from imd.config.syntax import BadDuration, parse_duration
 from imd.model.event import OverrideEnded, OverrideSet
@@ -29,18 +29,23 @@ _SLICE = 200  # shifts worked out before the loop turns: a few ms
 _YEARS = (1970, 2200)
 _BODY_BYTES_MAX = 65_536
 
-Shape = TypeVar("Shape")
+SCHEDULE = Parameter("schedule", "The schedule of this name alone.")
+AT = Parameter("at", "An instant with its zone, in place of now.")
+DAYS = Parameter(
+    "days", "With its shifts over so many days.", {"type": "integer", "minimum": 1, "maximum": duty.DAYS_MAX}
+)
+ENDED = switch("all", "Ended ones too.", False)
 
 
-class _Asked(msgspec.Struct, rename={"for_": "for"}):
+class OverrideBody(msgspec.Struct, rename={"for_": "for"}):
     """The end: `ends_at`, or `for` from the start. Times without a zone are the schedule's."""
 
     schedule: str
     person: str
-    by: str = ""
+    by: Name = ""
     starts_at: str = ""
     ends_at: str = ""
-    for_: str = ""
+    for_: Duration = ""
     comment: str = ""
 
 
@@ -48,6 +53,7 @@ class OnCall:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described("Who is on call", {200: Items[duty.DutyView]}, query=(SCHEDULE, AT, DAYS), refuses=(404,))
     async def show(self, request: web.Request) -> web.Response:
         """Every schedule, or the one of that name, at an instant (now); with `days`, shift by shift from there on."""
         query = request.query
@@ -57,20 +63,23 @@ class OnCall:
         found = [await self._view(one, at, days) for one in self._schedules(query.get("schedule", ""))]
         return json(Items(list(found)))
 
+    @described("List overrides", {200: Items[duty.OverrideView]}, query=(SCHEDULE, ENDED), refuses=(404,))
     async def overrides(self, request: web.Request) -> web.Response:
         """Those in force and to come, in files too; with `all=true` ended ones of the last 400 days."""
         query, now = request.query, self._context.clock.now()
         parameters.allow_only(query, "schedule", "all")
+        ended = parameters.switch(query, "all")
         names = {one.name for one in self._schedules(query.get("schedule", ""))}
         found = duty.every_override(self._context.ruleset(), list(self._context.view.overrides()))
-        shown = [one for one in found if one.schedule in names and (query.get("all") == "true" or one.ends_at > now)]
+        shown = [one for one in found if one.schedule in names and (ended or one.ends_at > now)]
         return json(Items([duty.override_view(one, now) for one in shown]))
 
+    @described("Set an override", {201: duty.OverrideView}, body=needing(OverrideBody, "by"), refuses=(404,))
     async def post(self, request: web.Request) -> web.Response:
         """201 with the override."""
         limits = self._context.settings().limits
         body = await read_body(request, _BODY_BYTES_MAX, limits.body_read_timeout)
-        asked = parameters.read_json(body, _Asked)
+        asked = parameters.read_json(body, OverrideBody)
         schedule, now = self._known(asked.schedule), self._context.clock.now()
         starts_at = _instant(asked.starts_at, "starts_at", schedule.timezone) if asked.starts_at else now
         override = Override(
@@ -89,6 +98,7 @@ class OnCall:
             raise Refusal(400, refused.error)
         return json(duty.override_view(override, now), 201)
 
+    @described("End an override", {200: duty.OverrideView}, query=(BY,), refuses=(404,))
     async def delete(self, request: web.Request) -> web.Response:
         """200 with the override as it is then; again 200, unchanged. Who does it is the parameter `by`."""
         parameters.allow_only(request.query, "by")
@@ -150,7 +160,7 @@ def _days(text: str) -> int:
     return int(text)
 
 
-def _end(asked: _Asked, starts_at: datetime, timezone: str) -> datetime:
+def _end(asked: OverrideBody, starts_at: datetime, timezone: str) -> datetime:
     if bool(asked.ends_at) == bool(asked.for_):
         raise Refusal(400, "an end is needed: `ends_at` or `for`, one of the two")
     if asked.ends_at:

@@ -23,6 +23,7 @@ from imd.api import access
 from imd.api.answers import JSON, Refusal
 from imd.api.context import Context
 from imd.api.ingest import Ingest, Senders
+from imd.api.operations import Answer, Body, Parameter, described
 from imd.model.alert import Alert, AlertReport, Identity
 from imd.model.event import ActionKind, ActionTaken, HeartbeatBeat
 from imd.model.incident import IncidentState
@@ -51,6 +52,46 @@ class Outcome(msgspec.Struct, rename="camel", kw_only=True):
     status: str
     alert_id: str = ""
     alias: str = ""
+
+
+class OpsgenieAccepted(msgspec.Struct, rename="camel"):
+    """Opsgenie's answer to what it took. What becomes of it is told at `requests/{id}`."""
+
+    result: str
+    took: float
+    request_id: str
+
+
+class OpsgenieRequest(msgspec.Struct, rename="camel"):
+    """What became of a request."""
+
+    data: Outcome
+    took: float
+    request_id: str
+
+
+class OpsgenieAlert(msgspec.Struct, rename="camel"):
+    """An alert, as far as imd knows what Opsgenie would."""
+
+    data: dict[str, Any]
+    took: float
+    request_id: str
+
+
+class OpsgenieProblem(msgspec.Struct, rename="camel"):
+    """An error of Opsgenie's; `errors` are by field."""
+
+    message: str
+    took: float
+    request_id: str
+    errors: dict[str, str] = {}
+
+
+SIGNED = "`Authorization: GenieKey KEY`, the key of a source; or a token."
+HEADERS = ("X-Request-ID",)
+ACCEPTED = {202: Answer(OpsgenieAccepted, JSON, headers=HEADERS)}
+BODY = Body(dict[str, Any], says="As Opsgenie's own documentation has it.", required=False)
+KIND_OF_ID = (Parameter("identifierType", "What names the alert.", {"type": "string", "enum": ["id", "alias"]}),)
 
 
 class InvalidRefusal(Refusal):
@@ -87,7 +128,9 @@ class OpsgenieApi:
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 
+    @described("Create an alert", ACCEPTED, body=BODY, refuses=(401, 422), signed=SIGNED)
     async def create(self, request: web.Request) -> web.Response:
+        """By its `message`; the same `alias` again says it again."""
         began = time.perf_counter()
         source, decoder = self._speaker(request)
         body, value = await self._body(request, source)
@@ -99,6 +142,7 @@ class OpsgenieApi:
             raise InvalidRefusal(error.errors) from None
         return self._accepted(began, await self._take(source, decoded, len(body), "Create", alias, "Created alert"))
 
+    @described("Close an alert", ACCEPTED, query=KIND_OF_ID, body=BODY, refuses=(401, 422), signed=SIGNED)
     async def close(self, request: web.Request) -> web.Response:
         """By `close` and by DELETE."""
         began = time.perf_counter()
@@ -113,6 +157,7 @@ class OpsgenieApi:
         outcome = await self._take(source, Decoded([report], []), len(body), "Close", alias, "Closed alert")
         return self._accepted(began, outcome)
 
+    @described("Act on an alert", ACCEPTED, query=KIND_OF_ID, body=BODY, refuses=(401, 422), signed=SIGNED)
     async def act(self, request: web.Request) -> web.Response:
         """Acknowledge, unacknowledge, note; everything else is not carried out, and says so."""
         began = time.perf_counter()
@@ -133,6 +178,7 @@ class OpsgenieApi:
             return self._accepted(began, await self._nothing(source, shown, alias, why, body))
         return self._accepted(began, self._outcome(shown, alias, f"{shown} done", True, alert))
 
+    @described("Change an alert", ACCEPTED, query=KIND_OF_ID, body=BODY, refuses=(401, 405, 422), signed=SIGNED)
     async def change(self, request: web.Request) -> web.Response:
         """Message, description or priority of an alert that is open."""
         began = time.perf_counter()
@@ -151,6 +197,13 @@ class OpsgenieApi:
         outcome = await self._take(source, Decoded([report], []), len(body), shown, alias, f"Updated {part}")
         return self._accepted(began, outcome)
 
+    @described(
+        "Show an alert",
+        {200: Answer(OpsgenieAlert, JSON, headers=HEADERS)},
+        query=KIND_OF_ID,
+        refuses=(401, 404, 422),
+        signed=SIGNED,
+    )
     async def show(self, request: web.Request) -> web.Response:
         """One alert, firing or not long over."""
         began = time.perf_counter()
@@ -160,7 +213,14 @@ class OpsgenieApi:
             raise Refusal(404, "Alert does not exist")
         return _answer({"data": self._view(alert)}, 200, str(uuid4()), time.perf_counter() - began)
 
+    @described(
+        "What became of a request",
+        {200: Answer(OpsgenieRequest, JSON, headers=HEADERS)},
+        refuses=(401, 404),
+        signed=SIGNED,
+    )
     async def outcome(self, request: web.Request) -> web.Response:
+        """Of the last 10,000, until a restart."""
         began = time.perf_counter()
         self._speaker(request)
         found = self._outcomes.get(request.match_info["id"])
@@ -170,7 +230,15 @@ class OpsgenieApi:
 
     # -- heartbeats -----------------------------------------------------------------------------------------------
 
+    @described(
+        "Ping a heartbeat",
+        ACCEPTED,
+        body=Body(None, says="Read and passed over.", required=False),
+        refuses=(401, 404, 409, 422),
+        signed=SIGNED,
+    )
     async def ping(self, request: web.Request) -> web.Response:
+        """A beat of the heartbeat of this name."""
         began = time.perf_counter()
         source, _ = self._speaker(request)
         await self._ingest.body(request, source)
@@ -192,7 +260,8 @@ class OpsgenieApi:
         key = key.strip() if kind.lower() == "geniekey" else ""
         source = access.keyed(self._context.settings(), request, key, KIND)
         if source is None:
-            raise Refusal(401, "Could not authenticate" if key else "Key format is not valid!")
+            said = "Could not authenticate" if key else "Key format is not valid!"
+            raise Refusal(401, said, headers={"WWW-Authenticate": "GenieKey"})
         decoder = self._senders.decoder(source)
         assert isinstance(decoder, Opsgenie)
         return source, decoder

@@ -7,7 +7,7 @@ change event pages nobody, and is kept likewise. Answers are worded as PagerDuty
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import msgspec
@@ -17,10 +17,12 @@ from imd.api import access
 from imd.api.answers import Refusal, json
 from imd.api.context import Context
 from imd.api.ingest import Ingest, Senders, Taken
+from imd.api.operations import described
 from imd.model.event import ActionKind, ActionTaken
 from imd.sources.contract import AlertRefused, BadBody, Decoded, Reason, excerpt
 from imd.sources.made import parse
 from imd.sources.pagerduty import (
+    DEDUP_KEY_CHARS_MAX,
     Event,
     InvalidEvent,
     PagerDuty,
@@ -34,16 +36,48 @@ KIND = "pagerduty"
 BODY_BYTES_MAX = 512 * 1024  # PagerDuty's own
 
 
-class _Processed(msgspec.Struct, omit_defaults=True):
+class EventProcessed(msgspec.Struct, omit_defaults=True):
+    """PagerDuty's answer to an event that was taken."""
+
     status: str
     message: str
     dedup_key: str | None = None
 
 
-class _Invalid(msgspec.Struct, omit_defaults=True):
+class EventInvalid(msgspec.Struct, omit_defaults=True):
+    """PagerDuty's errors."""
+
     status: str
     message: str
     errors: list[str] = []
+
+
+_Key = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": r"\S"})]
+
+
+class EventBody(msgspec.Struct):
+    """PagerDuty's event. A trigger's `payload` holds summary, source and severity; all else needs a `dedup_key`."""
+
+    routing_key: _Key
+    event_action: Literal["trigger", "acknowledge", "resolve"]
+    dedup_key: Annotated[str, msgspec.Meta(max_length=DEDUP_KEY_CHARS_MAX)] | None = None
+    payload: Any = None
+
+
+class ChangePayload(msgspec.Struct):
+    """What changed."""
+
+    summary: Any
+
+
+class ChangeBody(msgspec.Struct):
+    """PagerDuty's change event."""
+
+    routing_key: _Key
+    payload: ChangePayload
+
+
+SIGNED = "The `routing_key` of the body, which names the source; or a token in its place or beside it."
 
 
 class InvalidRefusal(Refusal):
@@ -57,8 +91,8 @@ class InvalidRefusal(Refusal):
 def as_pagerduty(refusal: Refusal) -> web.Response:
     """PagerDuty's error shape."""
     errors = refusal.errors if isinstance(refusal, InvalidRefusal) else [refusal.detail]
-    invalid = _Invalid("invalid event", "Event object is invalid", errors)
-    problem = _Invalid("error", refusal.detail)
+    invalid = EventInvalid("invalid event", "Event object is invalid", errors)
+    problem = EventInvalid("error", refusal.detail)
     response = json(invalid if refusal.status == 400 else problem, refusal.status)
     response.headers.update(refusal.headers)
     return response
@@ -72,7 +106,9 @@ class Enqueue:
         self._senders = senders
         self._ingest = ingest
 
+    @described("Send an event", {202: EventProcessed}, body=EventBody, signed=SIGNED)
     async def event(self, request: web.Request) -> web.Response:
+        """PagerDuty's Events API v2."""
         source, body, value = await self._read(request)
         try:
             event = read_event(value)
@@ -86,16 +122,18 @@ class Enqueue:
             taken = await self._take(source, decoder.report(event, dedup_key, body), len(body))
             if taken.rejected:
                 raise InvalidRefusal([part.error for part in taken.rejected])
-        return json(_Processed("success", "Event processed", dedup_key), 202)
+        return json(EventProcessed("success", "Event processed", dedup_key), 202)
 
+    @described("Send a change event", {202: EventProcessed}, body=ChangeBody, signed=SIGNED)
     async def change(self, request: web.Request) -> web.Response:
+        """Kept for people to see; it pages nobody."""
         source, body, value = await self._read(request)
         try:
             summary = read_change(value)
         except InvalidEvent as error:
             raise await self._invalid(source, error, body) from None
         await self._take(source, ignored(f"says nothing of an alert: the change {summary[:100]!a}", body), len(body))
-        return json(_Processed("success", "Change event processed"), 202)
+        return json(EventProcessed("success", "Change event processed"), 202)
 
     async def _read(self, request: web.Request) -> tuple[str, bytes, Any]:
         """Whose it is, the body, and what it holds."""

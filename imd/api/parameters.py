@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,9 @@ from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_mat
 from imd.model.incident import OPEN_STATES, IncidentState
 from imd.model.rule import MATCH_ALL, BadPattern, Match, match_test
 from imd.sources.contract import NOT_JSON
+
+if TYPE_CHECKING:
+    from multidict import MultiMapping  # aiohttp's own
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 500
@@ -30,11 +33,14 @@ def read_json(body: bytes, shape: type[Shape]) -> Shape:
         raise Refusal(400, str(error), "the body is not understood") from None
 
 
-def allow_only(query: Mapping[str, str], *names: str) -> None:
-    """A misspelt parameter would silently widen the answer: it is refused."""
+def allow_only(query: MultiMapping[str], *names: str) -> None:
+    """A misspelt parameter would silently widen the answer: it is refused. So is one that is given twice, but for
+    `match`, whose matchers must all hold."""
     for name in query:
         if name not in names:
-            raise Refusal(400, f"unknown parameter {name[:100]!a}; known here: {', '.join(names)}")
+            raise Refusal(400, f"unknown parameter {name[:100]!a}; known here: {', '.join(names) or 'none'}")
+        if name != "match" and len(query.getall(name)) > 1:
+            raise Refusal(400, f"parameter {name} is given twice")
 
 
 def limit(query: Mapping[str, str]) -> int:
@@ -47,8 +53,8 @@ def cursor(query: Mapping[str, str]) -> int | None:
 
 
 def _number(query: Mapping[str, str], name: str, default: int | None) -> int | None:
-    text = query.get(name, "")
-    if not text:
+    text = query.get(name)
+    if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= 18) or int(text) == 0:
         raise Refusal(400, f"{name} must be a whole number from 1, not {text[:40]!a}")
@@ -78,6 +84,14 @@ def states(query: Mapping[str, str]) -> frozenset[IncidentState] | None:
 def _state(word: str) -> IncidentState | None:
     """None stands for `open`."""
     return None if word == "open" else IncidentState(word)
+
+
+def switch(query: Mapping[str, str], name: str) -> bool:
+    """`true` or `false`; false where absent."""
+    text = query.get(name, "false")
+    if text not in ("true", "false"):
+        raise Refusal(400, f"{name} must be true or false, not {text[:40]!a}")
+    return text == "true"
 
 
 def since(query: Mapping[str, str], now: datetime) -> datetime | None:

@@ -19,6 +19,7 @@ from aiohttp import web
 from imd.api import signatures
 from imd.api.callbacks import alike, forged, receiver
 from imd.api.doors import Doors, Outcome, Turned
+from imd.api.operations import FORM, TEXT, Answer, Body, described
 from imd.channels.links import CALLBACKS
 from imd.config.channelsettings import PushoverSettings, TwilioSettings
 from imd.model.event import ActionKind
@@ -37,10 +38,16 @@ HOW = "Reply ACK and the incident's number, for example ACK 12; or SNOOZE or RES
 Form = dict[str, list[str]]
 
 
+XML = "text/xml"
+TWILIO = Body(None, (FORM,), "As Twilio sends it.")
+SIGNED = "Twilio's signature, `X-Twilio-Signature`."
+
+
 class Phones:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
+    @described("A key in a call", {200: Answer(media=XML)}, body=TWILIO, refuses=(403, 429), signed=SIGNED)
     async def pressed(self, request: web.Request) -> web.Response:
         """A key in a call. What is answered is read out."""
         form = await self._signed(request)
@@ -56,6 +63,7 @@ class Phones:
             return _twiml("Say", "This key does nothing. The incident is not acknowledged. Goodbye.")
         return _twiml("Say", (await self._doors.act(kind, incident, link.to, "twilio")).said)
 
+    @described("An SMS in reply", {200: Answer(media=XML)}, body=TWILIO, refuses=(403, 429), signed=SIGNED)
     async def replied(self, request: web.Request) -> web.Response:
         """An SMS in reply; the answer is one too."""
         form = await self._signed(request)
@@ -96,6 +104,13 @@ class Phones:
             raise forged(self._doors, request, "twilio")
         return form
 
+    @described(
+        "An emergency taken in Pushover",
+        {200: Answer(media=TEXT)},
+        body=Body(None, (FORM,), "As Pushover sends it.", required=False),
+        refuses=(403, 404, 410, 429),
+        signed="The token in the path.",
+    )
     async def taken(self, request: web.Request) -> web.Response:
         """Somebody acknowledged an emergency in Pushover. Pushover signs nothing: the address is the proof."""
         receiver(self._doors, request, "pushover", PushoverSettings)

@@ -35,6 +35,8 @@ from imd.api.links import Links, as_page
 from imd.api.lists import Lists
 from imd.api.mirrors import Mirrors
 from imd.api.oncall import OnCall
+from imd.api.openapi import PATH as OPENAPI_PATH
+from imd.api.openapi import OpenApi
 from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
 from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.phones import Phones
@@ -56,6 +58,8 @@ LINGERING_SECONDS = 10.0
 """How long what is left of a refused body is read on and thrown away, so that its client comes to read the answer."""
 
 ACTIONS = "|".join(ActionKind)
+ANYTHING = "{rest:(?s:.*)}"  # a line's end in a path too
+API_V1_METHODS = ("GET", "POST", "DELETE")
 
 _log = structlog.get_logger()
 _MALFORMED_SAID_EVERY_SECONDS = 10.0
@@ -89,8 +93,8 @@ def routes(context: Context) -> list[Route]:
     health, receivers = Health(context, senders), Receivers(context)
     doors = Doors(context)
     links, callbacks, mirrors, phones = Links(doors), Callbacks(doors), Mirrors(doors), Phones(doors)
-    as_alertmanager = answers.as_alertmanager
-    return [
+    as_alertmanager, openapi = answers.as_alertmanager, OpenApi()
+    table = [
         Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST, quick=True),
         Route("OPTIONS", "/v1/ingest/{source}", ingest.handshake, Scope.INGEST),
         # The key in the body is what authorises: these two look at it themselves.
@@ -106,7 +110,7 @@ def routes(context: Context) -> list[Route]:
         Route("POST", "/api/v2/silences", their_silences.post, Scope.RESPOND, as_alertmanager),
         Route("GET", "/api/v2/silence/{id}", their_silences.show, Scope.READ, as_alertmanager),
         Route("DELETE", "/api/v2/silence/{id}", their_silences.delete, Scope.RESPOND, as_alertmanager),
-        Route("*", "/api/v1/{rest:.*}", neighbour.gone, None, as_alertmanager),
+        *(Route(method, f"/api/v1/{ANYTHING}", neighbour.gone, None, as_alertmanager) for method in API_V1_METHODS),
         Route("GET", "/v1/incidents", incidents.list, Scope.READ),
         Route("GET", "/v1/incidents/{id}", incidents.show, Scope.READ),
         Route("GET", "/v1/incidents/{id}/timeline", incidents.timeline, Scope.READ),
@@ -149,12 +153,15 @@ def routes(context: Context) -> list[Route]:
         Route("GET", "/v1/audit", lists.audit, Scope.ADMIN),
         Route("GET", "/v1/rules", lists.rules, Scope.READ),
         Route("GET", "/v1/status", StatusOf(context).show, Scope.READ),
+        Route("GET", OPENAPI_PATH, openapi.get, Scope.READ),
         Route("POST", "/v1/receivers/{name}/test", receivers.test, Scope.ADMIN),
         Route("GET", "/metrics", health.metrics, Scope.READ),
         Route("GET", "/-/healthy", health.healthy, None),
         Route("GET", "/-/ready", health.ready, None),
         Route("POST", "/-/reload", health.reload, Scope.ADMIN),
     ]
+    openapi.table = table
+    return table
 
 
 def _opsgenie(api: OpsgenieApi) -> list[Route]:
@@ -192,7 +199,7 @@ def application(
                 if route.quick and quick_handlers is not None:
                     quick_handlers.add(wrapped)
     app.on_shutdown.append(_end_streams(context))
-    app.router.add_route("*", "/{rest:.*}", _wrap(_NOT_FOUND, context.metrics, None))
+    app.router.add_route("*", f"/{ANYTHING}", _wrap(_NOT_FOUND, context.metrics, None))
     return app
 
 
@@ -240,8 +247,7 @@ def _add(
         if route.method == "GET":
             resource.add_route("HEAD", wrapped)
     methods = [route.method for route in here]
-    if "*" not in methods:
-        resource.add_route("*", _wrap(_not_allowed(here[0], methods), metrics, None))
+    resource.add_route("*", _wrap(_not_allowed(here[0], methods), metrics, None))
     return made
 
 

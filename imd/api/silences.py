@@ -16,8 +16,9 @@ from imd.api import parameters, setting
 from imd.api.answers import Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context
+from imd.api.operations import BY, MATCH, PAGED, Duration, Name, described, listed, needing
 from imd.api.setting import BadSilence, UnknownSilence
-from imd.api.views import Items, maintenance_view, silence_view
+from imd.api.views import Items, MaintenanceView, SilenceView, maintenance_view, silence_view
 from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
 from imd.core import times
 from imd.model.event import PauseSet
@@ -29,35 +30,42 @@ from imd.sources.contract import Instant
 LONGEST = timedelta(days=3650)
 NAMES_MAX = 20  # alertnames in the matcher of an incident's silence
 _MEMBERS_SEEN = 500
+STATE = listed("state", "Active and pending ones without it.", tuple(SilenceState))
 
 Shape = TypeVar("Shape")
 
 
-class _Asked(msgspec.Struct, rename={"for_": "for"}):
+class SilenceBody(msgspec.Struct, rename={"for_": "for"}):
     """`matchers`, or `incident` in place of them. The end: `ends_at`, or `for` from the start. `id`: a change."""
 
-    by: str = ""
+    by: Name = ""
     matchers: list[str] = []
     incident: str | int | None = None
     id: str = ""
     starts_at: Instant | None = None
     ends_at: Instant | None = None
-    for_: str = ""
+    for_: Duration = ""
     comment: str = ""
 
 
-class _PauseAsked(msgspec.Struct, rename={"for_": "for"}):
-    by: str = ""
+class PauseBody(msgspec.Struct, rename={"for_": "for"}):
+    """The end: `until`, or `for` from now."""
+
+    by: Name = ""
     until: Instant | None = None
-    for_: str = ""
+    for_: Duration = ""
     reason: str = ""
 
 
-class _By(msgspec.Struct):
-    by: str = ""
+class ByBody(msgspec.Struct):
+    """Who does it."""
+
+    by: Name = ""
 
 
-class _Pause(msgspec.Struct):
+class Pause(msgspec.Struct):
+    """Whether imd is paused; what else there is, where it is."""
+
     paused: bool
     since: datetime | None = None
     until: datetime | None = None
@@ -69,6 +77,7 @@ class Silences:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described("List silences", {200: Items[SilenceView]}, query=(STATE, MATCH, *PAGED))
     async def list(self, request: web.Request) -> web.Response:
         """Active and pending ones unless `state` says otherwise; `match`: those with each of these matchers."""
         query, now = request.query, self._context.clock.now()
@@ -82,12 +91,15 @@ class Silences:
         cursor = str(behind + limit) if len(found) > behind + limit else None
         return json(Items([self._view(silence, now) for silence in page], cursor))
 
+    @described("Show a silence", {200: SilenceView}, refuses=(404,))
     async def show(self, request: web.Request) -> web.Response:
+        """Ended ones are kept five days."""
         return json(self._view(self._found(request), self._context.clock.now()))
 
+    @described("Set or change a silence", {201: SilenceView}, body=needing(SilenceBody, "by"), refuses=(404,))
     async def post(self, request: web.Request) -> web.Response:
         """201 with the silence. With an `id` it is a change, and keeps it where nothing of what it muted changes."""
-        body, asked = await self._read(request, _Asked)
+        body, asked = await self._read(request, SilenceBody)
         _by(asked.by)
         now = self._context.clock.now()
         starts_at = asked.starts_at or self._started(asked.id) or now
@@ -108,29 +120,34 @@ class Silences:
             raise Refusal(400, str(error)) from None
         return json(self._view(done, self._context.clock.now()), 201)
 
+    @described("End a silence", {200: SilenceView}, body=needing(ByBody, "by"), refuses=(404,))
     async def expire(self, request: web.Request) -> web.Response:
         """200 with the silence as it is then; again 200, unchanged."""
-        _, asked = await self._read(request, _By)
+        _, asked = await self._read(request, ByBody)
         return await self._ended(request, asked.by)
 
+    @described("End a silence", {200: SilenceView}, query=(BY,), refuses=(404,))
     async def delete(self, request: web.Request) -> web.Response:
         """The same; who does it is the parameter `by`."""
         parameters.allow_only(request.query, "by")
         return await self._ended(request, request.query.get("by", ""))
 
+    @described("List maintenance windows", {200: Items[MaintenanceView]})
     async def maintenance(self, _request: web.Request) -> web.Response:
         """Every planned window, with the one in force or the next one."""
         now = self._context.clock.now()
         planned = self._context.ruleset().maintenance
         return json(Items([maintenance_view(one, times.upcoming(one.during, now), now) for one in planned]))
 
+    @described("Is imd paused?", {200: Pause})
     async def pause(self, _request: web.Request) -> web.Response:
         """Whether imd is paused, until when and by whom."""
         return json(self._paused())
 
+    @described("Pause", {201: Pause}, body=needing(PauseBody, "by"))
     async def set_pause(self, request: web.Request) -> web.Response:
         """Everything is suppressed until then."""
-        body, asked = await self._read(request, _PauseAsked)
+        body, asked = await self._read(request, PauseBody)
         by = _by(asked.by)
         until = _end(asked.until, asked.for_, self._context.clock.now(), "until")
         if len(asked.reason) > setting.TEXT_CHARS_MAX:
@@ -139,6 +156,7 @@ class Silences:
             raise Refusal(400, refused.error)
         return json(self._paused(), 201)
 
+    @described("End the pause", {200: Pause}, query=(BY,))
     async def end_pause(self, request: web.Request) -> web.Response:
         """200; also where imd is not paused."""
         parameters.allow_only(request.query, "by")
@@ -149,12 +167,12 @@ class Silences:
 
     # -- within ---------------------------------------------------------------------------------------------------
 
-    def _paused(self) -> _Pause:
+    def _paused(self) -> Pause:
         now = self._context.clock.now()
         pause = next((one for one in self._context.view.silences() if one.id == PAUSE), None)
         if pause is None or not pause.in_force(now):
-            return _Pause(False)
-        return _Pause(True, pause.starts_at, pause.ends_at, pause.created_by, pause.comment)
+            return Pause(False)
+        return Pause(True, pause.starts_at, pause.ends_at, pause.created_by, pause.comment)
 
     async def _ended(self, request: web.Request, by: str) -> web.Response:
         silence = self._found(request)
@@ -180,7 +198,7 @@ class Silences:
         body = await read_body(request, limits.body_bytes_max, limits.body_read_timeout)
         return body, parameters.read_json(body, shape)
 
-    async def _matchers(self, asked: _Asked) -> tuple[Matcher, ...]:
+    async def _matchers(self, asked: SilenceBody) -> tuple[Matcher, ...]:
         if bool(asked.matchers) == (asked.incident is not None):
             raise Refusal(400, "a silence needs `matchers` or `incident`, one of the two")
         if asked.incident is not None:

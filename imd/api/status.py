@@ -15,6 +15,7 @@ from aiohttp import web
 from imd import __version__
 from imd.api.answers import json
 from imd.api.context import Context, ReceiverStatus, ReloadStatus
+from imd.api.operations import described
 from imd.model.incident import Incident, IncidentState
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE
@@ -76,7 +77,9 @@ class StatusOf:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @described("How imd does", {200: Status})
     async def show(self, _request: web.Request) -> web.Response:
+        """Sources last heard, receivers, the outbox, open work, the last reload and its error."""
         context, now = self._context, self._context.clock.now()
         ruleset, unready, view, store = context.ruleset(), context.unready(), context.view, context.store
         receivers = list(context.receivers())

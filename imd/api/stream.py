@@ -17,6 +17,7 @@ from imd.api import parameters
 from imd.api.answers import Refusal
 from imd.api.changes import Listener
 from imd.api.context import Context
+from imd.api.operations import Answer, described, listed
 from imd.model.incident import IncidentState
 from imd.model.view import incident_view
 from imd.store.contract import StoreFailed
@@ -34,6 +35,11 @@ class Streaming:
         self._stream = context.stream
         context.metrics.stream_listeners.set_function(lambda: float(len(self._stream.listeners)))
 
+    @described(
+        "Follow incidents",
+        {200: Answer(media="text/event-stream")},
+        query=(listed("status", "Incidents in these states alone.", ("open", *IncidentState)),),
+    )
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Until the client goes away or imd stops. `status`: only incidents in these states, or `open`."""
         parameters.allow_only(request.query, "status")

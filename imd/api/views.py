@@ -6,6 +6,7 @@ Owns the translation from records and rows. Decides nothing.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -15,11 +16,22 @@ from imd.model.quiet import Maintenance, Silence, TimeInterval, Weekly
 from imd.model.rule import Match, Rule
 from imd.store.contract import DeliveryRow, RejectedRow
 
+Item = TypeVar("Item")
+RawObject = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
+"""An object that is kept as the JSON it was."""
 
-class Items(msgspec.Struct, frozen=True):
+
+class Items(msgspec.Struct, Generic[Item], frozen=True):
     """One page of a list. `next_cursor` goes back as `cursor`; null on the last page."""
 
-    items: list[object]
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+class JournalPage(msgspec.Struct, frozen=True):
+    """One page of the journal: lines of EVENTS.jsonl, as they were written."""
+
+    items: list[RawObject]
     next_cursor: str | None = None
 
 
@@ -59,11 +71,13 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit log: the event as the journal has it, and the seal over it and all lines before."""
 
     seq: int
-    event: msgspec.Raw
+    event: RawObject
     seal: str
 
 
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule, as far as it tells which alerts it takes. `where`: its file and line."""
+
     name: str
     description: str
     match: list[list[str]]

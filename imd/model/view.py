@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
 from imd.model.alert import JOINED_BECAUSE, Alert, AlertState, decode_enriched, fingerprint
 from imd.model.incident import Incident, IncidentState, RootCause
+
+RawTexts = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object", "additionalProperties": {"type": "string"}})
+]
+"""Labels or annotations, kept as the JSON they were."""
 
 
 class AlertCount(msgspec.Struct, frozen=True):
@@ -29,8 +35,8 @@ class AlertView(msgspec.Struct, frozen=True):
     While `flapping`, it counts as firing whatever its status."""
 
     fingerprint: str
-    labels: msgspec.Raw
-    annotations: msgspec.Raw
+    labels: RawTexts
+    annotations: RawTexts
     enriched: dict[str, str]
     status: str
     starts_at: datetime

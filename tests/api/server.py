@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -31,6 +32,7 @@ from imd.model.schedule import Override
 from imd.store.contract import PendingDelivery, Store, StoredConversation
 from imd.store.migrate import open_store
 from imd.telemetry import Metrics, configure_logs
+from tests.api.described import described
 
 START = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -149,16 +151,20 @@ class Server:
     async def call(
         self, method: str, path: str, body: object = None, raw: bytes | None = None, **headers: str
     ) -> tuple[int, object, aiohttp.ClientResponse]:
-        """Status, the body as JSON (text where it is none), and the response for its headers."""
+        """Status, the body as JSON (text where it is none), and the response for its headers. All of it has to be as
+        /v1/openapi.json says."""
         assert self.session is not None
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         given = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
         async with self.session.request(method, self.url + path, headers=sent, **given) as response:
             text = await response.text()
             try:
-                return response.status, await response.json(content_type=None), response
+                answer = await response.json(content_type=None)
             except ValueError:
-                return response.status, text, response
+                answer = text
+        prefixes = (urlsplit(self.settings.external_url).path.rstrip("/"), *self.settings.prefixes)
+        described(self.context(), prefixes).check(method, path, response.status, response.headers, answer)
+        return response.status, answer, response
 
     async def finish_deliveries(self) -> None:
         """As an outbox whose receivers all accept."""
