@@ -180,6 +180,9 @@ class Metrics:
             "answers", "What people answered by a link or a vendor's callback.", "through", "outcome"
         )
         self.http_connections = self._gauge("http_connections", "Open client connections.")
+        self.http_connections_refused_total = self._counter(
+            "http_connections_refused", "Connections that were refused or cut off.", "reason"
+        )
         self.stream_listeners = self._gauge("stream_listeners", "Clients that listen to /v1/stream.")
         self.log_lines_dropped_total = self._counter("log_lines_dropped", "Log lines dropped: their reader is stuck.")
         self.build_info = self._gauge("build_info", "Always 1.", "version")

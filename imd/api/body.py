@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_exceptions import HTTPException
 
 from imd.api.answers import Refusal
+from imd.api.guarded import Guarded
 
 _BROKEN = (HttpProcessingError, ClientPayloadError, HTTPException, OSError, zlib.error)
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -34,6 +35,8 @@ async def read_body(request: web.Request, bytes_max: int, within: timedelta) -> 
             async with asyncio.timeout(within.total_seconds()):
                 body = await _read(content, bytes_max)
     except TimeoutError:
+        if isinstance(request.protocol, Guarded):
+            request.protocol.drain_no_more()
         raise Refusal(408, f"the body took longer than {within.total_seconds():g} s") from None
     except _BROKEN as error:
         raise Refusal(400, f"the body could not be read: {type(error).__name__}") from None

@@ -25,6 +25,8 @@ from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import EmptyStreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from imd.api.guarded import Guard, Guarded
+
 if TYPE_CHECKING:
     from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
@@ -110,14 +112,14 @@ def whole(head: bytes, message: object) -> int:
     return int(lengths[0]) if len(lengths) == 1 and lengths[0].isdecimal() and lengths[0].isascii() else -1
 
 
-class Quick(RequestHandler):
+class Quick(Guarded):
     """One connection. `_rest` counts what is still to come of a body that goes the ordinary way; None where that is
     not known: then everything goes that way for good. 0: the next byte begins a request."""
 
     __slots__ = ("_behind", "_heads", "_learning", "_rest", "_under_way")
 
-    def __init__(self, heads: Heads, manager: web.Server, **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
+    def __init__(self, heads: Heads, guard: Guard, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(guard, manager, **kwargs)
         self._heads = heads
         self._rest: int | None = 0
         self._under_way: asyncio.Task[None] | None = None
@@ -248,7 +250,7 @@ class Quick(RequestHandler):
 class _Server(web.Server):
     """Makes such connections."""
 
-    def __init__(self, heads: Heads, server: web.Server) -> None:
+    def __init__(self, heads: Heads, guard: Guard, server: web.Server) -> None:
         super().__init__(
             server.request_handler,
             request_factory=server.request_factory,
@@ -256,22 +258,26 @@ class _Server(web.Server):
             loop=server._loop,
             **server._kwargs,
         )
-        self._heads = heads
+        self._heads, self._guard = heads, guard
+        self._usable = usable()
 
     def __call__(self) -> RequestHandler:
-        return Quick(self._heads, self, loop=self._loop, **self._kwargs)
+        if self._usable:
+            return Quick(self._heads, self._guard, self, loop=self._loop, **self._kwargs)
+        return Guarded(self._guard, self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """Runs an application whose `handlers` may be called by the short way."""
+    """Runs an application whose `handlers` may be called by the short way, on connections that `guard` bounds."""
 
-    def __init__(self, app: web.Application, handlers: Collection[Handler], **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, handlers: Collection[Handler], guard: Guard, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
         self.heads = Heads(handlers)
+        self._guard = guard
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(self.heads, server) if usable() else server
+        return _Server(self.heads, self._guard, server)
 
 
 def usable() -> bool:

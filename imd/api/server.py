@@ -27,6 +27,7 @@ from imd.api.callbacks import Callbacks
 from imd.api.context import Context, StoreDown, Unavailable
 from imd.api.doors import Doors
 from imd.api.explain import Explain
+from imd.api.guarded import Guard
 from imd.api.health import Health
 from imd.api.heartbeats import Heartbeats
 from imd.api.incidents import Incidents
@@ -206,9 +207,15 @@ def application(
 def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunner:
     """The application with the server's own bounds. The caller sets it up and adds its sites."""
     handlers: set[Handler] = set()
+    guard = Guard(
+        lambda: context.settings().limits.connections_max,
+        lambda: context.settings().limits.body_read_timeout.total_seconds(),
+        context.metrics,
+    )
     made = quick.Runner(
         application(context, authorize, handlers),
         handlers,
+        guard,
         access_log=None,
         logger=_protocol_logger(context.metrics),
         handle_signals=False,

@@ -314,7 +314,10 @@ LIMITS: Keys = {
     "body_bytes_max": Key(
         whole(1024, 1024 * _MIB), "Bytes of a request's body; a larger one is answered 413.", 16 * _MIB
     ),
-    "body_read_timeout": Key(_TIMEOUT, "To read a body.", "10s"),
+    "body_read_timeout": Key(_TIMEOUT, "To read a request's head, and then its body.", "10s"),
+    "connections_max": Key(
+        whole(1, 1_000_000), "Connections of clients, half of them from one address; more get 503.", 4096
+    ),
     "json_depth_max": Key(whole(4, 256), "Nesting of a body.", 32),
     "slice_alerts_max": Key(whole(1, 1_000_000), "Alerts of a slice; a larger body is taken in slices.", 10_000),
     "labels_max": Key(whole(1, 10_000), "Labels of an alert; more refuse the alert.", 64),

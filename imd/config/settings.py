@@ -141,6 +141,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     body_bytes_max: int = 16 * MIB
     body_read_timeout: timedelta = timedelta(seconds=10)
+    connections_max: int = 4096
     json_depth_max: int = 32
     slice_alerts_max: int = 10_000
     labels_max: int = 64
