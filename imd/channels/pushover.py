@@ -89,7 +89,9 @@ class Pushover:
     def fields(self, message: Message) -> dict[str, str]:
         """The form that is sent."""
         delivery = message.delivery
-        body = self._writer.body(message, room=MESSAGE_CHARS_MAX)
+        # Where the headline was cut, the title stands above the text as a whole.
+        whole = message.title if len(message.headline) > TITLE_CHARS_MAX else ""
+        body = self._writer.body(message, room=MESSAGE_CHARS_MAX, head=whole)
         loud = delivery.kind in (PageKind.PAGE, PageKind.DIGEST) or not delivery.incident
         rank = PRIORITY[delivery.priority.value]
         if message.trial:

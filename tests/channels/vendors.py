@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree
 
+import standardwebhooks
+
 from imd.config.channelsettings import (
     ChannelSettings,
     DiscordSettings,
@@ -31,6 +33,7 @@ from imd.config.channelsettings import (
     TwilioSettings,
     VictoropsSettings,
     WebexSettings,
+    WebhookSettings,
 )
 from imd.model.policy import PageKind
 from imd.model.secret import Secret
@@ -83,6 +86,28 @@ class Vendor:
 def check(holds: bool, reply: Reply) -> None:
     if not holds:
         raise Refuse(reply)
+
+
+class Webhook(Vendor):
+    """A receiver that verifies as Standard Webhooks has it, by that project's own library."""
+
+    kind = "webhook"
+    passing: ClassVar = [(429, b""), (408, b""), (500, b""), (502, b""), (503, b""), (504, b"")]
+    refused: ClassVar = [(400, b""), (401, b"no"), (404, b""), (410, b"gone"), (413, b"")]
+
+    def settings(self, url: str) -> WebhookSettings:
+        return WebhookSettings(url=Secret(f"{url}/hook/{CANARY}?key={CANARY}"), secret=Secret(f"whsec_{CANARY}"))
+
+    def take(self, request: Request) -> Reply:
+        check(request.path == f"/hook/{CANARY}?key={CANARY}" and request.method == "POST", (404, b""))
+        try:
+            standardwebhooks.Webhook(f"whsec_{CANARY}").verify(request.body, request.headers)
+        except standardwebhooks.WebhookVerificationError as error:
+            return 401, str(error).encode()
+        body = request.json()
+        check(body["version"] == "1" and request.headers["webhook-id"] != "", (400, b""))
+        self.seen.append((body["kind"], body))
+        return 204, b""
 
 
 class Pagerduty(Vendor):
@@ -718,6 +743,7 @@ class Servicenow(Vendor):
 
 
 VENDORS: dict[str, type[Vendor]] = {
+    "webhook": Webhook,
     "pagerduty": Pagerduty,
     "opsgenie": Opsgenie,
     "slack": Slack,
