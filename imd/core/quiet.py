@@ -99,8 +99,9 @@ class Quiet:
                 self._put_off(tx.at, alert)
 
     def _verdict(self, alert: Alert) -> Causes:
-        """Where it is, or waits, it was put by what it said when it began: no rule's mode is asked again."""
-        labels, placed = alert.full_labels(), alert.incident != "" or alert.counted_at is not None
+        """Where it is, or waits, or was seen off, it was put by what it said when it began: no rule's mode is asked
+        again."""
+        labels, placed = alert.full_labels(), bool(alert.incident or alert.seen_off or alert.counted_at)
         return self._suppression.judge(alert, labels, None if placed else self._rule(alert, labels))
 
     def _suppress(self, tx: Transaction, alert: Alert, causes: Causes) -> None:
@@ -145,7 +146,8 @@ class Quiet:
             self._mark(alert, ())
             labels = alert.full_labels()
             if not self._incidents.release(tx, alert, labels):
-                self._mark(alert, self._verdict(alert))  # in no incident any more: the mode of its rule counts
+                alert.seen_off = ""  # it is placed anew, and the mode of its rule counts
+                self._mark(alert, self._verdict(alert))
                 self._place(tx, alert, labels)
             tx.save(alert)
 

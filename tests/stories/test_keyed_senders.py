@@ -6,9 +6,9 @@ import json
 
 from imd.model.enrich import Relabel
 from imd.model.quiet import Inhibition
-from imd.model.rule import Count, Matcher, Op, Rule
+from imd.model.rule import Count, Matcher, Mode, Op, Rule
 from imd.model.view import alert_view
-from tests.core.making import minutes, policy, seconds, step
+from tests.core.making import equals, inhibition, minutes, policy, seconds, step
 from tests.stories.told import Story
 
 ANA = [policy(step("ana", wait=minutes(60)))]
@@ -138,3 +138,37 @@ def test_a_resolve_by_a_slow_clock_ends_what_told_no_start() -> None:
     story.at("2:00").says("k1", **DISK).at("2:00:10").page_to("ana").says("k1", at="1:00", resolved=True)
     story.at("2:00:30").is_("triggered", firing=1).says("k1", at="1:59", resolved=True)
     story.at("2:01:10").update_to("ana").at("2:01:30").end_to("ana").is_("resolved", ended=1)
+
+
+def test_what_waited_in_vain_is_not_suppressed_by_what_it_is_called_since() -> None:
+    """It was put among those that wait by its first words; no rule's mode is asked until it is placed anew."""
+    rules = (
+        Rule(
+            name="counted",
+            match=(equals(alertname="Disk"),),
+            group_by=(),
+            open_when=Count(at_least=2, within=minutes(3)),
+        ),
+        Rule(name="hushed", match=(equals(alertname="Known"),), mode=Mode.SUPPRESS),
+    )
+    story = Story(*rules, policies=ANA, inhibitions=(inhibition("Up", "Known"),))
+    story.at("0:00").says("k1", **DISK).says("k1", alertname="Known", host="db1").at("0:10").is_suppressed("Known")
+    story.restart().fires("Up", source="prom").is_suppressed("Known", "inhibition")
+    story.resolves("Up", source="prom").at("0:11").is_suppressed("Known", "rule").incidents(1)
+
+
+def test_what_is_suppressed_while_it_waits_is_placed_by_what_it_is_called_since() -> None:
+    """It waits no more, so it will be placed anew when the silence ends; by then its rule says that nothing is made."""
+    rules = (
+        Rule(
+            name="counted",
+            match=(equals(alertname="Disk"),),
+            group_by=(),
+            open_when=Count(at_least=2, within=minutes(3)),
+        ),
+        Rule(name="hushed", match=(equals(alertname="Known"),), mode=Mode.SUPPRESS),
+    )
+    story = Story(*rules, policies=ANA)
+    story.at("0:00").says("k1", **DISK).says("k1", alertname="Known", host="db1")
+    story.at("0:01").silenced("0:02", host="db1").is_suppressed("Known", "silence")
+    story.at("0:02").is_suppressed("Known", "rule").at("0:09").incidents(0)
