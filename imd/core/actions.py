@@ -72,10 +72,9 @@ def _recall(tx: Transaction, event: ActionTaken, state: State, incidents: Incide
     """One that left memory is back for a while, without its alerts: they are over."""
     if event.record is None or event.record.open or event.kind not in _CARRIED_OVER:
         return None
+    event.record.stays_until = tx.now + RECALLED
     state.add_incident(event.record)
     incidents.adopt(event.record)
-    state.unfile(event.record)
-    state.recalled[event.record.id] = tx.now + RECALLED
     incidents.plan_leave(event.record, tx.now)
     return event.record
 

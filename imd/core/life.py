@@ -235,7 +235,7 @@ class Life:
 
     def route(self, tx: Transaction, incident: Incident) -> tuple[str, ...]:
         """Reads the routes; the policies that are new to it. Where its own pages nobody and hours of a route may change
-        that, they are read again then. What a person reported keeps its policy."""
+        that, they are read again then; of a hushed one once it goes on. What a person reported keeps its policy."""
         if incident.report and incident.policy in self._ruleset.policies:
             return ()
         chosen = self._router.choose(incident, self.rule_of(incident), tx.now)
@@ -244,7 +244,7 @@ class Life:
             if policy in new:
                 tx.say(incident, "route", f"policy {policy}: {because}")
         incident.timers.pop("route", None)
-        if chosen.again_at is not None and incident.state is IncidentState.TRIGGERED:
+        if chosen.again_at is not None and incident.state is IncidentState.TRIGGERED and not incident.hushed:
             tx.say(incident, "route", f"the routes are read again at {chosen.again_at:%Y-%m-%d %H:%M} UTC")
             arm(self._state, incident, "route", chosen.again_at)
         return new
@@ -333,7 +333,6 @@ class Life:
             tx.effects.append(ForgetAlert(alert.id, keep=True))
         self._relator.forget(incident_id)
         del self._state.incidents[incident_id]
-        self._state.recalled.pop(incident_id, None)
         rule = self._state.rules.pop(incident_id)
         for step in rule.raises:
             self._state.distinct.pop((incident_id, step.distinct), None)
@@ -350,7 +349,7 @@ class Life:
         rule = self.rule_of(incident)
         kept = max(rule.reopen_within, rule.flapping.within, KEPT_RESOLVED)
         leaves_at = (incident.resolved_at or incident.opened_at) + kept + LOOK_AGAIN
-        return max(leaves_at, self._state.recalled.get(incident.id, leaves_at))
+        return max(leaves_at, incident.stays_until or leaves_at)
 
     def adopt(self, incident: Incident) -> None:
         """After a restore: its rule by name, its timers and its way out of memory."""

@@ -59,7 +59,7 @@ class Regroup:
             self._relator.merge(gone.id, into.id)
         else:
             self._relator.forget(gone.id)
-        self._state.recalled[gone.id] = tx.now + KEPT_RESOLVED
+        gone.stays_until = tx.now + KEPT_RESOLVED
         self._incidents.plan_leave(gone, tx.now)
         if into.state in WORKED_ON:
             new, rule = self._incidents.route(tx, into), self._incidents.rule_of(into)

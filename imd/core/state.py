@@ -107,20 +107,19 @@ one instant are taken in the same order whether or not imd was restarted meanwhi
 
 class State:
     """`alerts` holds the newest resident episode of each identity, `older` those behind it; `members` every resident
-    member, by id; `by_key` the incidents of a rule and group key, oldest first, without cancelled and merged ones;
+    member, by id; `by_key` the incidents of a rule and group key, oldest first, without cancelled and merged ones and
+    old ones that somebody works on again;
     `rules` the rule that each incident opened with; `silences` those of the last days, by id, ended ones too;
     `to_judge` alerts whose verdict may be another one, by id, to be looked at `judge_at`, and not before `judge_after`.
     `heard_moved`: `heard` is ahead of the record. `at` is the instant of the last step; what fell due by then was done,
     unless it was too much for one step.
 
-    `recalled`: until when incidents stay in memory that are over, beyond what reopening asks for: merged ones whose end
-    is being told, and old ones that somebody works on again.
     `waiting` holds the alerts that wait for an open_when, `restored_waiting` those that do since before a restart and
     `homeless` those whose rule waits no more, until they are placed; `follow_ups` when one that `absent` waits for last
     came. `digests` are receivers' records of digests, `in_digests` the incidents of which a page or news waits for one
     or is in one under way. `overrides` are those of schedules, by id, ended ones too; `turns` whose turn is next at
-    each step with
-    round_robin. `beats` are the heartbeats' records, `feeders` the firing alerts that speak for them, by id."""
+    each step with round_robin. `beats` are the heartbeats' records, `feeders` the firing alerts that speak for them,
+    by id."""
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -130,7 +129,6 @@ class State:
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, list[Alert]] = {}
         self.by_key: dict[tuple[str, GroupKey], list[tuple[int, str]]] = {}
-        self.recalled: dict[str, datetime] = {}
         self.rules: dict[str, Rule] = {}
         self.distinct: dict[tuple[str, str], Distinct] = {}
         self.waiting: dict[tuple[str, GroupKey], Waiting] = {}
@@ -232,9 +230,9 @@ class State:
     def add_incident(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident
         self.members[incident.id] = []
-        if incident.state not in (IncidentState.CANCELLED, IncidentState.MERGED):
-            for filed in incident.files:
-                self.file(incident, filed)
+        gone = incident.state in (IncidentState.CANCELLED, IncidentState.MERGED) or incident.stays_until is not None
+        for filed in () if gone else incident.files:
+            self.file(incident, filed)
 
     def file(self, incident: Incident, filed: Filed) -> None:
         """The incident is found by this rule and group key."""

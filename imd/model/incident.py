@@ -149,6 +149,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     `taken_over` are further rules and keys whose alerts it takes, of incidents merged into it by hand. `split_from` is
     the incident that it was taken out of, `report` the key of a person's report: either is found by no rule and key.
     `kept`: nothing fires and a person keeps it open, so that only a person, or alerts that come and go, resolve it.
+    `stays_until`: it is over and stays in memory until then, beyond what reopening asks for: merged, and its end is
+    being told; or it had left, and somebody works on it again.
     `outcome`, `cause` and `actionable` are what was said at closing; `responders` who was asked to help.
 
     `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
@@ -221,6 +223,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     cause: str = ""
     actionable: bool | None = None
     responders: tuple[str, ...] = ()
+    stays_until: datetime | None = None
 
     @property
     def files(self) -> tuple[Filed, ...]:

@@ -214,3 +214,24 @@ def test_members_are_muted_in_order_of_coming(restores: Restore) -> None:
 
 def _identity(name: str) -> bytes:
     return identify({"alertname": name, "service": "a"}).key
+
+
+@EITHER
+def test_a_merged_incident_stays_in_memory_as_long_after_a_restore(restores: Restore) -> None:
+    """It was opened 55 minutes before it was merged: what is done to it ten minutes after that is still refused."""
+    story = Story(policies=TWO, untold=["page", "update", "resolved"])
+    story.at("0:00").fires("Down").at("0:55").fires("Up").does("merge", "ana", incident=1, into=2)
+    restores(story)
+    story.at("1:04").acknowledged_by("ana", incident=1).refused("incident #1 is merged")
+    story.at("1:07").acknowledged_by("ana", incident=1).refused("incident i000000000001 is over")
+
+
+@EITHER
+def test_one_that_somebody_works_on_again_takes_nothing_in_after_a_restore(restores: Restore) -> None:
+    """Closed three hours after its end, from the record. What fires then is no part of it, and does not name it."""
+    story = Story(policies=TWO, untold=["page", "update", "resolved"])
+    story.at("0:00").fires("Down").at("0:01").resolves("Down")
+    story.at("3:00").does("close", "ana", outcome="fixed")
+    restores(story)
+    story.fires("Down").is_("closed", ended=1).incidents(2)
+    assert story.incident(2).previous == ""
