@@ -2,6 +2,7 @@
 # make test  lint, types and the whole suite
 # make faults  the long campaigns of docs/faults.md: hours
 # make contract  what /v1/openapi.json says, tried at length on a running daemon (EXAMPLES=300)
+# make hunt  the tests with random histories, under a fresh seed and with many more of them
 #
 # Everything lands in .venv; what is installed is pinned with hashes by the requirements files, and nothing else is
 # fetched. Both commands are quick when nothing changed: a stamp in .venv is newer than what it was made from.
@@ -16,7 +17,7 @@ CODE := imd tests $(wildcard benchmarks)
 FAULTS := tests/faults tests/system/test_kill.py tests/system/test_store_failure.py tests/store/test_failures.py \
 	tests/store/test_kill.py tests/store/test_refusals.py tests/store/test_upkeep.py
 
-.PHONY: run test faults lint schemas contract bench lock clean help
+.PHONY: run test faults hunt lint schemas contract bench lock clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -43,6 +44,9 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check $(CODE)
 	$(VENV)/bin/ruff format --check $(CODE)
 	$(VENV)/bin/mypy
+
+hunt: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m tests.hunting $(ARGS)
 
 schemas: $(VENV)/run.stamp
 	for kind in config rules tests; do $(VENV)/bin/imd schema $$kind > schemas/$$kind.json || exit 1; done

@@ -10,7 +10,6 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 
 import msgspec
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -39,6 +38,7 @@ from imd.model.quiet import TimeInterval, Weekly
 from imd.model.rule import Rule
 from imd.model.schedule import Override, Rotation, Schedule
 from tests.core.making import STORE_ID, T0, Kept, equals, minutes, person, policy, report, ruleset, seconds, step
+from tests.hunting import histories
 
 AGAIN = {PageReason.RAISED, PageReason.FLAPPING, PageReason.ACK_LAPSED}
 """Reasons for which a step is meant to be heard once more."""
@@ -306,13 +306,5 @@ def _urgent(incident: Incident) -> bool:
     return incident.state is IncidentState.TRIGGERED and incident.priority.rank <= 2 and incident.firing > 0
 
 
-settings.register_profile(
-    "paging",
-    max_examples=300,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
 TestPaging = Paging.TestCase
-TestPaging.settings = settings.get_profile("paging")
+TestPaging.settings = histories(300, steps=40)

@@ -73,6 +73,14 @@ def test_paged_by_day_only() -> None:
     story.at("9:05").page_to("ben", "escalated").is_("triggered", policy="shop")
 
 
+def test_what_is_silenced_waits_for_no_hours() -> None:
+    """Silenced before it was paged, taken and given back: routes are read when the silence ends, not at nine."""
+    story = a_story(*BY_DAY, rule=Rule(name="held", group_by=()))
+    story.at("8:00").fires("Down").at("8:00:05").silenced("9:30", alertname="Down").acknowledged_by("ana")
+    story.unacknowledged_by("ana").is_("triggered", timers={}).at("9:29").quiet()
+    story.at("9:30").page_to("ana").is_("triggered", policy="shop")
+
+
 def test_a_chat_hears_at_night_what_waits_for_the_morning() -> None:
     """Its policy ends after five minutes, and that calls nobody: the incident is not exhausted, it waits. At nine Ana
     is paged; the fallback once hers is at its end too."""
