@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 LINES_MAX = 480  # aim at 400; what is a fifth longer has two subjects
 
-FLOORS = {"model": 0, "core": 1, "config": 1, "sources": 1, "replay": 2, "channels": 2, "store": 2}
+FLOORS = {"model": 0, "core": 1, "config": 1, "sources": 1, "replay": 2, "channels": 2, "store": 2, "imports": 2}
 FLOORS |= {"api": 3, "daemon": 4, "cli": 5}
 SHELF, SHELF_FLOOR = {"clock", "telemetry"}, 2
 ONLY_MODEL = {"core", "config", "sources"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from imd import __version__
 from imd.cli.flags import DEFAULT_URL, Commands, add, match_flag, positive, remote
+from imd.cli.importflags import import_command
 from imd.cli.incidentflags import incidents_commands
 
 NEVER = "never"
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _on_call(commands)
     _observing(commands)
     _history(commands)
+    import_command(commands)
     return parser
 
 

@@ -141,6 +141,12 @@ def _database(arguments: Namespace) -> int:
     return database.run(arguments)
 
 
+def _import(arguments: Namespace) -> int:
+    from imd.cli import importing
+
+    return importing.run(arguments)
+
+
 _RUN: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
     "check": _check,
@@ -177,4 +183,5 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "explain": _explain,
     "journal": _journal,
     "db": _database,
+    "import": _import,
 }

@@ -1,7 +1,8 @@
 """YAML into nodes with places, without the surprises.
 
 Owns reading one file's bytes: YAML 1.2 core scalars, no anchors, aliases, merge keys or tags, no key twice, one
-document, bounded size and depth. Knows nothing of what the keys mean, and opens no file.
+document, bounded size and depth. Knows nothing of what the keys mean, and opens no file. Other people's files, which
+are imported, may have anchors, aliases and merge keys; what these amount to is bounded.
 
 The nodes are built from libyaml's events rather than by PyYAML's composer: so an alias is seen before it is followed,
 depth is refused before anything recurses, and the second of two equal keys is seen at all.
@@ -22,6 +23,8 @@ BYTES_MAX = 1024 * 1024
 DATA_BYTES_MAX = 4 * BYTES_MAX
 """Of tables and maps: about two seconds. JSON and CSV are read many times as fast and may be larger."""
 DEPTH_MAX = 32
+NODES_MAX = 200_000
+"""Of a file with aliases, each counted with all that it stands for."""
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -54,12 +57,17 @@ _Tagged = yaml.ScalarEvent | yaml.CollectionStartEvent
 
 
 def read_document(
-    path: str, raw: bytes, bytes_max: int = BYTES_MAX, secrets: bool = False, several: bool = False
+    path: str,
+    raw: bytes,
+    bytes_max: int = BYTES_MAX,
+    secrets: bool = False,
+    several: bool = False,
+    anchors: bool = False,
 ) -> Document:
     """The file's nodes; every fault of it as YAML is in `faults`. Never raises.
 
     `secrets`: the file may hold some, so what looks like one is masked in the lines that faults show. `several`: it may
-    hold several documents, one after `---` each.
+    hold several documents, one after `---` each. `anchors`: aliases and merge keys are followed.
     """
     document = Document(path=path, lines=[], secrets=secrets)
     start = Span(1, 1, 1, 2)
@@ -78,7 +86,7 @@ def read_document(
     text = _decode(document, raw)
     if text is None or _forbidden(document, text):
         return _without_root(document)
-    _compose(document, text, several)
+    _compose(document, text, _Composer(document, several, anchors))
     return document
 
 
@@ -126,8 +134,7 @@ def _forbidden(document: Document, text: str) -> bool:
     return True
 
 
-def _compose(document: Document, text: str, several: bool) -> None:
-    composer = _Composer(document, several)
+def _compose(document: Document, text: str, composer: _Composer) -> None:
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             composer.take(event)
@@ -216,7 +223,8 @@ class _Stop(Exception):
 
 class _Open(msgspec.Struct):
     """A container whose end has not come. `key` is the key that waits for its value; `skip` drops the value, `merged`
-    also an alias in it. `broken`: it was refused as a whole."""
+    also an alias in it. `broken`: it was refused as a whole. Where anchors are followed: the `anchor` that names it,
+    how much there was `before` it, and what is merged into it."""
 
     node: Sequence | Mapping
     key: Scalar | None = None
@@ -224,12 +232,18 @@ class _Open(msgspec.Struct):
     skip: bool = False
     merged: bool = False
     broken: bool = False
+    anchor: str | None = None
+    before: int = 0
+    merges: list[Node] = []
 
 
 class _Composer:
-    def __init__(self, document: Document, several: bool) -> None:
+    def __init__(self, document: Document, several: bool, anchors: bool) -> None:
         self._document = document
         self._several = several
+        self._follow = anchors
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._nodes = 0
         self._open: list[_Open] = []
         self._documents = 0
         self.roots: list[Node] = []
@@ -245,6 +259,8 @@ class _Composer:
                 self._start(event, Sequence([], _span(event)))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self._end(event)
+            case yaml.AliasEvent() if self._follow:
+                self._alias(event)
             case yaml.AliasEvent():
                 if not (self._open and self._open[-1].merged):  # `<<: *base` is said at the <<
                     self._fault(codes.ALIAS, event, f'alias "*{event.anchor}" is not taken', "write the value out")
@@ -269,7 +285,10 @@ class _Composer:
             self._place(Broken(span))
             return
         text = event.value
-        self._place(Scalar(text, text if style else _core_value(text), style, span))
+        node = Scalar(text, text if style else _core_value(text), style, span)
+        self._place(node)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, 1)
 
     def _start(self, event: yaml.CollectionStartEvent, node: Sequence | Mapping) -> None:
         # The tags of plain lists and maps change nothing; what others make of what they hold nobody knows.
@@ -278,10 +297,10 @@ class _Composer:
             self._fault(codes.TOO_DEEP, event, f"nested deeper than {DEPTH_MAX} levels", "")
             raise _Stop
         merged = bool(self._open) and self._open[-1].merged
-        self._open.append(_Open(node, broken=not sound, merged=merged))
+        self._open.append(_Open(node, broken=not sound, merged=merged, anchor=event.anchor, before=self._nodes))
 
     def _properties_taken(self, event: _Tagged, untagged: bool) -> bool:
-        if event.anchor is not None:
+        if event.anchor is not None and not self._follow:
             self._fault(
                 codes.ALIAS, event, f'anchor "&{event.anchor}" is not taken', "write the value out where it is needed"
             )
@@ -297,14 +316,44 @@ class _Composer:
         # A block ends where the next thing begins; it points at its first character then.
         if span.end_line != span.line or span.end_column <= span.column:
             span = start.first()
+        node: Node
         if closed.broken:
-            self._place(Broken(span))
+            node = Broken(span)
         elif isinstance(closed.node, Mapping):
-            self._place(Mapping(closed.node.entries, span))
+            self._merge(closed.node, closed.merges)
+            node = Mapping(closed.node.entries, span)
         else:
-            self._place(Sequence(closed.node.items, span))
+            node = Sequence(closed.node.items, span)
+        self._place(node)
+        if closed.anchor is not None:
+            self._anchors[closed.anchor] = (node, self._nodes - closed.before)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        """The node that the anchor names, where it stands: places are those of the anchor's own."""
+        known = self._anchors.get(event.anchor or "")
+        if known is None:
+            self._fault(codes.ALIAS, event, f'alias "*{event.anchor}" names no anchor before it', "")
+            self._place(Broken(_span(event)))
+            return
+        node, size = known
+        self._nodes += size
+        if self._nodes > NODES_MAX:
+            self._fault(codes.TOO_LARGE, event, f"aliases make more than {NODES_MAX} values of this file", "")
+            raise _Stop
+        self._place(node)
+
+    def _merge(self, mapping: Mapping, merges: list[Node]) -> None:
+        """Entries of the merged maps that it has not itself; of several maps the first counts."""
+        merged = [one for node in merges for one in (node.items if isinstance(node, Sequence) else [node])]
+        for node in merged:
+            if isinstance(node, Mapping):
+                for word, entry in node.entries.items():
+                    mapping.entries.setdefault(word, entry)
+            elif not isinstance(node, Broken):
+                self._document.fault(codes.ALIAS, node.span, "a merge key takes maps alone")
 
     def _place(self, node: Node) -> None:
+        self._nodes += 1
         if not self._open:
             self.roots.append(node)
             return
@@ -314,6 +363,8 @@ class _Composer:
         elif not parent.keyed:
             self._key(parent, parent.node, node)
         else:
+            if parent.merged and self._follow:
+                parent.merges = [*parent.merges, node]
             if parent.key is not None and not parent.skip:
                 parent.node.entries[parent.key.text] = Entry(parent.key, node)
             parent.key, parent.keyed, parent.skip, parent.merged = None, False, False, False
@@ -326,6 +377,9 @@ class _Composer:
             self._bad_key(parent, mapping, node)
             return
         if node.text == "<<" and not node.style:
+            if self._follow:
+                parent.merged = True
+                return
             self._document.fault(
                 codes.ALIAS, node.span, 'merge key "<<" is not taken', help="write the keys out where they are needed"
             )

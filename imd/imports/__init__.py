@@ -1,0 +1,1 @@
+"""Other people's configuration into imd's files. From text to texts: the command line reads and writes the files."""
