@@ -12,11 +12,13 @@ identity that overlap are one episode. How it stays the same under any order of 
 from __future__ import annotations
 
 import enum
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from imd.model.alert import Alert, AlertReport, AlertState, Span
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Verdict(enum.Enum):
@@ -32,7 +34,20 @@ class Verdict(enum.Enum):
     ENDED_UNSEEN = "a resolve of something that was never seen firing"
 
 
-def refresh(alert: Alert, report: AlertReport, now: datetime) -> bool:
+class Alone:
+    """Makes the spans of alerts that have one. Those of one body mostly begin and end together: they share it."""
+
+    def __init__(self) -> None:
+        self._last = (Span(_NEVER, None, None),)
+
+    def __call__(self, starts_at: datetime, until: datetime | None, unsaid: bool = False) -> tuple[Span, ...]:
+        last = self._last[0]
+        if last.starts_at is not starts_at or last.until is not until or last.unsaid is not unsaid:
+            self._last = (Span(starts_at, until, None, unsaid),)
+        return self._last
+
+
+def refresh(alert: Alert, report: AlertReport, now: datetime, alone: Alone) -> bool:
     """The short way for the commonest report: the one span that fires, reported again. False: judge it in full."""
     if report.resolved or alert.state is not AlertState.FIRING or len(alert.spans) != 1:
         return False
@@ -42,7 +57,7 @@ def refresh(alert: Alert, report: AlertReport, now: datetime) -> bool:
     if span.until != report.ends_at:
         if brings_forward(span, report):
             return False
-        alert.spans = (Span(span.starts_at, report.ends_at, None),)
+        alert.spans = alone(report.starts_at, report.ends_at)
     alert.seen_at = now
     alert.count += 1
     alert.annotations = report.annotations
@@ -226,10 +241,13 @@ def first_span(report: AlertReport, now: datetime) -> Span:
 
 
 def begin(
-    old: Alert | None, report: AlertReport, now: datetime, lateness: timedelta, spans_max: int
+    old: Alert | None, report: AlertReport, now: datetime, lateness: timedelta, spans_max: int, alone: Alone
 ) -> tuple[Span, tuple[Span, ...]]:
     """The span that begins a new episode, and all its spans: those of the episode before that ended within `lateness`
     are remembered, so that their doubles are known for late."""
+    if old is None and not report.resolved and report.starts_at is not None:
+        spans = alone(report.starts_at, report.ends_at)
+        return spans[0], spans
     span = first_span(report, now)
     before = old.spans if old is not None else ()
     kept = [

@@ -52,6 +52,7 @@ class Intake:
         self.ruleset = ruleset
         self.state = state
         self._expires = expires
+        self._alone = dedup.Alone()
         self._index = RuleIndex(ruleset.rules)
         self._enricher = Enricher(ruleset.enrich)
         self.incidents = Incidents(ruleset, state, relator)
@@ -66,14 +67,14 @@ class Intake:
         """One request's reports."""
         state, now, lateness = self.state, tx.now, self.ruleset.bounds.lateness
         alerts, unseen, spans_max = state.alerts, state.unseen, self.ruleset.bounds.spans_max
-        by_api = event.by_api
+        by_api, alone = event.by_api, self._alone
         self.hearing.hear(event.source, now)
         repeats = resolved = 0
         for number, report in enumerate(event.alerts):
             alert = alerts.get(report.identity.key)
             if alert is not None:
                 alert.by_api = by_api  # two senders may report one alert: the newest word says whose deadline counts
-                if dedup.refresh(alert, report, now):  # by far the most frequent report
+                if dedup.refresh(alert, report, now, alone):  # by far the most frequent report
                     unseen[alert.id] = alert
                     repeats += 1
                     continue
@@ -181,7 +182,7 @@ class Intake:
 
     def _new_alert(self, tx: Transaction, event: AlertsReported, old: Alert | None, report: AlertReport) -> Alert:
         bounds = self.ruleset.bounds
-        span, spans = dedup.begin(old, report, tx.now, bounds.lateness, bounds.spans_max)
+        span, spans = dedup.begin(old, report, tx.now, bounds.lateness, bounds.spans_max, self._alone)
         alert = Alert(
             id=self.state.new_alert_id(),
             identity=old.identity if old is not None else report.identity,

@@ -157,12 +157,19 @@ class State:
         self.last_number = 0
         self._heap: list[Deadline] = []
         self._sequence = 0
+        self._last_at = AT_ONCE
 
     def remind(self, at: datetime, due: Due, subject: object) -> None:
         """Looks at the subject again at `at`. Entries are never taken back: what no longer holds is ignored."""
-        self._sequence += 1
-        order = subject.id if isinstance(subject, Alert) else str(subject)
-        heapq.heappush(self._heap, (at, due, order, self._sequence, subject))
+        if at == self._last_at:
+            at = self._last_at  # one instant for all the alerts of a body
+        else:
+            self._last_at = at
+        if isinstance(subject, Alert):  # its id is enough, and an integer for each of very many would be memory
+            heapq.heappush(self._heap, (at, due, subject.id, 0, subject))
+        else:
+            self._sequence += 1
+            heapq.heappush(self._heap, (at, due, str(subject), self._sequence, subject))
 
     def next_deadline(self) -> datetime | None:
         """Timers of incidents that are off, or later now, are passed by: nobody need wake for them."""

@@ -96,7 +96,6 @@ class AlertmanagerWebhook:
         starts_at = alert.startsAt
         if starts_at is not None and (starts_at.tzinfo is not UTC or not 1900 <= starts_at.year < 9000):
             starts_at = instant(starts_at)
-        ends_at = instant(alert.endsAt) if resolved else None
-        return AlertReport(
-            known.identity, resolved, starts_at, ends_at, known.annotations, safe_url(alert.generatorURL)
-        )
+        starts_at, ends_at = self.known.instants(starts_at, instant(alert.endsAt) if resolved else None)
+        url = self.known.url(safe_url(alert.generatorURL))
+        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, url)

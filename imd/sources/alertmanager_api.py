@@ -88,4 +88,5 @@ class AlertmanagerApi:
         if url and not safe and not _URI.fullmatch(url):
             raise AlertRefused(Reason.URL, f'generatorURL in body must be of type uri: "{url[:200]}"')
         resolved = ends_at is not None and ends_at <= now
-        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, safe)
+        starts_at, ends_at = self.known.instants(starts_at, ends_at)
+        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, self.known.url(safe))

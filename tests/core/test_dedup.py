@@ -303,3 +303,18 @@ def test_state_is_the_same_under_any_order(data: st.DataObject, by_api: bool) ->
             desk.hear(45 + number, report(A, start, resolved=True, ends=end))
     assert desk.open_starts() == _told(by_api, said), shuffled
     assert desk.firing() == bool(_told(by_api, said))
+
+
+def test_alerts_of_one_body_share_their_span() -> None:
+    """In memory, at their first report and at their repeats; what ends one of them ends no other."""
+    engine = Engine(ruleset(Rule(name="r", match=())), State(STORE_ID))
+    begin = after(0)
+    for at, until in ((0, after(300)), (60, after(360))):
+        made = (AlertReport(identify({**A, "n": n}), False, begin, until) for n in "12")
+        engine.step(api(*made), after(at))
+        one, other = engine.state.alerts.values()
+        assert one.spans is other.spans
+        assert one.spans[0].until == until
+    engine.step(api(report({**A, "n": "1"}, resolved=True, ends=70.0)), after(80))
+    assert (one.firing, other.firing) == (False, True)
+    assert other.spans[0].ended_at is None

@@ -202,6 +202,33 @@ def test_one_label_text_is_in_memory_once() -> None:
     assert first.annotations is again.annotations
 
 
+def test_a_text_in_another_order_is_known_by_its_hash() -> None:
+    """Its labels are in memory once, as canonical text; and it is found again, over both generations."""
+    known = KnownLabels({}, entries_max=4)
+    unsorted = [b'{"z":"1","a":"%d"}' % number for number in range(5)]
+    first = [known.find(text, b"").identity for text in unsorted]
+    assert [identity.canonical for identity in first] == [b'{"a":"%d","z":"1"}' % number for number in range(5)]
+    kept = [*known._young, *known._old, *known._leaving]
+    assert all(len(key) < 16 for key in kept)
+    for text, identity in zip(unsorted[-2:], first[-2:], strict=True):
+        assert known.find(text, b"").identity is identity
+    assert known.find(unsorted[0], b"").identity == first[0]
+    assert len({known.find(text, b"").identity.key for text in unsorted}) == 5
+
+
+def test_what_alerts_of_a_body_share_is_one_object() -> None:
+    decoder = AlertmanagerApi(KnownLabels({}))
+    alert = {"startsAt": "2026-11-21T19:00:00Z", "endsAt": "2026-11-21T20:00:00Z", "generatorURL": "http://p/g?x=1"}
+    body = json.dumps([{"labels": {"a": str(number)}, **alert} for number in range(2)]).encode()
+    one, other = decoder.decode(body, NOW).alerts
+    again = decoder.decode(body.replace(b"20:00", b"20:01"), NOW).alerts[0]
+    assert one.starts_at is other.starts_at
+    assert one.ends_at is other.ends_at
+    assert again.starts_at is one.starts_at
+    assert one.generator_url is other.generator_url is again.generator_url
+    assert again.ends_at == datetime(2026, 11, 21, 20, 1, tzinfo=UTC)
+
+
 # -- annotations --------------------------------------------------------------------------------------------------
 
 
