@@ -32,10 +32,8 @@ def test_the_folder_passes_check_and_holds_secrets_apart(
     out = tmp_path / "imd"
     assert main(["import", "alertmanager", str(file), "--out", str(out)]) == 0
     said = capsys.readouterr()
-    assert (
-        f"{file}:5:{TEXT.splitlines()[4].index('color') + 1}: not carried: receivers[1].slack_configs[0].color"
-        in said.out
-    )
+    column = TEXT.splitlines()[4].index("color") + 1
+    assert f"{file}:5:{column}: not carried: receivers[1].slack_configs[0].color" in said.out
     assert "1 secrets are in" in said.out
     assert "s3cret" not in said.out + said.err
     assert main(["check", "--config", str(out / "config.yaml"), "--strict"]) == 0
@@ -101,9 +99,7 @@ def test_a_broken_file_is_shown_where_it_is_broken(
     assert main(["import", "alertmanager", str(tmp_path / "none.yml")]) == 2
 
 
-def test_a_secret_that_is_not_there_fails_as_check_would(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_secret_that_is_not_there_is_shown(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(TEXT.replace(f"api_url: {SECRET}", "api_url_file: slack.url"))
-    assert main(["import", "alertmanager", str(file), "--out", str(tmp_path / "imd")]) == 1
+    assert main(["import", "alertmanager", str(file), "--out", str(tmp_path / "imd")]) == 0
     assert str(tmp_path / "slack.url") in capsys.readouterr().err
