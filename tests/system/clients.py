@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.system.running import free_port, metric, until
 
@@ -68,6 +69,17 @@ class Client:
     def metric(self, name: str, **labels: str) -> float:
         return metric(self._get("/metrics")[1], name, **labels)
 
+    def json(self, path: str) -> Any:
+        return json.loads(self._get(path)[1])
+
+    def post(self, path: str, body: object) -> int:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
     def end(self) -> None:
         self._process.kill()
         self._process.wait(10)
@@ -110,8 +122,12 @@ class Clients:
 
     def notifying(self, receiver: dict[str, object], cluster: str = "", peers: Iterable[str] = ()) -> Client:
         """An Alertmanager that sends everything to this receiver, which lacks only its name."""
+        return self.configured(json.dumps(_alertmanager_config(receiver)), cluster, peers)
+
+    def configured(self, config: str, cluster: str = "", peers: Iterable[str] = ()) -> Client:
+        """An Alertmanager with this alertmanager.yml."""
         folder, port = self._new(), free_port()
-        (folder / "am.yml").write_text(json.dumps(_alertmanager_config(receiver)))
+        (folder / "am.yml").write_text(config)
         flags = {
             "config.file": "am.yml",
             "storage.path": "data",
