@@ -62,6 +62,31 @@ OWN: dict[str, dict[str, str]] = {
     },
     "console": {"errors that pass": "test_local.test_a_reader_that_went_away_is_temporary"},
 }
+ORACLES = {
+    "webhook": ("standardwebhooks", "test_webhook.test_the_signature_verifies"),
+    "pagerduty": ("pagerduty", "test_oracles.test_pagerduty_events_are_those_of_its_sdk"),
+    "opsgenie": ("opsgenie_sdk", "test_sdks.test_opsgenie_calls_are_those_of_its_sdk"),
+    "slack": ("slack_sdk", "test_oracles.test_slack_calls_are_those_of_its_sdk"),
+    "slack-webhook": ("slack_sdk", "test_oracles.test_slack_webhooks_are_those_of_its_sdk"),
+    "teams": ("apprise", "test_oracles.test_fields_are_those_that_apprise_sends"),
+    "telegram": ("python-telegram-bot", "test_sdks.test_telegram_calls_are_those_of_python_telegram_bot"),
+    "discord": ("discord.py", "test_sdks.test_discord_messages_are_those_of_discord_py"),
+    "mattermost": ("mattermostautodriver", "test_sdks.test_mattermost_posts_are_those_of_its_driver"),
+    "mattermost-webhook": ("apprise", "test_oracles.test_the_same_text_is_the_same_fields"),
+    "ntfy": ("apprise", "test_oracles.test_the_same_text_is_the_same_fields"),
+    "pushover": (
+        "pushover_complete, apprise",
+        "test_sdks.test_pushovers_receipts_are_asked_and_cancelled_as_its_library_does",
+    ),
+    "twilio": ("twilio", "test_oracles.test_sms_and_calls_are_those_of_twilios_sdk"),
+    "twilio-voice": ("twilio", "test_oracles.test_sms_and_calls_are_those_of_twilios_sdk"),
+    "matrix": ("matrix-nio, apprise", "test_sdks.test_matrix_events_are_those_of_matrix_nio"),
+    "webex": ("webexpythonsdk, apprise", "test_sdks.test_webex_messages_are_those_of_its_sdk"),
+    "victorops": ("apprise", "test_oracles.test_the_same_text_is_the_same_fields"),
+    "servicenow": ("pysnc; changes: documented example", "test_sdks.test_servicenow_records_are_those_of_its_sdk"),
+    "email": ("email of the standard library reads it", "test_email.test_a_page_is_a_mail_in_plain_text_and_html"),
+}
+"""Whose request ours is held against, and where. A program, a file, a screen and apprise itself have none."""
 
 
 def matrix() -> dict[str, dict[str, str]]:
@@ -80,8 +105,13 @@ def test_every_receiver_has_a_row() -> None:
     assert kinds | set(OWN) == set(CHANNELS)
 
 
+def test_every_vendor_has_an_oracle() -> None:
+    assert set(ORACLES) == {*VENDORS, "email"}
+
+
 def test_every_case_is_a_test_that_is_there() -> None:
     wanted = {test for cases in matrix().values() for test in cases.values()}
+    wanted |= {test for _, test in ORACLES.values()}
     known = {f"{module}.{name}" for module in {test.partition(".")[0] for test in wanted} for name in _tests(module)}
     assert wanted <= known, wanted - known
 
@@ -99,6 +129,9 @@ def main() -> None:
     print(f"{'receiver':20}" + "".join(f"{case[:11]:12}" for case in cases))
     for name, row in matrix().items():
         print(f"{name:20}" + "".join(f"{'yes' if case in row else '-':12}" for case in cases))
+    print()
+    for name, (oracle, test) in ORACLES.items():
+        print(f"{name:20}{oracle:40}{test}")
 
 
 if __name__ == "__main__":

@@ -246,3 +246,36 @@ async def test_pushover_forms_are_those_of_apprise(monkeypatch: pytest.MonkeyPat
     assert {"priority": "2", "retry": "60", "expire": "3600"}.items() <= mine.items()
     assert {"priority": "2", "retry": "60", "expire": "3600"}.items() <= other.items()
     assert set(other) - {"sound", "device"} <= set(mine)
+
+
+EQUAL = {
+    # name: apprise's URL, its type, and which of our fields are its title and its body
+    "ntfy": (f"ntfy://{CANARY}@localhost/oncall?auth=token&priority=high", "failure", "title", "message"),
+    "victorops": (f"victorops://routing@{CANARY}/entity", "failure", "entity_display_name", "state_message"),
+    "webex": (f"wxteams://{CANARY}/Y2lzY29zcGFyazovL3Jvb20?mode=bot", "failure", "", "markdown"),
+    "mattermost-webhook": (f"mmost://localhost/{CANARY}?to=ops&mode=webhook", "failure", "", "text"),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+async def test_the_same_text_is_the_same_fields(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apprise is given our title and text, and sends them as we do: under the same names, with the same values."""
+    url, kind, title, body = EQUAL[name]
+    (sent,) = await ours(name, STORY[0])
+    mine = sent.json()
+    captured: list[Request] = []
+
+    def accept(request: Request) -> tuple[int, bytes]:
+        captured.append(request)
+        return 200, b'{"id":"1","data":{"id":"1"},"result":"success"}'
+
+    text = "plain words, as they are"  # what apprise does to markup is its own
+    async with Server([speaks(accept)]) as server:
+        call = by_apprise(monkeypatch, url, mine.get(title, ""), text, notify_type=kind)
+        await asyncio.to_thread(call, server.url(""), None)
+    other = captured[-1].json()
+    mine[body] = text
+    ours_alone = {"entity_id", "state_start_time", "monitoring_tool", "alias", "details", "source", "entity", "user"}
+    for field in (mine.keys() & other.keys()) - ours_alone:
+        assert mine[field] == other[field], field
+    assert {one for one in (title, body) if one} <= mine.keys() & other.keys()
