@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -20,6 +20,7 @@ from imd.api.alertmanager_groups import AlertGroup, AlertStatus, GettableAlert, 
 from imd.api.answers import BusinessRefusal, Refusal, SchemaRefusal, json
 from imd.api.context import Context
 from imd.api.ingest import Ingest, Senders, Taken
+from imd.api.long import LongAnswers, Pieces, Runs, with_commas
 from imd.api.operations import Answer, Parameter, described, switch
 from imd.config.syntax import BadMatcher, parse_matcher
 from imd.model.alert import Alert, fingerprint
@@ -30,6 +31,7 @@ from imd.sources.contract import BadBody, Instant, Reason
 
 SOURCE = "alertmanager"
 _SLICE = 200  # alerts listed before the loop turns: about 5 ms
+_encode = msgspec.json.Encoder().encode
 _BOOLS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
 
@@ -112,6 +114,7 @@ class Alertmanager:
         self._context = context
         self._senders = senders
         self._ingest = ingest
+        self._long = LongAnswers()
 
     @described("Send alerts", {200: Answer()}, body=Posted, refuses=(422,))
     async def post_alerts(self, request: web.Request) -> web.Response:
@@ -137,17 +140,29 @@ class Alertmanager:
         query=(*_FILTERS, switch("unprocessed", "Nothing is in this state.", True)),
         refuses=(422,),
     )
-    async def get_alerts(self, request: web.Request) -> web.Response:
+    async def get_alerts(self, request: web.Request) -> web.StreamResponse:
         """All alerts that fire and whose end is ahead, by fingerprint, unpaged as there."""
         flag(request.query, "unprocessed")  # checked, though nothing is in this state
-        return json([one.shown for one in await self._listed(request)])
+
+        async def items() -> Pieces:
+            found: Runs[bytes] = Runs()
+            async for listed in self._listed(request):
+                for one in listed:
+                    found.add(one.fingerprint, one.shown)
+            return with_commas(found.drain())
+
+        return await self._long.array(request, items)
 
     @described("List the alerts that fire, by incident", {200: Groups}, query=_FILTERS, refuses=(422,))
-    async def get_groups(self, request: web.Request) -> web.Response:
+    async def get_groups(self, request: web.Request) -> web.StreamResponse:
         """The same alerts, by incident: what imd groups by is what people work on."""
-        listed = await self._listed(request)
-        wanted = _receiver_test(request.query)
-        return json(grouped(listed, self._context.view.incident, self._context.ruleset(), wanted))
+
+        async def items() -> Pieces:
+            wanted = _receiver_test(request.query)
+            view = self._context.view
+            return await grouped(self._listed(request), view.incident, self._context.ruleset(), wanted)
+
+        return await self._long.array(request, items)
 
     @described("Version and uptime", {200: AlertmanagerStatus})
     async def get_status(self, _request: web.Request) -> web.Response:
@@ -172,36 +187,38 @@ class Alertmanager:
         """API v1 was removed in Alertmanager 0.27."""
         raise SchemaRefusal(410, "API v1 is gone; use API v2")
 
-    async def _listed(self, request: web.Request) -> list[Listed]:
-        """What the query asks for, by fingerprint."""
+    async def _listed(self, request: web.Request) -> AsyncIterator[list[Listed]]:
+        """What the query asks for, in slices between which the loop turns."""
         query = request.query
         shown = _Shown(*(flag(query, name) for name in ("active", "silenced", "inhibited", "muted")))
         tests = [_filter(text) for text in query.getall("filter", [])]
         wanted = _receiver_test(query)
         now, ruleset = self._context.clock.now(), self._context.ruleset()
         receivers: dict[str, list[ReceiverName]] = {}
-        listed: list[Listed] = []
-        for number, alert in enumerate(list(self._context.view.open_alerts())):
-            if number % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
-            if not alert.firing:  # ended while the loop turned
-                continue
-            ends_at = _ends_at(alert, ruleset)
-            if ends_at <= now:
-                continue
-            if not shown.takes(status := _status(alert.suppressed_by)):
-                continue
-            labels = alert.labels()
-            if not all(test(labels) for test in tests):
-                continue
-            if alert.rule not in receivers:
-                receivers[alert.rule] = [ReceiverName(name) for name in _receivers_of(alert.rule, ruleset)]
-            to = receivers[alert.rule]
-            if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
-                continue
-            listed.append(Listed(alert, _gettable(alert, ends_at, to, status)))
-        listed.sort(key=lambda one: one.shown.fingerprint)
-        return listed
+        alerts = list(self._context.view.open_alerts())
+        for start in range(0, len(alerts), _SLICE):
+            listed: list[Listed] = []
+            for alert in alerts[start : start + _SLICE]:
+                if not alert.firing:  # ended while the loop turned
+                    continue
+                ends_at = _ends_at(alert, ruleset)
+                if ends_at <= now:
+                    continue
+                if not shown.takes(status := _status(alert.suppressed_by)):
+                    continue
+                if tests:
+                    labels = alert.labels()
+                    if not all(test(labels) for test in tests):
+                        continue
+                if alert.rule not in receivers:
+                    receivers[alert.rule] = [ReceiverName(name) for name in _receivers_of(alert.rule, ruleset)]
+                to = receivers[alert.rule]
+                if to and not any(wanted({"receiver": receiver.name}) for receiver in to):
+                    continue
+                gettable = _gettable(alert, ends_at, to, status)
+                listed.append(Listed(alert, gettable.fingerprint, to, _encode(gettable)))
+            yield listed
+            await asyncio.sleep(0)
 
 
 def _gettable(alert: Alert, ends_at: datetime, to: list[ReceiverName], status: AlertStatus) -> GettableAlert:

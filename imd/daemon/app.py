@@ -145,7 +145,7 @@ class _Daemon:
         runner = server.runner(self._context, Access(lambda: self._settings).authorize)
         await runner.setup()
         await self._listen(runner)
-        self._settle_memory()
+        settle_memory()
         self._catch_signals()
         self._reloaded("")
         self._tasks = [
@@ -387,11 +387,12 @@ class _Daemon:
         self._metrics.wal_bytes.set(self._store.wal_bytes)
         self._metrics.outbox_pending.set(self._outbox.pending)
 
-    def _settle_memory(self) -> None:
-        """What was loaded at start is never garbage: collections need not look at it again."""
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
+
+def settle_memory() -> None:
+    """What was loaded at start is never garbage: collections need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
 def _log_form(settings: Settings) -> str:
