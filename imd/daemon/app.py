@@ -94,21 +94,32 @@ def run(config: Path) -> int:
 
 
 async def _start(config: Path, loaded: Loaded, store: Store, clock: Clock, metrics: Metrics) -> int:
-    return await _Daemon(config, loaded, store, clock, metrics).run()
+    return await Daemon(config, loaded, store, clock, metrics).run()
 
 
-class _Daemon:
-    """One run of the daemon."""
+class Daemon:
+    """One run of the daemon. Time, disk, network and files come in by the arguments, `load` (which reads `config` anew
+    at a reload) and `http` (requests to receivers) among them: a simulation hands in its own."""
 
-    def __init__(self, config: Path, loaded: Loaded, store: Store, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Path,
+        loaded: Loaded,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        load: Callable[[Path], Loaded] = load_config,
+        http: channels.HttpClient | None = None,
+    ) -> None:
         self._config = config
+        self._load = load
         self._settings = loaded.settings
         self._ruleset = loaded.ruleset
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._notifier = Notifier.from_environment()
-        self._http = channels.http_client(self._settings.limits)
+        self._http = http or channels.http_client(self._settings.limits)
         self._shared = channels.Shared(self._http, clock, self._settings.limits, self._template_failed)
         self._channels = channels.build(self._settings.receivers, self._shared)
         limits = self._settings.limits
@@ -299,7 +310,7 @@ class _Daemon:
         """All or nothing: with any fault the old rules and receivers run on. Raises ReloadRefused, StoreDown."""
         async with self._reloading:
             try:
-                loaded = await asyncio.to_thread(load_config, self._config)
+                loaded = await asyncio.to_thread(self._load, self._config)
                 # In a thread as well: apprise takes half a second to import.
                 fresh = await asyncio.to_thread(channels.build, loaded.settings.receivers, self._shared)
             except (Faulty, BadSettings) as error:

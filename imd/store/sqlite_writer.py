@@ -58,6 +58,9 @@ class Writer:
         self._log_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
         self._failed = self._closed = self._stopped = self._made_room = False
+        self._begin()
+
+    def _begin(self) -> None:
         self._thread = threading.Thread(target=self._run, name="imd-store-writer", daemon=True)
         self._thread.start()
 
@@ -101,10 +104,14 @@ class Writer:
             except queue.Empty:
                 self._checkpoint()
                 continue
-            job = self._commit_group(item) if isinstance(item, tuple) else item
-            if job is not None:
-                job()
+            self._take(item)
         self._drop_connection()
+
+    def _take(self, item: Commit | Job) -> None:
+        """Does what is next in the queue, and of commits those behind it too."""
+        job = self._commit_group(item) if isinstance(item, tuple) else item
+        if job is not None:
+            job()
 
     def _stop(self) -> None:
         self._stopped = True
