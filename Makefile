@@ -3,6 +3,7 @@
 # make faults  the long campaigns of docs/faults.md: hours
 # make contract  what /v1/openapi.json says, tried at length on a running daemon (EXAMPLES=300)
 # make hunt  the tests with random histories, under a fresh seed and with many more of them
+# make simulate  the whole daemon under 5,000 seeds with faults, and the bugs planted to prove that they are found
 #
 # Everything lands in .venv; what is installed is pinned with hashes by the requirements files, and nothing else is
 # fetched. Both commands are quick when nothing changed: a stamp in .venv is newer than what it was made from.
@@ -17,7 +18,9 @@ CODE := imd tests $(wildcard benchmarks)
 FAULTS := tests/faults tests/system/test_kill.py tests/system/test_store_failure.py tests/store/test_failures.py \
 	tests/store/test_kill.py tests/store/test_refusals.py tests/store/test_upkeep.py
 
-.PHONY: run test faults hunt lint schemas contract bench lock clean help
+SEEDS ?= 5000
+
+.PHONY: run test faults hunt simulate lint schemas contract bench lock clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -56,6 +59,10 @@ contract: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+simulate: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+	$(VENV)/bin/python -m tests.simulation --planted --seeds 2000
 
 # compileall: an editable install compiles nothing, and where PYTHONDONTWRITEBYTECODE is set every command would do so anew.
 # --no-build-isolation: the package is built by the hatchling of requirements-build.txt, not by one fetched unpinned.
