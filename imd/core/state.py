@@ -172,27 +172,36 @@ class State:
             heapq.heappush(self._heap, (at, due, str(subject), self._sequence, subject))
 
     def next_deadline(self) -> datetime | None:
-        """Timers of incidents that are off, or later now, are passed by: nobody need wake for them."""
+        """Timers of incidents that are off, or set to another time, are passed by: nobody need wake for them."""
+        self._drop_off()
+        return self._heap[0][0] if self._heap else None
+
+    def _drop_off(self) -> None:
+        """What is dropped is void for good, for whatever sets a timer reminds of it anew: so nothing that is decided
+        depends on when somebody has looked here."""
         heap = self._heap
         while heap and heap[0][1] is Due.INCIDENT and self._off(heap[0]):
             heapq.heappop(heap)
-        return heap[0][0] if heap else None
 
     def _off(self, deadline: Deadline) -> bool:
         incident = self.incidents.get(str(deadline[4]))
-        return incident is None or all(at > deadline[0] for at in incident.timers.values())
+        return incident is None or deadline[0] not in incident.timers.values()
 
     def due(self, now: datetime, last: Due) -> bool:
         """Whether a deadline lies before now, or is of now and no later in the order than `last`."""
+        self._drop_off()
         return bool(self._heap) and self._heap[0][:2] <= (now, last)
 
     def take_due(self, now: datetime, at_most: int, last: Due = Due.STALE) -> Iterator[Deadline]:
         """Such deadlines, oldest first, also those that are set meanwhile; at most so many. Without `last`: all up to
-        now."""
-        for _ in range(at_most):
-            if not self.due(now, last):
-                return
-            yield heapq.heappop(self._heap)
+        now. One that was set twice is taken once."""
+        taken = 0
+        while taken < at_most and self.due(now, last):
+            deadline, known = heapq.heappop(self._heap), self._sequence
+            while self._heap and self._heap[0][:3] == deadline[:3] and self._heap[0][3] <= known:
+                heapq.heappop(self._heap)
+            taken += 1
+            yield deadline
 
     def new_alert_id(self) -> int:
         self.last_alert_id += 1

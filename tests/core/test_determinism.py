@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import random
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
+from hypothesis.stateful import run_state_machine_as_test
 
 from imd.core.engine import Engine
-from imd.core.state import State
+from imd.core.state import Due, State
 from imd.model.effect import Deliver
-from imd.model.event import ActionKind, ActionTaken, AlertsReported, DeliveryFinished, Event, Outcome, Tick
+from imd.model.event import (
+    ActionKind,
+    ActionTaken,
+    AlertsReported,
+    DeliveryFinished,
+    Event,
+    Outcome,
+    Restarted,
+    RulesChanged,
+    Tick,
+)
 from imd.model.incident import Level
 from imd.model.policy import Receiver
 from imd.model.rule import Raise, Rule
-from tests.core.making import STORE_ID, after, policy, report, ruleset, step
+from tests.core.making import STORE_ID, Kept, after, policy, report, ruleset, step
+from tests.core.test_properties import Beating
+from tests.hunting import histories
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,17 +75,87 @@ def _events(source: random.Random, second: int) -> list[Event]:
     return events
 
 
+def elsewhere(seed: str, call: str) -> str:
+    """What the call answers in another process."""
+    told = subprocess.run(
+        [sys.executable, "-c", f"from tests.core import test_determinism as here; print(here.{call})"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return told.stdout.strip()
+
+
 def test_the_hash_seed_changes_nothing() -> None:
     here = digest()
     assert digest() == here
     for seed in ("1", "4242"):
-        script = "from tests.core.test_determinism import digest; print(digest())"
-        told = subprocess.run(
-            [sys.executable, "-c", script],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert told.stdout.strip() == here, seed
+        assert elsewhere(seed, "digest()") == here, seed
+
+
+class Recorded(Beating):
+    """A random history of every kind of event, kept as it was told."""
+
+    told: ClassVar[list[list[tuple[datetime, Event]]]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told.append([])
+
+    def take(self, event: Event) -> None:
+        self.told[-1].append((self.now, _frozen(event)))
+        super().take(event)
+
+
+def _frozen(event: Event) -> Event:
+    """As it is now: the engine writes to a record that comes with an action."""
+    return pickle.loads(pickle.dumps(event))
+
+
+def played(path: str, *, asked: bool) -> str:
+    """One hash over every effect of the histories in a file. `asked`: all the while somebody asks when to call next."""
+    seen = hashlib.sha256()
+    for told in pickle.loads(Path(path).read_bytes()):
+        rules, kept = Beating().configured(1), Kept()
+        engine = Engine(rules, State(STORE_ID))
+        for number, (now, event) in enumerate(told):
+            if isinstance(event, RulesChanged):
+                rules = event.ruleset
+            elif isinstance(event, Restarted) and number:
+                engine = Engine(rules, kept.restored(event.alive_at))
+            if asked:
+                engine.next_deadline()
+            effects = engine.step(event, now)
+            kept.apply(effects)
+            for effect in effects:
+                seen.update(type(effect).__name__.encode() + msgspec.json.encode(effect))
+    return seen.hexdigest()
+
+
+def test_random_histories_end_the_same_under_any_hash_seed(tmp_path: Path) -> None:
+    """Every effect, byte for byte: in this process, in others, and however often the next deadline is asked for."""
+    Recorded.told.clear()
+    run_state_machine_as_test(Recorded, settings=histories(60, steps=60))
+    path = tmp_path / "histories"
+    path.write_bytes(pickle.dumps(Recorded.told))
+    here = played(str(path), asked=True)
+    for seed in ("0", "1", "4242"):
+        for asked in (True, False):
+            assert elsewhere(seed, f"played({str(path)!r}, asked={asked})") == here, (seed, asked)
+
+
+def test_a_deadline_that_was_set_twice_is_taken_once() -> None:
+    """Whether or not somebody has looked meanwhile, and dropped what was off. One set while it is taken is another."""
+    state = State(STORE_ID)
+    state.remind(after(9), Due.DIGEST, "chat")
+    state.remind(after(9), Due.DIGEST, "chat")
+    state.remind(after(9), Due.DIGEST, "pager")
+    taken = []
+    for deadline in state.take_due(after(9), 9):
+        taken.append(deadline[4])
+        if len(taken) == 1:
+            state.remind(after(9), Due.DIGEST, "chat")
+    assert taken == ["chat", "chat", "pager"]
+    assert state.next_deadline() is None
