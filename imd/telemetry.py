@@ -123,6 +123,10 @@ class Metrics:
             "Messages whose receiver's template failed; the built-in text was sent.",
             "receiver",
         )
+        self.tee = self._gauge("tee", "1 while imd runs beside another pager and pages nobody.")
+        self.pages_withheld_total = self._counter(
+            "pages_withheld", "Times that somebody would have been paged, had `tee` not been set."
+        )
         self.pages_in_digests_total = self._counter(
             "pages_in_digests", "Pages that left in a digest, by receiver.", "receiver"
         )
@@ -259,6 +263,7 @@ class Log(enum.StrEnum):
     WATCHDOG_SILENT = "watchdog.silent"
     CANARY_FAILED = "canary.failed"
     RINGING_UNASKED = "ringing.unasked"
+    TEE = "tee.pages_nobody"
 
 
 EventDict = MutableMapping[str, Any]

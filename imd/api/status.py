@@ -53,7 +53,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`heartbeats_missing` are names, with the values of their `by` labels. `paused_until` null: not paused."""
+    """`heartbeats_missing` are names, with the values of their `by` labels. `paused_until` null: not paused. `tee`: imd
+    runs beside another pager, and pages nobody."""
 
     version: str
     started_at: datetime
@@ -62,6 +63,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unready_because: str | None
     config_hash: str
     rules: int
+    tee: bool
     last_reload: ReloadStatus | None
     counts: dict[str, int]
     open: OpenWork
@@ -92,6 +94,7 @@ class StatusOf:
             unready_because=unready or None,
             config_hash=ruleset.config_hash,
             rules=len(ruleset.rules),
+            tee=ruleset.tee,
             last_reload=context.last_reload(),
             counts=dict(view.counts()),
             open=_open_work(view.open_incidents()),

@@ -71,6 +71,7 @@ class _Status(msgspec.Struct):
     outbox: _Outbox | None = None
     heartbeats_missing: list[str] = []
     paused_until: datetime | None = None
+    tee: bool = False
     store: _Store | None = None
 
 
@@ -159,6 +160,7 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
             "up": f"{ago(status.started_at, now)}, since {stamp(status.started_at)}",
             "rules": f"{status.rules}, configuration {status.config_hash}",
             "last reload": _reload_line(status.last_reload),
+            "tee": "imd runs beside another pager: NOBODY IS PAGED" if status.tee else "",
             "paused": f"until {stamp(status.paused_until)}" if status.paused_until is not None else "",
             **{name.replace("_", " "): str(number) for name, number in status.counts.items()},
             **_work(status, now),

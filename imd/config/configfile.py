@@ -375,6 +375,7 @@ CONFIG: Keys = {
     "sources": Key(named(source, "source"), "Who sends alerts.", []),
     "auth": Key(auth, "Who may call; without it everybody may, on loopback alone."),
     "storm": Key(nested(STORM, Storm), "When many pages to one receiver become a digest."),
+    "tee": Key(boolean, "imd runs beside another pager: it decides and records everything, and pages nobody.", False),
     "links": Key(nested(LINKS, LinkSettings), "The links in pages by which their readers answer."),
     "watchdog": Key(nested(WATCHDOG, Watchdog), "A URL outside that is pinged while imd really works."),
     "canary": Key(_canary, "A test page on a schedule; if it fails, imd raises an alert of its own."),

@@ -391,6 +391,7 @@ def _ruleset(files: RuleFiles, settings: Settings | None) -> Ruleset:
         heartbeats=tuple(named.value for named in files.heartbeats.values() if named.value is not None),
         storm=settings.storm if settings else Storm(),
         fallback=settings.fallback if settings else "",
+        tee=settings.tee if settings else False,
         external_url=settings.external_url if settings else "",
         bounds=(settings or Settings()).limits.engine_bounds(),
     )

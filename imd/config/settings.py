@@ -185,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, SourceSettings] = {}
     auth: Auth = Auth()
     storm: Storm = Storm()
+    tee: bool = False
     links: LinkSettings = LinkSettings()
     watchdog: Watchdog | None = None
     canary: Canary | None = None

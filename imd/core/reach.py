@@ -78,6 +78,10 @@ class Reacher:
         elif incident.hushed:
             because = f"all its firing alerts are suppressed by {incident.hushed}"
             tx.say(incident, "not_notified", f"not notified: anybody, because {because}")
+        elif self._ruleset.tee:
+            targets = list(targets)
+            tx.say(incident, "not_notified", f"not notified: {', '.join(map(str, targets))}, because {_TEE}")
+            tx.count("pages_withheld_total")
         else:
             call = _Call(tx, incident, rule, walk, reason, shown, {} if paged is None else paged, found)
             for target in targets:
@@ -217,6 +221,10 @@ class Reacher:
     def _next_way(self, call: _Call, reach: Reach, via: str = "") -> bool:
         """Takes the person's next way that can be taken, and those of which the time has come with it; whether there
         was one."""
+        if self._ruleset.tee:  # it was set while ways were still to come
+            self._left_out(call, reach.person, _TEE)
+            reach.due_at = None
+            return False
         ways = self._ways(call.incident, reach.person)
         while reach.way < len(ways):
             way, reach.way = ways[reach.way], reach.way + 1
@@ -299,6 +307,7 @@ class Reacher:
         return not left_out(incident, self._ruleset.receivers.get(receiver))
 
 
+_TEE = "imd runs beside another pager (tee)"
 _GONE = "it is not in the configuration any more"
 
 

@@ -165,9 +165,14 @@ class Daemon:
         ]
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
+        self._warn_of_tee()
         await self._stop.wait()
         await self._shut_down(runner)
         return 0
+
+    def _warn_of_tee(self) -> None:
+        if self._settings.tee:
+            _log.warning(Log.TEE, because="tee is set: imd runs beside another pager")
 
     async def _listen(self, runner: web.AppRunner) -> None:
         inherited = inherited_sockets()
@@ -340,6 +345,7 @@ class Daemon:
         self._reloaded("")
         self._notifier.ready()
         _log.info(Log.CONFIG_RELOADED, config_hash=loaded.ruleset.config_hash, rules=len(loaded.ruleset.rules))
+        self._warn_of_tee()
 
     def _reloaded(self, faults: str) -> None:
         """Says how the last reload went, to metrics and status. `faults` "": well."""
@@ -349,6 +355,7 @@ class Daemon:
             self._metrics.config_last_reload_success_timestamp_seconds.set(self._clock.now().timestamp())
             self._metrics.topology_dangling_edges.set(self._ruleset.topology.dangling)
             counters.start(self._metrics, self._settings, self._ruleset)
+            self._metrics.tee.set(self._settings.tee)
             self._metrics.config_hash.set(int(self._ruleset.config_hash[:12] or "0", 16))
 
     # -- in the background ----------------------------------------------------------------------------------------

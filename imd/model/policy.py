@@ -179,7 +179,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
 
     `rules` are in order of trial; the last takes every alert. `enrich` is in order of work. `policies` always hold
     `default`, and where they are loaded `nobody`. `config_hash` names this very content; `store_id` prefixes every
-    dedup_key (fixed in replay).
+    dedup_key (fixed in replay). `tee`: another pager has the watch, and nobody is paged.
     """
 
     rules: tuple[Rule, ...] = (BUILT_IN_RULE,)
@@ -201,11 +201,13 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str = ""
     external_url: str = ""
     bounds: Bounds = Bounds()
+    tee: bool = False
     config_hash: str = ""
 
     def policy(self, name: str) -> Policy:
-        """The policy of that name; `default` if a reload took it away."""
-        return self.policies.get(name) or self.policies[BUILT_IN_POLICY]
+        """The policy of that name; `default` if a reload took it away. Under `tee` nobody is waited for."""
+        found = self.policies.get(name) or self.policies[BUILT_IN_POLICY]
+        return msgspec.structs.replace(found, once=True) if self.tee else found
 
 
 def built_in_policy(receivers: tuple[str, ...]) -> Policy:
