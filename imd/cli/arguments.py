@@ -6,15 +6,12 @@ docs/cli.md has a section for each command and names each flag; a test compares 
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
 from pathlib import Path
 
 from imd import __version__
-from imd.cli.flags import DEFAULT_URL, Commands, add, match_flag, positive, remote
-from imd.cli.importflags import import_command
+from imd.cli.flags import DEFAULT_URL, Commands, add, duration_or_never, match_flag, positive, remote
+from imd.cli.importflags import import_command, tee_command
 from imd.cli.incidentflags import incidents_commands
-
-NEVER = "never"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     _observing(commands)
     _history(commands)
     import_command(commands)
+    tee_command(commands)
     return parser
 
 
@@ -248,7 +246,7 @@ def _history(commands: Commands[argparse.ArgumentParser]) -> None:
     replay.add_argument("--topology", type=Path, metavar="FILE", help="a map of entities, beside the rules' own")
     replay.add_argument(
         "--ack-after",
-        type=_duration_or_never,
+        type=duration_or_never,
         metavar="DURATION|never",
         help="acknowledge each incident so long after its first page (default: 0s; never for a recorded run)",
     )
@@ -341,7 +339,7 @@ def _backtest(commands: Commands[argparse.ArgumentParser]) -> None:
     backtest.add_argument("--since", metavar="WHEN", help="only from then on: an instant, or how long ago (30d)")
     backtest.add_argument("--config", type=Path, metavar="FILE", help="config.yaml: receivers, sources, rules, store")
     backtest.add_argument("--topology", type=Path, metavar="FILE", help="a map of entities, beside the rules' own")
-    backtest.add_argument("--ack-after", type=_duration_or_never, metavar="DURATION|never", help="as for `imd replay`")
+    backtest.add_argument("--ack-after", type=duration_or_never, metavar="DURATION|never", help="as for `imd replay`")
     backtest.add_argument(
         "--fail-on",
         type=_words,
@@ -357,15 +355,3 @@ def _backtest(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _duration_or_never(text: str) -> timedelta | str:
-    """A duration, or the word."""
-    if text == NEVER:
-        return NEVER
-    from imd.config.syntax import BadDuration, parse_duration
-
-    try:
-        return parse_duration(text)
-    except BadDuration as fault:
-        raise argparse.ArgumentTypeError(f"{fault}; or `never`") from None

@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from imd.cli import compared
-from imd.cli.arguments import NEVER
 from imd.cli.failure import Failed, Misused
 from imd.cli.files import loaded
+from imd.cli.flags import NEVER
 from imd.cli.history import STDIN, EventLines, History, StoreLines
 from imd.cli.instants import since
 from imd.cli.screen import Screen

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+from datetime import timedelta
 from pathlib import Path
 
 DEFAULT_URL = "http://127.0.0.1:9490"
+NEVER = "never"
 INCIDENT = "an incident's number or id"
 Commands = argparse._SubParsersAction  # its only name
 
@@ -63,3 +65,15 @@ def who() -> str:
         return os.environ.get("USER") or pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return "unknown"
+
+
+def duration_or_never(text: str) -> timedelta | str:
+    """A duration, or the word."""
+    if text == NEVER:
+        return NEVER
+    from imd.config.syntax import BadDuration, parse_duration
+
+    try:
+        return parse_duration(text)
+    except BadDuration as fault:
+        raise argparse.ArgumentTypeError(f"{fault}; or `never`") from None

@@ -147,6 +147,12 @@ def _import(arguments: Namespace) -> int:
     return importing.run(arguments)
 
 
+def _tee(arguments: Namespace) -> int:
+    from imd.cli import teeing
+
+    return teeing.run(arguments)
+
+
 _RUN: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
     "check": _check,
@@ -184,4 +190,5 @@ _RUN: dict[str, Callable[[Namespace], int]] = {
     "journal": _journal,
     "db": _database,
     "import": _import,
+    "tee": _tee,
 }

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from imd.cli.arguments import NEVER
 from imd.cli.failure import Failed, Misused
 from imd.cli.files import loaded
+from imd.cli.flags import NEVER
 from imd.cli.history import STDIN, EventLines
 from imd.cli.instants import ago, stamp
 from imd.cli.rows import priority_cell, state_cell

@@ -57,6 +57,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False, array_like=True):
     not_notified: str
     opened_at: datetime
     merged_into: int
+    resolved_at: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -258,6 +259,7 @@ class Run(Replay):
             not_notified=quoted.get("not_notified", ""),
             opened_at=incident.opened_at,
             merged_into=number_of(incident.merged_into),
+            resolved_at=incident.resolved_at,
         )
 
 
