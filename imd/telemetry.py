@@ -161,6 +161,7 @@ class Metrics:
         self.inbox_bytes = self._gauge("inbox_bytes", "Bodies taken in and not yet committed.")
         self.inbox_bytes_max = self._gauge("inbox_bytes_max", "Bound of inbox_bytes; beyond it senders get 503.")
         self.overload_rejections_total = self._counter("overload_rejections", "Requests answered 503.", "reason")
+        self.memory_short = self._gauge("memory_short", "1 while memory is short and no new alerts are taken.")
         self.loop_lag_seconds = self._histogram(
             "loop_lag_seconds", "How late the event loop ran a timer.", buckets=_FAST
         )
@@ -236,6 +237,7 @@ class Log(enum.StrEnum):
     STORE_FAILED = "store.failed"
     STORE_RECOVERED = "store.recovered"
     STORE_SHORT = "store.short"
+    MEMORY_SHORT = "memory.short"
     STORE_PRUNED = "store.pruned"
     ENGINE_RESTORED = "engine.restored"
     OVERLOADED = "inbox.overloaded"

@@ -42,6 +42,10 @@ class Overloaded(Unavailable):
     """The inbox is full."""
 
 
+class MemoryShort(Overloaded):
+    """Memory is: what is known already of the event was taken, what is new was not."""
+
+
 class StoreDown(Unavailable):
     """The store does not take writes just now, or the event's own commit failed."""
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from imd.api.access import speaker
 from imd.api.answers import JSON, Refusal, json
 from imd.api.body import read_body
-from imd.api.context import Context, Unavailable
+from imd.api.context import Context, MemoryShort, Unavailable
 from imd.api.operations import Answer, Body, described
 from imd.api.sns import KIND as KIND_SNS
 from imd.api.sns import Sns
@@ -100,6 +100,11 @@ class Senders:
         source = self._source(name)
         settings = self._context.settings()
         return speaker(settings, request, name, source.type) if source is not None and settings.sources else name
+
+    def forget_labels(self) -> None:
+        """Every cache, for want of memory: they fill up again with what is sent."""
+        self._known.clear()
+        self._decoders.clear()
 
     def known_entries(self) -> dict[str, int]:
         return {name: len(known) for name, (_, _, known) in self._known.items()}
@@ -225,7 +230,11 @@ class Ingest:
         except BadBody as error:
             await self.keep_refusal(source, str(error), Reason.BODY, excerpt(body))
             raise
-        return await self.take_decoded(source, decoder.by_api, decoded, len(body), now)
+        try:
+            return await self.take_decoded(source, decoder.by_api, decoded, len(body), now)
+        except MemoryShort:
+            self._senders.forget_labels()
+            raise
 
     async def take_decoded(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
         """What a body means, from here on; see take."""

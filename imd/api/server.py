@@ -307,6 +307,9 @@ def _refusal(error: Exception, route: Route, metrics: Metrics) -> Refusal:
         return Refusal(503, str(error), headers={"Retry-After": str(error.retry_after_seconds)})
     if isinstance(error, StoreFailed):
         return Refusal(503, "the store does not answer just now", headers={"Retry-After": "5"})
+    if isinstance(error, MemoryError):
+        metrics.count("overload_rejections_total", ("memory",))
+        return Refusal(503, "memory is short just now", headers={"Retry-After": "5"})
     if isinstance(error, ConnectionError):
         return Refusal(400, "the client went away")
     if isinstance(error, web.HTTPException):

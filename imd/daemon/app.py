@@ -40,6 +40,7 @@ from imd.config.settings import LogFormat, Settings
 from imd.daemon import counters, gauges
 from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
+from imd.daemon.memory import Memory
 from imd.daemon.outbox import Outbox
 from imd.daemon.proof import Prover
 from imd.daemon.reconcile import Reconciler
@@ -145,6 +146,10 @@ class Daemon:
             before_scrape=self._before_scrape,
         )
         self._loop.on_changed = self._context.stream.changed
+        self._memory = Memory(metrics)
+        self._loop.crowded = lambda: self._memory.short
+        self._loop.give_up = self._give_up
+        self._code = 0
         self._last_reload: ReloadStatus | None = None
         self._reloading = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -161,14 +166,27 @@ class Daemon:
         self._reloaded("")
         self._tasks = [
             asyncio.create_task(one)
-            for one in (self._prune(), self._watchdog(), self._reconcile(), self._prove(), self._ring())
+            for one in (
+                self._memory.watch(),
+                self._prune(),
+                self._watchdog(),
+                self._reconcile(),
+                self._prove(),
+                self._ring(),
+            )
         ]
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
         self._warn_of_tee()
         await self._stop.wait()
         await self._shut_down(runner)
-        return 0
+        return self._code
+
+    def _give_up(self, why: str) -> None:
+        """Ends the process, for the supervisor to start another: what it must not forget is on disk."""
+        _log.error(Log.FAILED, gives_up=why)
+        self._code = 1
+        self._stop.set()
 
     def _warn_of_tee(self) -> None:
         if self._settings.tee:

@@ -31,7 +31,7 @@ def _named(settings: Settings, ruleset: Ruleset) -> Iterator[tuple[str, tuple[st
         yield from (("alerts_received_total", (source, status)) for status in ("firing", "resolved"))
         yield from (("alerts_rejected_total", (source, reason.value)) for reason in Reason)
         yield "alerts_expired_total", (source,)
-    yield from (("overload_rejections_total", (reason,)) for reason in ("inbox", "store"))
+    yield from (("overload_rejections_total", (reason,)) for reason in ("inbox", "store", "memory"))
     if settings.watchdog is not None:
         yield from (("watchdog_pings_total", (outcome,)) for outcome in ("sent", "failed"))
     if settings.canary is not None:

@@ -25,11 +25,12 @@ from typing import Protocol
 
 import structlog
 
-from imd.api.context import Overloaded, StoreDown
+from imd.api.context import MemoryShort, Overloaded, StoreDown
 from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State
 from imd.daemon import gather
+from imd.daemon.memory import known_of
 from imd.daemon.ownalert import state_lost
 from imd.daemon.restored import restored
 from imd.daemon.shortage import Shortage
@@ -120,6 +121,10 @@ class Loop(Shown):
     on_changed: Callable[[Iterable[str]], None] = staticmethod(lambda _ids: None)
     """Called with the ids of incidents whose change is on disk."""
 
+    crowded: Callable[[], str] = staticmethod(lambda: "")
+    give_up: Callable[[str], None] = staticmethod(lambda _why: None)
+    """Why memory is short, "" while it is not; and what to call when only a new process can help."""
+
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def start(self, outgoing: Outgoing) -> None:
@@ -177,6 +182,8 @@ class Loop(Shown):
         if self._inbox_bytes + size_bytes > self._inbox_bytes_max and self._inbox_bytes:
             self._metrics.count("overload_rejections_total", ("inbox",))
             raise Overloaded(f"{self._inbox_bytes} bytes wait to be committed")
+        if type(event) is AlertsReported and (short := self.crowded()):
+            await self._take_known_alone(event, size_bytes, short)
         part = self._gather(event) if type(event) is AlertsReported else None
         refused = self._step(event) if part is None else ()
         current = self._open
@@ -193,6 +200,17 @@ class Loop(Shown):
         self._plan_flush()
         await committed
         return refused if part is None else part.refused
+
+    async def _take_known_alone(self, event: AlertsReported, size_bytes: int, short: str) -> None:
+        """Returns where all alerts of the event are known; else takes those that are, and raises Overloaded."""
+        assert self._engine is not None
+        known = known_of(event, self._engine.state.alerts)
+        if known is event:
+            return
+        if known.alerts:
+            await self.submit(known, size_bytes)
+        self._metrics.count("overload_rejections_total", ("memory",))
+        raise MemoryShort(f"memory is short, no new alerts are taken: {short}")
 
     async def round_trip(self) -> None:
         """A durable write through loop and store; what the watchdog rests on. Raises StoreDown."""
@@ -392,10 +410,26 @@ class Loop(Shown):
                 snapshot = await asyncio.to_thread(self._store.load)
             except Exception as error:  # noqa: BLE001 - whatever it is, the daemon waits for the store to come back
                 self._down = f"the store does not take writes: {error}"
+                if isinstance(error, MemoryError):
+                    self.give_up("no memory to read the store")
                 continue
+            if self._rebuilt(snapshot):
+                _log.info(Log.STORE_RECOVERED)
+                return
+
+    def _rebuilt(self, snapshot: Snapshot) -> bool:
+        """Whether it was, or failed in a way that began another recovery."""
+        try:
             self._rebuild(snapshot)
-            _log.info(Log.STORE_RECOVERED)
-            return
+        except StoreDown:
+            return True
+        except Exception as error:  # noqa: BLE001 - a task that dies of it would leave imd at 503 for good
+            _log.exception(Log.FAILED, step="rebuilding the engine")
+            self._down = f"the engine cannot be built: {type(error).__name__}"
+            if isinstance(error, MemoryError):
+                self.give_up("no memory to build the engine")
+            return False
+        return True
 
     def _rebuild(self, snapshot: Snapshot) -> None:
         self._engine = Engine(self._ruleset, restored(snapshot))
