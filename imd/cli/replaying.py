@@ -139,6 +139,7 @@ _PAGES = (
 def _print(screen: Screen, story: Story, summary: _Summary) -> None:
     lines = list(Report(story).incidents())
     pages = Counter(page.incident for page in story.pages if page.kind is PageKind.PAGE)
+    pages.update(incident for paged in story.digests.values() for incident in paged)
     rows = [_incident_row(line, story.incidents[line.id], pages[line.id]) for line in lines]
     screen.list(_INCIDENTS, rows, "no incident")
     if story.pages:
@@ -186,10 +187,10 @@ def _incident_row(line: IncidentLine, incident: Incident, pages: int) -> list[Ce
 def _page_row(page: PageLine) -> list[Cell | str]:
     return [
         stamp(datetime.fromtimestamp(page.ts, UTC)),
-        str(int(page.incident.removeprefix("i"))),
+        str(int(page.incident.removeprefix("i"))) if page.incident else "",
         priority_cell(page.priority),
         page.kind,
-        page.reason or "",
+        page.reason or (f"{len(page.incidents or ())} paged" if page.incident is None else ""),
         page.to,
         page.receiver,
     ]

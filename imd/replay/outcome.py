@@ -197,12 +197,12 @@ class Run(Replay):
             return []
         return super()._act(action, at)
 
-    def _acknowledge(self, delivery: Delivery, at: datetime) -> None:
-        answer = self._answers.pop(delivery.incident, None)
+    def _answer(self, incident: str, to: str, begins: bool, at: datetime) -> None:
+        answer = self._answers.pop(incident, None)
         if answer is not None:
             self._step(answer, at)
         else:
-            super()._acknowledge(delivery, at)
+            super()._answer(incident, to, begins, at)
 
     def _delivery_finished(self, event: DeliveryFinished, at: datetime) -> None:
         """Of the messages of other rules."""
@@ -237,6 +237,19 @@ class Run(Replay):
             self._verdicts[alert.id] = Verdict(alert.rule, alert.dropped_by, alert.suppressed_by, seen_off)
 
     def _page(self, delivery: Delivery) -> None:
+        """A page in a digest is that incident's page."""
+        if delivery.kind is PageKind.DIGEST:
+            for one in self._note_digest(delivery):
+                in_digest = Paged(
+                    one.number,
+                    delivery.created_at,
+                    one.awaited.to,
+                    delivery.receiver,
+                    one.priority,
+                    one.awaited.step + 1,
+                )
+                self._pages.append((delivery.id, in_digest))
+            return
         paged = Paged(
             delivery.number, delivery.created_at, delivery.to, delivery.receiver, delivery.priority, delivery.step
         )

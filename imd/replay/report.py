@@ -49,16 +49,18 @@ class IncidentLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
 
 
 class PageLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="page"):
-    """One delivery. `incident` is the one that it was sent for, merged or not; `reason` null for what is no page."""
+    """One delivery. `incident` is the one that it was sent for, merged or not; `reason` null for what is no page. A
+    digest has `incident` null and `incidents`, those that are paged by it."""
 
     ts: float
-    incident: str
+    incident: str | None
     receiver: str
     to: str
     kind: str
     reason: str | None
     priority: str
     step: int
+    incidents: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 Line = Assignment | IncidentLine | PageLine
@@ -101,13 +103,14 @@ class Report:
         for delivery in self._story.pages:
             yield PageLine(
                 ts=delivery.created_at.timestamp(),
-                incident=delivery.incident,
+                incident=delivery.incident or None,
                 receiver=delivery.receiver,
                 to=delivery.to,
                 kind=delivery.kind.value,
                 reason=delivery.reason.value if delivery.reason else None,
                 priority=delivery.priority.value,
                 step=delivery.step,
+                incidents=self._story.digests.get(delivery.id, msgspec.UNSET),
             )
 
     def lines(self) -> Iterator[bytes]:

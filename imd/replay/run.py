@@ -39,7 +39,7 @@ from imd.model.event import (
     Restarted,
     Tick,
 )
-from imd.model.incident import Incident
+from imd.model.incident import Awaited, Incident, IncidentState, Priority
 from imd.model.policy import PageKind, PageReason, Ruleset
 from imd.replay.journal import Recorded, delivery_of
 from imd.replay.shapes import NO_LONGER_REPORTED
@@ -62,13 +62,15 @@ class Story(msgspec.Struct):
     """What became of the events. The records are the engine's own, as they were left.
 
     `members`: ids of all episodes that were ever in an incident. `pages`: every message but those called off before
-    they left. `unmet`: what the file asked for and the engine could not do, by sentence.
+    they left; `digests`: which incidents were paged in each message that is one. `unmet`: what the file asked for and
+    the engine could not do, by sentence.
     """
 
     given: list[Given] = []
     incidents: dict[str, Incident] = {}
     members: dict[str, set[int]] = {}
     pages: list[Delivery] = []
+    digests: dict[str, list[str]] = {}
     unmet: Counter[str] = msgspec.field(default_factory=Counter)
     events: int = 0
     began_at: datetime | None = None
@@ -79,6 +81,16 @@ class Story(msgspec.Struct):
         while (found := self.incidents.get(incident)) is not None and found.merged_into:
             incident = found.merged_into
         return incident
+
+
+class InDigest(msgspec.Struct, frozen=True):
+    """An incident's page that left in a digest. `begins`: a policy begins by it."""
+
+    incident: str
+    number: int
+    priority: Priority
+    awaited: Awaited
+    begins: bool
 
 
 class World(Protocol):
@@ -123,6 +135,7 @@ class Replay:
         self._heartbeats = {one.name for one in ruleset.heartbeats}
         self._awaited: dict[str, Delivery] = {}
         self._cancelled: set[str] = set()
+        self._in_digests: dict[str, list[InDigest]] = {}
         self._agenda: list[tuple[datetime, int, Event]] = []
         self._waiting: list[Callable[[], datetime | None]] = []
         self._planned = 0
@@ -159,7 +172,7 @@ class Replay:
         self.story.began_at = self._now = at
 
     def finish(self, until: datetime | None = None) -> Story:
-        """Runs timers up to `until`, where it is given, and then until no hold, open_when or resolve waits."""
+        """Runs timers up to `until`, where it is given, then until no hold, open_when, resolve or first page waits."""
         if until is not None:
             self.pass_time(until)
             self._step(Tick(), until)
@@ -200,8 +213,8 @@ class Replay:
         heapq.heappush(self._agenda, (at, self._planned, event))
 
     def _waits_until(self) -> datetime | None:
-        """An instant for which some hold, open_when or resolve waits. What did when it was last looked at is asked
-        first, so that all are looked through only when none of those waits any more."""
+        """An instant for which some hold, open_when, resolve or first page waits. What did when last looked at is
+        asked first, so that all are looked through only when none of those waits any more."""
         while self._waiting:
             until = self._waiting[-1]()
             if until is not None:
@@ -209,7 +222,8 @@ class Replay:
             self._waiting.pop()
         incidents = (partial(_incident_waits, one) for one in self.engine.state.incidents.values())
         openings = (partial(_opening_waits, self.engine.state, place) for place in self.engine.state.waiting)
-        self._waiting = [waits for waits in (*incidents, *openings) if waits() is not None]
+        digests = (partial(_digest_waits, self.engine.state, receiver) for receiver in self.engine.state.digests)
+        self._waiting = [waits for waits in (*incidents, *openings, *digests) if waits() is not None]
         return self._waiting[-1]() if self._waiting else None
 
     # -- alerts ---------------------------------------------------------------------------------------------------
@@ -350,6 +364,8 @@ class Replay:
                 story.incidents[incident.id] = incident
             case Deliver(delivery=delivery):
                 story.pages.append(delivery)
+                if delivery.kind is PageKind.DIGEST:
+                    story.digests[delivery.id] = [one.incident for one in self._note_digest(delivery)]
                 recorded = delivery_of(delivery.id, delivery.incident)
                 if self._recorded.get(recorded) == delivery.receiver:
                     self._awaited[recorded] = delivery
@@ -361,9 +377,31 @@ class Replay:
                 pass
 
     def _acknowledge(self, delivery: Delivery, at: datetime) -> None:
-        if self._ack_after is None or delivery.kind is not PageKind.PAGE or delivery.reason not in _BEGINNINGS:
+        """Whoever was paged, alone or in a digest, answers."""
+        if delivery.kind is PageKind.DIGEST:
+            for one in self._in_digests.pop(delivery.id, ()):
+                self._answer(one.incident, one.awaited.to, one.begins, at)
+        else:
+            begins = delivery.kind is PageKind.PAGE and delivery.reason in _BEGINNINGS
+            self._answer(delivery.incident, delivery.to, begins, at)
+
+    def _note_digest(self, delivery: Delivery) -> list[InDigest]:
+        """Whose pages leave in it, while the engine still knows."""
+        state, found = self.engine.state, []
+        for name in state.in_digests.get(delivery.receiver, ()):
+            incident = state.incidents.get(name)
+            for awaited in incident.awaited.values() if incident is not None else ():
+                if incident is not None and awaited.digest == delivery.id:
+                    begins = incident.state is IncidentState.TRIGGERED and awaited.step == awaited.round == 0
+                    found.append(InDigest(incident.id, incident.number, incident.priority, awaited, begins))
+        self._in_digests[delivery.id] = found
+        return found
+
+    def _answer(self, incident: str, to: str, begins: bool, at: datetime) -> None:
+        """`begins`: it is the page by which a policy begins."""
+        if self._ack_after is None or not begins:
             return
-        event = ActionTaken(kind=ActionKind.ACK, incident=delivery.incident, by=delivery.to, through="replay")
+        event = ActionTaken(kind=ActionKind.ACK, incident=incident, by=to, through="replay")
         if self._ack_after:
             self._plan(at + self._ack_after, event)
         else:
@@ -392,6 +430,19 @@ def _lived_until(event: Event, at: datetime) -> datetime:
     if isinstance(event, Restarted):
         return min(at, event.alive_at)
     return at - event.by if isinstance(event, ClockStepped) else at
+
+
+def _digest_waits(state: State, receiver: str) -> datetime | None:
+    """When the receiver's digest leaves, where by it somebody hears of an incident for the first time."""
+    record = state.digests[receiver]
+    if record.sent or record.due_at is None:
+        return None
+    for name in state.in_digests.get(receiver, ()):
+        incident = state.incidents.get(name)
+        told = incident.told.get(receiver) if incident is not None else None
+        if told is not None and told.digest and not told.heard and not told.listed:
+            return record.due_at
+    return None
 
 
 def _incident_waits(incident: Incident) -> datetime | None:

@@ -150,3 +150,23 @@ def _wait_for(seen: Callable[[], bool]) -> None:
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_storm_in_a_replay_has_its_digest(imd: Imd, folder: Path) -> None:
+    """A receiver that people read: what was paged in a digest counts as paged, and is acknowledged like the rest."""
+    (folder / "config.yaml").write_text(
+        "rules: [rules.yaml]\nreceivers: [{name: chat, type: slack, token: x, channel: '#ops', send: [page]}]\n"
+    )
+    (folder / "events.jsonl").write_text(
+        "".join(
+            f'{{"ts": 0, "status": "firing", "labels": {{"alertname": "Down", "node": "n{n}"}}}}\n' for n in range(5)
+        )
+    )
+    code, out, err = imd("replay", "events.jsonl", "--config", "config.yaml")
+    assert (code, err) == (0, "")
+    table = [line.split() for line in out.splitlines()]
+    assert [row[2] for row in table[1:6]] == ["acknowledged"] * 5
+    assert [row[4:6] for row in table[1:6]] == [["1", "1"]] * 5
+    assert ["P3", "digest", "2", "paged", "chat", "chat"] in [row[1:] for row in table]
+    code, out, err = imd("backtest", "--rules", "rules.yaml", "--events", "events.jsonl", "--config", "config.yaml")
+    assert (code, err) == (0, "")

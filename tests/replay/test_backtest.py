@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imd.model.incident import IncidentState, Level, Priority
-from imd.model.policy import Receiver, Route, Ruleset
+from imd.model.policy import PageKind, Receiver, Route, Ruleset
 from imd.model.quiet import Maintenance, Once, TimeInterval
 from imd.model.rule import Count, Matcher, Mode, Op, Raise, Rule, Window, WindowKind
 from imd.replay.backtest import CONDITIONS, KINDS, Comparison, Difference, held
@@ -325,3 +325,19 @@ def test_every_incident_is_told_of_and_both_directions_agree(
         (mirror.get(one.kind, one.kind), one.new, one.old) for one in reverse
     )
     assert all(one.reason for one in found)
+
+
+def test_a_page_in_a_digest_is_its_incidents_page() -> None:
+    """And is answered as any other, also by an acknowledgement that was given before the digest left."""
+    read = Receiver(name="chat", send=frozenset({PageKind.PAGE}), people=True)
+    steps = policy(step("#chat", wait=minutes(5)), step("#chat"))
+    rules = ruleset(rule(hold=seconds(10)), policies=[steps], receivers=[read])
+    last = {"alertname": "A5"}
+    action = {"ts": after(5).timestamp(), "type": "action", "action": "ack", "incident": 6, "by": "zoe", "alert": last}
+    events = [fire(0, f"A{number}") for number in range(6)]
+    for ack, pages in ((timedelta(0), 1), (None, 2)):
+        found = side(rules, [*events, action, fire(4000, "Z")], ack)
+        assert [len(found.pages[number]) for number in range(1, 6)] == [pages] * 5
+        assert [one.at.second for one in (found.pages[number][0] for number in (1, 4, 6))] == [10, 20, 20]
+        assert {one.to for pages in found.pages.values() for one in pages} == {"chat"}
+        assert len(found.pages[6]) == 1, "acknowledged by zoe"

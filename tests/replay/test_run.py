@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from imd.model.incident import IncidentState, RootCause
-from imd.model.policy import Ruleset
+from imd.model.policy import PageKind, Receiver, Ruleset
 from imd.model.quiet import Maintenance, TimeInterval, Weekly
 from imd.model.rule import Resolve, Rule
 from imd.replay.journal import EventsReader, glance
@@ -193,3 +193,26 @@ def test_a_merged_incident_counts_as_its_survivor() -> None:
         "entity": "host/n1", "fingerprint": print_of, "reason": "because", "annotations": {"n": "1"},
     }  # fmt: skip
     assert {line["incident"] for line in out(story, "page")} == {first.id, second.id, third.id}
+
+
+READ = Receiver(name="ana-phone", send=frozenset({PageKind.PAGE}), people=True)
+
+
+def test_pages_in_a_digest_are_acknowledged_by_whom_they_were_for() -> None:
+    """Six incidents at once: three are paged singly, three in one digest, and nothing escalates of any of them."""
+    rules = msgspec.structs.replace(ANA_THEN_BEN, receivers={**ANA_THEN_BEN.receivers, "ana-phone": READ})
+    events = [alert(0, A | {"cluster": f"c{number}"}) for number in range(6)] + [alert(2000, A | {"cluster": "z"})]
+    story = run(*events, rules=rules, ack=seconds(0))
+    assert {one.acknowledged_by for one in story.incidents.values()} == {"ana"}
+    lines = out(story, "page")
+    assert [(line["kind"], line["reason"]) for line in lines] == [
+        *[("page", "first")] * 3,
+        ("digest", None),
+        ("page", "first"),
+    ]
+    assert lines[3]["incident"] is None
+    assert lines[3]["incidents"] == ["i000000000004", "i000000000005", "i000000000006"]
+    assert "incidents" not in lines[0]
+    late = run(*events, rules=rules, ack=minutes(4))
+    acknowledged = [one.acknowledged_at.timestamp() for one in late.incidents.values() if one.acknowledged_at]
+    assert acknowledged[:6] == [250, 250, 250, 260, 260, 260]
