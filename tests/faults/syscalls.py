@@ -51,7 +51,11 @@ def injecting(pid: int, calls: str, what: str) -> Iterator[None]:
     finally:
         if strace.poll() is None:
             strace.send_signal(signal.SIGINT)
-        strace.wait(10)
+        try:
+            strace.wait(10)
+        except subprocess.TimeoutExpired:
+            strace.kill()  # it holds a call back for longer than that
+            strace.wait()
         if strace.stderr is not None:
             strace.stderr.close()
 
