@@ -23,9 +23,15 @@ from imd.config.diagnostic import Diagnostic, Severity
 from imd.core import oncall
 from imd.imports.alertmanager import CONFIG, from_alertmanager
 from imd.imports.imported import Imported, Unreadable
+from imd.imports.oncall import from_oncall
+from imd.imports.opsgenie import from_opsgenie
 from imd.imports.remarks import Kind, Remark
 
-_READERS: dict[str, Callable[[str, bytes], Imported]] = {"alertmanager": from_alertmanager}
+_READERS: dict[str, Callable[[str, bytes], Imported]] = {
+    "alertmanager": from_alertmanager,
+    "opsgenie": from_opsgenie,
+    "oncall": from_oncall,
+}
 
 
 class _Said(msgspec.Struct, omit_defaults=True):

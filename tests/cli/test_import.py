@@ -103,3 +103,13 @@ def test_a_secret_that_is_not_there_is_shown(file: Path, tmp_path: Path, capsys:
     file.write_text(TEXT.replace(f"api_url: {SECRET}", "api_url_file: slack.url"))
     assert main(["import", "alertmanager", str(file), "--out", str(tmp_path / "imd")]) == 0
     assert str(tmp_path / "slack.url") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tool", ["opsgenie", "oncall"])
+def test_answers_of_an_api(tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = Path(__file__).parents[1] / f"imports/{tool}.json"
+    assert main(["import", tool, str(answers), "--out", str(tmp_path / "imd")]) == 0
+    assert f"rules/{tool}.yaml" in capsys.readouterr().out
+    assert main(["check", "--config", str(tmp_path / "imd/config.yaml"), "--strict"]) == 0
+    assert main(["oncall", "--config", str(tmp_path / "imd/config.yaml"), "--at", "2026-01-06T12:00:00+01:00"]) == 0
+    assert "cleo" in capsys.readouterr().out

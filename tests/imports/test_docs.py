@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imd.imports.alertmanager import RULES
+from imd.imports.oncall import from_oncall
 from tests.imports.played import imported, loaded
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,3 +31,14 @@ def test_the_example_becomes_what_the_page_shows(tmp_path: Path, monkeypatch: py
         text = text.replace(f"/etc/imd/{name}.url", str(tmp_path / f"{name}.url"))
         (tmp_path / f"{name}.url").write_text("http://127.0.0.1:9/")
     loaded(imported(text), tmp_path)
+
+
+def test_oncall_becomes_what_the_page_shows(tmp_path: Path) -> None:
+    page = (DOCS / "migrate-from-oncall.md").read_text()
+    [answers] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    made = from_oncall("oncall.json", answers.encode())
+    assert (
+        made.files["rules/oncall.yaml"].split("\n\n", 1)[1]
+        == example("migrate-from-oncall.md", "rules/oncall.yaml").split("\n", 1)[1]
+    )
+    assert loaded(made, tmp_path).ruleset.schedules.keys() == {"primary"}
