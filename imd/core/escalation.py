@@ -147,6 +147,7 @@ class Escalation:
         if awaited is None:
             return
         tx.touch(incident)
+        self._say_how_it_ended(tx, incident, event, awaited)
         told = incident.told.get(awaited.receiver)
         if event.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
             if told is not None and not told.heard:
@@ -163,6 +164,16 @@ class Escalation:
             how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"
             self._pass_on(tx, incident, rule, event.delivery, awaited, f"{awaited.receiver} {how}")
         self.reacher.arm(incident)
+
+    def _say_how_it_ended(self, tx: Transaction, incident: Incident, event: DeliveryFinished, awaited: Awaited) -> None:
+        """Of a page that the timeline calls paged, and that never left or may not have arrived."""
+        who = f"{awaited.to} by {awaited.receiver}"
+        if event.outcome is Outcome.CANCELLED:
+            because = "the page was called off before it was sent"
+            tx.say(incident, "not_notified", f"not notified: {who}, because {because}", delivery=event.delivery)
+        elif event.outcome is Outcome.UNKNOWN:
+            text = f"{who} may or may not have got the page: {event.error or 'no answer came'}"
+            tx.say(incident, "delivery_failed", text, delivery=event.delivery)
 
     def stale_due(self, tx: Transaction, incident_id: str) -> None:
         """A page may be under way for too long by now."""

@@ -13,7 +13,7 @@ from imd.config.channelsettings import Templates
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, PageReason
 from imd.model.template import Template
-from tests.channels.samples import HOSTILE, enormous, hostile, message
+from tests.channels.samples import HOSTILE, digest, enormous, hostile, message
 from tests.channels.server import Request, answer, speaks
 from tests.channels.test_suite import STORY, ends, told
 from tests.channels.vendors import VENDORS, Discord, Matrix, Mattermost, Reply, Telegram, Webex, said
@@ -239,6 +239,15 @@ async def test_teams_text_is_in_runs_and_links_are_buttons() -> None:
     assert cards[1]["body"][0]["inlines"][0]["text"] == "PAGE P2 #1 " + "ü" * 299 + "🔥"
     assert len(json.dumps(cards[1], ensure_ascii=False).encode()) < 24_500
     assert cards[2]["body"][0]["inlines"][0]["color"] == "good"
+
+
+async def test_a_card_is_never_so_large_that_teams_drops_it() -> None:
+    """Above some 28 KB it is lost after the 202: whatever the alerts hold, each card is well below, with its title."""
+    async with ends("teams") as at:
+        await told(at.channel, enormous(), hostile(), enormous(PageKind.RESOLVED, 2), digest())
+        sizes = [len(request.body) for request in at.server.requests]
+    assert max(sizes) <= 24_000
+    assert "ü" * 299 in at.server.requests[0].body.decode()
 
 
 async def test_an_operators_text_on_teams_is_markdown() -> None:

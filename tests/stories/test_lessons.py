@@ -34,12 +34,16 @@
 - 429 from a channel honours Retry-After and holds up no other channel
     tests/daemon/test_outbox.py::test_retry_after_holds_the_receiver
     tests/channels/test_suite.py::test_retry_after_is_honoured
+    tests/system/test_storm.py::test_a_429_holds_up_no_other_channel
 - Teams "accepted" is not "delivered" (uptime-kuma #4922)
-    tests/channels/test_chats.py::test_teams_text_is_in_runs_and_links_are_buttons
+    test_accepted_by_teams_is_not_answered_uptime_kuma_4922
+    tests/channels/test_chats.py::test_a_card_is_never_so_large_that_teams_drops_it
 - routes and inhibitions can be tested in batch, with the clock set (Alertmanager #5167, #4822, #3889)
     tests/replay/test_ruletest.py::test_what_happens
 - a backlog after an outage pages the present state, not its history (PagerDuty 2023-01-06)
     test_a_backlog_after_an_outage_is_the_present_state_pagerduty_2023_01_06
+    tests/stories/test_storms.py::test_two_hours_without_any_receiver
+    tests/daemon/test_outage.py::test_two_hours_without_any_receiver
 - a silenced alert's end reaches whoever was paged (Alertmanager #226, #2805)
     test_a_silenced_alerts_end_reaches_whoever_was_paged_alertmanager_226
 - an inhibition holds over a restart, whatever comes first (Alertmanager #4064, #2229, #2612)
@@ -330,6 +334,14 @@ def test_one_key_is_one_incident_however_its_alerts_come() -> None:
     story.at("0:00").fire_together([{"alertname": name, "cluster": "c"} for name in "AB"])
     story.fires("C", source="prom", cluster="c").fires("D", source="prom-b", cluster="c").at("0:00:05")
     story.fires("E", cluster="c").at("0:00:10").page_to("ana").incidents(1).is_("triggered", firing=5)
+
+
+def test_accepted_by_teams_is_not_answered_uptime_kuma_4922() -> None:
+    """The flow says 202 and may drop the card: acceptance stops nothing, the next step comes in its time."""
+    story = Story(policies=[policy(step("#teams"), step("ana"))], receivers=[Receiver(name="teams")])
+    story.at("0:00").fires("Down", severity="critical").at("0:00:10").page_to("teams")
+    assert story.incident().told["teams"].heard
+    story.at("0:05:10").page_to("ana", "escalated").line("nobody acknowledged in time")
 
 
 def test_every_lesson_has_its_test() -> None:

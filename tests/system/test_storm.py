@@ -5,6 +5,7 @@ do: what people hear, what the pager hears, and how soon.
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -129,3 +130,26 @@ def test_the_pace_of_a_chat_is_kept_in_a_storm_of_urgent_ones(daemons: Daemons) 
         until("all of them", lambda: len(posts(chat, "post")) == 8, 20)
         gaps = [later - earlier for earlier, later in zip(chat.times[3:], chat.times[4:], strict=False)]
         assert all(gap > 0.9 for gap in gaps)
+
+
+def test_a_429_holds_up_no_other_channel(daemons: Daemons, figures: list[str]) -> None:
+    """Telegram asks for 30 s of quiet: it is asked nothing more, and the texts leave all the while."""
+    busy = json.dumps({"ok": False, "error_code": 429, "parameters": {"retry_after": 30}}).encode()
+    with serving("telegram", lambda _: (429, busy)) as chat, serving("twilio") as sms, serving("pagerduty") as pager:
+        telegram = (
+            f'{{name: chat, type: telegram, token: "1234:{CANARY}", chat: -1001, topic: 7, api_url: "{chat.url}"}}'
+        )
+        _, _, rest = config(chat, sms, pager).partition("- {name: sms")
+        daemon = daemons(f"storm: {{enabled: false}}\nreceivers:\n- {telegram}\n- {{name: sms{rest}", RULES)
+        daemon.start()
+        began = storm(daemon, "firing", range(6))
+        until("the pager has all", lambda: len(events(pager, "trigger")) == 6)
+        until("the texts, one a second", lambda: len(texts(sms)) == 6, 20)
+        took = time.monotonic() - began
+        assert len(chat.times) <= 5, "those that were on their way when it said so"
+        assert max(chat.times) - began < 1.5
+        status = {one["receiver"]: one for one in daemon.get("/v1/status").json()["receivers"]}
+        assert 15 < status["chat"]["retry_in_seconds"] <= 30
+        figures.append(
+            f"429 of one receiver: asked {len(chat.times)} times in {took:.1f} s; six texts left, one a second"
+        )
