@@ -77,7 +77,8 @@ def test_the_shipped_files_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.type for one in loaded.settings.receivers.values()] == ["console"]
     holds = {rule.name: rule.hold for rule in loaded.ruleset.rules}
     assert holds["default"] == timedelta(seconds=10), "what is unknown is paged at once"
-    assert set(holds.values()) == {timedelta(seconds=10), timedelta(minutes=30)}
+    waits = {timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=1)}
+    assert set(holds.values()) == {timedelta(seconds=10), *waits}, "docs/packs.md says which wait and why"
     quiet = {rule.name for rule in loaded.ruleset.rules if rule.mode.value != "page"}
     assert quiet == {"always-firing"}
     assert [str(target) for target in loaded.ruleset.policies["default"].steps[0].notify] == ["receiver:console"]
