@@ -89,6 +89,10 @@ def _not_possible(incident: Incident, event: ActionTaken, transition: str) -> st
 
 
 def _acknowledge(work: Work) -> None:
+    if work.incident.state is IncidentState.ACKNOWLEDGED:
+        work.incidents.escalation.answered(work.tx, work.incident, work.event.by)
+        work.say("acknowledged", f"acknowledged again by {work.event.by}, whose pages under way are called back")
+        return
     _take(work)
     lifecycle.move(work.incident, "acknowledge", work.tx.now)
     work.incident.timers.pop("ack", None)
@@ -104,6 +108,18 @@ def _acknowledge(work: Work) -> None:
     timeout = work.incidents.escalation.ack_timeout(work.incident)
     if timeout is not None:
         arm(work.state, work.incident, "ack", work.tx.now + timeout)
+
+
+def _acknowledged_already(work: Work) -> bool:
+    """Whoever acknowledges what is acknowledged, with a page of their own under way (a raise), has heard of it."""
+    under_way = any(one.to == work.event.by for one in work.incident.awaited.values())
+    return work.incident.state is IncidentState.ACKNOWLEDGED and not under_way
+
+
+def _cannot_acknowledge(work: Work) -> str:
+    if work.incident.state is IncidentState.ACKNOWLEDGED:
+        return ""
+    return _not_possible(work.incident, work.event, "acknowledge")
 
 
 def _snooze(work: Work) -> None:
@@ -352,7 +368,7 @@ class _Action(msgspec.Struct, frozen=True):
 
 
 _ACTIONS: dict[ActionKind, _Action] = {
-    ActionKind.ACK: _Action(_acknowledge, "acknowledge", _in(IncidentState.ACKNOWLEDGED)),
+    ActionKind.ACK: _Action(_acknowledge, None, _acknowledged_already, _cannot_acknowledge),
     ActionKind.UNACK: _Action(_unacknowledge, "unacknowledge", _in(IncidentState.TRIGGERED, IncidentState.PENDING)),
     ActionKind.SNOOZE: _Action(_snooze, "snooze", refuses=_snoozes_until),
     ActionKind.ASSIGN: _Action(_assign, None, _assigned_already, _unknown_person),

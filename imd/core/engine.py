@@ -272,6 +272,7 @@ class Engine:
         if self.state.judge_after is not None:
             self.state.judge_after += by
         self._timers.shift(tx, by)
+        flapping.shift(tx, self.state, self._intake.incidents, by)
         self._intake.incidents.notifier.digests.shift(tx, by)
         self._intake.incidents.openings.shift(tx, by)
         self._intake.heartbeats.shift(tx, by)

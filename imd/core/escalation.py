@@ -60,6 +60,17 @@ class Escalation:
             tx.effects.append(CancelPages(incident.id, None, (PageKind.PAGE,)))
             self._call_off(tx, incident, None)
 
+    def answered(self, tx: Transaction, incident: Incident, who: str) -> None:
+        """One of those who are told beside the policy (a raise, an assignment) has heard: no further page to them."""
+        others = {one.receiver for one in incident.awaited.values() if one.to != who}
+        incident.reaches = [one for one in incident.reaches if one.person != who]
+        for awaited in [one for one in incident.awaited.values() if one.to == who]:
+            awaited.deadline_at = None
+            if awaited.receiver not in others:
+                tx.effects.append(CancelPages(incident.id, awaited.receiver, (PageKind.PAGE,)))
+                self._call_off(tx, incident, awaited.receiver)
+        self.reacher.arm(incident)
+
     def take_policies(self, tx: Transaction, incident: Incident, wanted: tuple[str, ...]) -> tuple[str, ...]:
         """The incident has these policies now, its own last; those of them that are new. Nothing follows any more of
         one that is not among them."""

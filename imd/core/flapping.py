@@ -88,6 +88,19 @@ def arm(state: State, incidents: Incidents) -> None:
             state.remind(calm_at(alert, _terms(alert, incidents)), Due.FLAPPING, alert)
 
 
+def shift(tx: Transaction, state: State, incidents: Incidents, by: timedelta) -> None:
+    """The clock was set: an alert that needs a minute more to be calm still does."""
+    members = [alert for incident in state.incidents for alert in state.members[incident]]
+    others = [alert for alert in state.alerts.values() if not alert.incident]
+    for alert in [*members, *others, *(alert for behind in state.older.values() for alert in behind)]:
+        if alert.changes:
+            alert.changes = tuple(one + by for one in alert.changes)
+            if alert.flapping_since is not None:
+                alert.flapping_since += by
+            tx.save(alert)
+    arm(state, incidents)
+
+
 def swallows(alert: Alert | None, state: State) -> bool:
     """Whether a beginning adds no episode: the alert flaps, and counts as firing already where it is."""
     if alert is None or alert.flapping_since is None:

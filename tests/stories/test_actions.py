@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from imd.model.incident import Priority
+from imd.model.incident import Level, Priority
 from imd.model.policy import Route
-from imd.model.rule import Matcher, Op, Rule
-from tests.core.making import minutes, policy, step
+from imd.model.rule import Matcher, Op, Raise, Rule
+from tests.core.making import minutes, person, policy, step
 from tests.stories.told import Story
 
 
@@ -40,6 +40,22 @@ def test_a_second_snooze_moves_the_end_and_an_ack_makes_it_open_ended() -> None:
     told.at("0:30").does("snooze", "ana", until="3:00").line("in place of the time before")
     told.at("2:00").quiet().acknowledged_by("ana").acknowledgement_to("ana")
     told.at("9:00").quiet().is_("acknowledged")
+
+
+def test_who_acknowledges_again_has_heard_the_news_and_others_still_hear_it() -> None:
+    """Ana has it; it is raised while her first way hangs, and she answers on the second: the first does not follow.
+    Ben, to whom she gave it, has not answered by that."""
+    rule = Rule(name="all", group_by=(), raises=(Raise(at_least=2, impact=Level.HIGH),))
+    people = (person("ana", "push", "sms 1m"), person("ben", "bens"))
+    story = Story(rule, policies=[policy(step("ben"))], people=people, untold=["update"])
+    story.at("0:00").fires("One", severity="critical").at("0:00:10").page_to("ben")
+    story.at("0:01").acknowledged_by("ana").acknowledgement_to("ben").hangs("push").hangs("bens")
+    story.at("0:02").does("assign", "ana", to="ben").page_to("ben", "escalated")
+    story.fires("Two", severity="critical").page_to("ana", "raised").at("0:02:20").page_to("ana", "raised")
+    story.at("0:03").acknowledged_by("ana").line("acknowledged again by ana, whose pages under way are called back")
+    assert {one.receiver for one in story._on_the_way} == {"bens"}
+    story.at("0:04").acknowledged_by("ana").answers("bens").at("1:00").quiet()
+    assert story.told().count("acknowledged again") == 1
 
 
 def test_a_snooze_needs_an_end_ahead() -> None:

@@ -72,6 +72,17 @@ def test_it_goes_on_firing_where_it_settles_firing() -> None:
     passing(story, 41).is_("resolved")
 
 
+def test_a_clock_that_is_set_leaves_what_flaps_as_long_to_calm_down() -> None:
+    """It had eleven minutes to go, and still has them, whichever way the clock went."""
+    for jump, then in ((Story.clock_falls, -60), (Story.clock_jumps, 60)):
+        story = Story(policies=ANA)
+        up_and_down(story, 60, times=6)
+        passing(story, 86).is_("triggered", flapping=1)
+        jump(story, "1:00")
+        passing(story, 96 + then).is_("triggered", flapping=1)
+        passing(story, 98 + then).is_("resolved", flapping=0)
+
+
 def test_an_acknowledged_incident_tells_its_acknowledger_alone() -> None:
     """Ana has it; that it flaps is for her."""
     story = Story(Rule(name="all", group_by=()), policies=[policy(step("ben"), step("cleo"))])
