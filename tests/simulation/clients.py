@@ -134,14 +134,14 @@ def _text(at: datetime) -> str:
 
 @dataclass
 class Person:
-    """Does one thing to one open incident. `done` is called as imd's 2xx is written: with the incident's id, the action
-    and the incident as answered."""
+    """Does one thing to one open incident. `done` is called as imd's 2xx is written: with the incident's id, the
+    action, who did it, and the incident as answered."""
 
     name: str
     door: Door
     universe: Universe
     draw: Random
-    done: Callable[[str, str, Any], None]
+    done: Callable[[str, str, str, Any], None]
     tries: int = 4
 
     def acts(self, action: str, body: dict[str, Any]) -> None:
@@ -157,7 +157,7 @@ class Person:
     def acts_on(self, incident: str, action: str, body: dict[str, Any]) -> None:
         def at_once(status: int, answer: Any) -> None:
             if status == 200:
-                self.done(incident, action, answer)
+                self.done(incident, action, self.name, answer)
 
         def then(status: int, _answer: Any) -> None:
             if status in (0, 503):

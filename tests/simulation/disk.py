@@ -32,11 +32,13 @@ from tests.simulation.virtual import START
 STORE_ID = "51b0000000000001"
 PATH = Path("simulated.db")
 COMMIT_SECONDS = 0.002
+ROOM_COMMITS = 40  # few, so that the reserve too comes to its end
 
 
 class Disk:
-    """What survives. `full` refuses every write, `broken_reads` every read; `fail_commits` is how many of the next
-    commits fail, `kept` whether those are on disk all the same; `slow` is how long a commit takes, in seconds."""
+    """What survives. `full` refuses every write once the `room` that a reserve gave is used up, `broken_reads` every
+    read; `fail_commits` is how many of the next commits fail, `kept` whether those are on disk all the same; `slow` is
+    how long a commit takes, in seconds."""
 
     _image = b""
     troubled: Callable[[], None] = staticmethod(lambda: None)
@@ -54,9 +56,9 @@ class Disk:
         """An empty database."""
         self.connection.deserialize("main", Disk._image)
         self.full = self.broken_reads = self.kept = False
-        self.fail_commits = 0
+        self.fail_commits = self.room = self.failed = 0
         self.slow = COMMIT_SECONDS
-        self.failed = 0
+        self.reserve_laid = True
 
     def heal(self) -> None:
         self.full = self.broken_reads = False
@@ -92,13 +94,18 @@ class _Connection:
         if sql == "COMMIT":
             self._commit()
         elif sql == "BEGIN IMMEDIATE":
-            if self._disk.full:
-                self._disk.fails()
-                raise apsw.FullError("database or disk is full")
+            self._take_room()
         elif self._disk.broken_reads and not self._real.in_transaction:
             self._disk.fails()
             raise apsw.IOError("disk I/O error")
         return self._real.execute(sql, bound)
+
+    def _take_room(self) -> None:
+        disk = self._disk
+        if disk.full and disk.room <= 0:
+            disk.fails()
+            raise apsw.FullError("database or disk is full")
+        disk.room -= disk.full
 
     def _commit(self) -> None:
         disk = self._disk
@@ -119,15 +126,41 @@ class _Connection:
             self._real.execute("ROLLBACK")
 
 
+class _Reserve:
+    """The file of that name: given up, it makes room for some commits. It outlives the process, `short` does not."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.short = False
+        if disk.full and disk.reserve_laid:
+            self.give_up()
+        else:
+            self.lay_by()
+
+    def give_up(self) -> bool:
+        self.short = True
+        had, self._disk.reserve_laid = self._disk.reserve_laid, False
+        self._disk.room += ROOM_COMMITS * had
+        return had
+
+    def lay_by(self) -> bool:
+        disk = self._disk
+        disk.reserve_laid = disk.reserve_laid or not disk.full
+        self.short = not disk.reserve_laid
+        return not self.short
+
+
 class _Writer(Writer):
     """Its queue is served by turns of the loop: `disk.slow` after the first commit came, with all that came since."""
 
-    def __init__(self, disk: Disk, draw: Random, point: Callable[[str], None], rejected_max: int) -> None:
+    def __init__(
+        self, disk: Disk, draw: Random, point: Callable[[str], None], rejected_max: int, make_room: Callable[[], bool]
+    ) -> None:
         self._disk = disk
         self._draw = draw
         self._point = point
         self._planned = False
-        super().__init__(disk.connect, lambda: 0, rejected_max)  # type: ignore[arg-type]
+        super().__init__(disk.connect, lambda: 0, rejected_max, make_room)  # type: ignore[arg-type]
 
     def _begin(self) -> None: ...
 
@@ -195,7 +228,8 @@ class SimulatedStore(SqliteStore):
         self._told_at = 0.0
         self._queued = queued
         self._reader = Reader(disk.connect, clock)  # type: ignore[arg-type]
-        self._writer = _Writer(disk, draw, point, self._retention.rejected_max)
+        self._reserve = _Reserve(disk)  # type: ignore[assignment]
+        self._writer = _Writer(disk, draw, point, self._retention.rejected_max, self._reserve.give_up)
         try:
             self._writer.probe()
         except StoreFailed as error:

@@ -60,7 +60,8 @@ class Oracles:
         self._sim = sim
         self.violations: list[str] = []
         self._bodies: dict[str, tuple[str, str, bytes]] = {}
-        self._stopped: dict[str, int] = {}
+        self._stopped: dict[str, tuple[int, datetime | None]] = {}
+        self._answered: dict[tuple[str, str], int] = {}
         self._queued: dict[str, float] = {}
         self._troubles: list[float] = []
         self._ends: list[float] = []
@@ -100,7 +101,9 @@ class Oracles:
         incident = unpack_incident(record)
         assigned = delivery.step == 0 and delivery.to == incident.assignee
         over = incident.state in (IncidentState.RESOLVED, IncidentState.CLOSED)
-        news = seq > self._stopped[send.incident] and (send.reason in ("raised", "flapping") or assigned or over)
+        heard = self._answered.get((send.incident, delivery.to), 0)
+        news = seq > max(heard, self._stopped[send.incident][0])
+        news = news and (send.reason in ("raised", "flapping") or assigned or over)
         if incident.state in _STOPPED and not news:
             self._fails(f"a page of an incident that is {incident.state} starts after that was answered: {send}")
 
@@ -114,15 +117,20 @@ class Oracles:
         elif alert.state is not wanted and alert.flapping_since is None:
             self._fails(f"{sender.name} {status} got its 2xx and is {alert.state.name} on disk")
 
-    def acted(self, incident: str, action: str, answer: Any) -> None:
+    def acted(self, incident: str, action: str, who: str, answer: Any) -> None:
         """A person's action got its 200."""
         record = self._sim.disk.rows("SELECT record FROM incident WHERE id = ?", (incident,))
         if not record:
             self._fails(f"{action} of {incident} was answered 200 and there is no such incident on disk")
             return
         if action in ("ack", "snooze", "resolve"):
-            self._stopped[incident] = self._sim.disk.rows("SELECT coalesce(max(seq), 0) FROM delivery")[0][0]
-            if unpack_incident(record[0][0]).state not in _STOPPED:
+            decided = self._sim.disk.rows("SELECT coalesce(max(seq), 0) FROM delivery")[0][0]
+            found = unpack_incident(record[0][0])
+            before = self._stopped.get(incident)
+            again = action == "ack" and before is not None and before[1] == found.acknowledged_at
+            self._stopped[incident] = (before[0] if again and before else decided, found.acknowledged_at)
+            self._answered[incident, who] = decided
+            if found.state not in _STOPPED:
                 self._fails(f"{action} of {incident} was answered 200 and is not on disk: {answer['state']}")
         elif action in ("unack", "reopen", "escalate"):
             self._stopped.pop(incident, None)
@@ -204,12 +212,13 @@ class Oracles:
         if self._sim.universe.now() - since < timedelta(seconds=_WALK_SECONDS):
             return
         low = incident.priority.low
-        if not low and not incident.exhausted:
+        if not low and not incident.exhausted and incident.policy in _HEARD_BY:
             self._fails(f"{incident.id} is unanswered and not at the end of its policy: step {incident.step}, timers "
                         f"{sorted(incident.timers)}")  # fmt: skip
         key = f"{STORE_ID}-{incident.id}"
         told = {send.receiver for send in self._sim.servers.sends if send.key == key and send.taken_at is not None}
-        missing = ({"ana"} if low else _HEARD_BY[incident.policy]) - told
+        owed = {"ana"} if low else _HEARD_BY.get(incident.policy, set())  # imd's own alert goes to the built-in policy
+        missing = owed - told
         if missing:
             self._fails(f"{incident.id} is unanswered and never reached {sorted(missing)}")
 

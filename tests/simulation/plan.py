@@ -127,7 +127,7 @@ def _mood(draw: Random, _groups: Groups) -> dict[str, Any]:
 def _disk(draw: Random, _groups: Groups) -> dict[str, Any]:
     match draw.randrange(5):
         case 0:
-            return {"full": draw.uniform(2, 90)}
+            return {"full": draw.choice((draw.uniform(2, 90), draw.uniform(90, 400)))}
         case 1:
             return {"slow": draw.choice((0.05, 0.5, 4.0)), "for": draw.uniform(5, 60)}
         case 2:
