@@ -34,7 +34,13 @@ class Times:
     def __init__(self, intervals: dict[str, Interval], remarks: Remarks) -> None:
         self._intervals = intervals
         self._remarks = remarks
-        self.entries: dict[str, Value] = {}
+        self._entries: dict[str, Value] = {}
+        self._used: set[str] = set()
+
+    @property
+    def entries(self) -> dict[str, Value]:
+        """Those that routes name."""
+        return {name: entry for name, entry in self._entries.items() if name in self._used}
 
     def hours(self, route: Route) -> Hours:
         if not route.mute and not route.active:
@@ -48,6 +54,7 @@ class Times:
                 f"a route has one `except`, and these are in several time zones; {but[0]} is kept",
                 f"put {', '.join(but[1:])} into the time zone of {but[0]}",
             )
+        self._used.update(during, but[:1])
         return Hours(during=during, but=but[0] if but else "", never=bool(route.active) and not during)
 
     def _names(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -73,9 +80,9 @@ class Times:
             entry["monthly"] = monthly[0] if len(monthly) == 1 else monthly
         if zone != "UTC":
             entry["timezone"] = zone
-        while self.entries.get(named, entry) != entry:
+        while self._entries.get(named, entry) != entry:
             named = f"{named[:96]} +"
-        self.entries[named] = entry
+        self._entries[named] = entry
         return named
 
 
