@@ -201,7 +201,7 @@ def _happened(delivery: Delivery, said: Said) -> str:
 _PAGED = {
     PageReason.FIRST: "",
     PageReason.ESCALATED: "Nobody answered yet: escalated to {to}.",
-    PageReason.REPEATED: "Still unanswered.",
+    PageReason.REPEATED: "Nobody has it: paged again.",
     PageReason.RAISED: "Raised to {priority}.",
     PageReason.REOPENED: "It is back.",
     PageReason.ACK_LAPSED: "The acknowledgement ran out.",
@@ -215,7 +215,8 @@ def _resolved(incident: SaidIncident) -> str:
     after = ""
     if incident.opened_at is not None and incident.resolved_at is not None:
         after = f" after {span(incident.resolved_at - incident.opened_at)}"
-    because = f": {one_line(incident.resolved_because, VALUE_CHARS_MAX)}" if incident.resolved_because else ""
+    because = one_line(incident.resolved_because, VALUE_CHARS_MAX) if incident.resolved_because else ""
+    because = (" " if because.startswith("by ") else ": ") + because if because else ""
     return f"Resolved{after}{because}."
 
 

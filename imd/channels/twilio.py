@@ -97,7 +97,7 @@ class Twilio:
 
     def call(self, message: Message) -> dict[str, str]:
         """Said twice, for the first words are missed."""
-        more = message.happened if message.incident is not None else self._writer.body(message).replace("\n", " ")
+        more = message.happened if message.incident is not None else self._below(message).replace("\n", " ")
         words = escape(text.cut(f"{message.headline}. {more}".strip(), SPOKEN_CHARS_MAX))
         ask = callback(message.said.links.ack, "twilio", message.delivery.receiver) if self._asks else ""
         if ask:
@@ -114,12 +114,16 @@ class Twilio:
         if own is not None and own.strip():
             return own
         links = dict(text.links(message))
-        said = message.happened or _firing(message) if message.incident is not None else self._writer.body(message)
+        said = message.happened or _firing(message) if message.incident is not None else self._below(message)
         how = f"Reply ACK {message.delivery.number} to acknowledge." if self._asks and "Acknowledge" in links else ""
         link = links.get("Acknowledge") or links.get("Incident", "")
         more = "".join("\n" + line for line in (how, link) if line)  # a link is whole or it is none
         said = text.cut(said, max(SMS_CHARS_MAX // 8, SMS_CHARS_MAX // 2 - len(more)))
         return text.cut(message.headline, SMS_CHARS_MAX) + ("\n" + said if said else "") + more
+
+    def _below(self, message: Message) -> str:
+        """Of a digest; a test page's headline says it all, and each word is paid for."""
+        return "" if message.trial else self._writer.body(message)
 
     def _judge(self, outcome: Outcome) -> tuple[Answer, _Said]:
         answer = self._api.judge(outcome)

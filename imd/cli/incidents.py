@@ -34,6 +34,10 @@ class _Line(msgspec.Struct):
     kind: str
     text: str
     by: str = ""
+    details: dict[str, str] = {}
+
+
+_PLAIN = ("", "api", "cli")  # ways that say nothing of how somebody answered
 
 
 class _Timeline(msgspec.Struct):
@@ -101,7 +105,8 @@ def _show(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
         screen.line(f"and {more} more alerts")
     screen.line()
     for line in timeline.items:
-        screen.item(f"{stamp(line.at)} {line.text}")
+        through = line.details.get("through", "")
+        screen.item(f"{stamp(line.at)} {line.text}" + (f" (through {through})" if through not in _PLAIN else ""))
     return 0
 
 

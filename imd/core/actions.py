@@ -259,7 +259,8 @@ def _still_firing(work: Work) -> str:
     incident = work.incident
     if not incident.holding or work.event.force:
         return ""
-    return f"{incident.holding} alerts of incident #{incident.number} are still firing; force resolves it anyway"
+    alerts = "1 alert is" if incident.holding == 1 else f"{incident.holding} alerts are"
+    return f"{alerts} still firing in incident #{incident.number}; force resolves it anyway"
 
 
 def _reopen(work: Work) -> None:

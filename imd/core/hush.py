@@ -108,12 +108,9 @@ class Hush:
             incident.hushed += f" and {len(causes) - CAUSES_NAMED_MAX} more"
         self._escalation.stop(tx, incident, cancel=True)
         incident.timers.pop("hold", None)
-        tx.say(
-            incident,
-            "not_notified",
-            f"not notified any more: anybody, because all {incident.held} firing alerts are suppressed by "
-            f"{incident.hushed}",
-        )
+        firing = "the one firing alert is" if incident.held == 1 else f"all {incident.held} firing alerts are"
+        because = f"{firing} suppressed by {incident.hushed}"
+        tx.say(incident, "not_notified", f"not notified any more: anybody, because {because}")
 
     def _end(self, tx: Transaction, touched: Touched, rule: Rule) -> None:
         incident = touched.incident

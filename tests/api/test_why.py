@@ -83,7 +83,7 @@ async def test_what_was_suppressed_and_by_whom(paging: Server) -> None:
     assert told["causes"][cause].startswith(f"{cause} by ana until ")
     assert "Down suppressed by " + cause in told["suppressed"][0]["text"]
     assert any(
-        "not notified any more: anybody, because all 1 firing alerts are suppressed" in text
+        "not notified any more: anybody, because the one firing alert is suppressed" in text
         for text in told["not_paged"]
     )
     await paging.call("POST", f"/v1/silences/{silence['id']}/expire", {"by": "ana"})

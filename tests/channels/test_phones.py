@@ -146,3 +146,9 @@ async def test_a_test_page_rings() -> None:
     async with ends("twilio-voice") as at:
         await told(at.channel, trial())
         assert at.vendor.seen[0][0] == "call"
+
+
+async def test_a_test_page_by_sms_says_it_once() -> None:
+    async with ends("twilio") as at:
+        await told(at.channel, trial())
+        assert at.vendor.seen[0][1]["Body"] == "TEST is this thing on? (by ana)"

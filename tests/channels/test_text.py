@@ -44,7 +44,7 @@ def body(kind: PageKind = PageKind.PAGE, **changes: object) -> list[str]:
     ("reason", "sentence"),
     [
         (PageReason.ESCALATED, "Nobody answered yet: escalated to chat."),
-        (PageReason.REPEATED, "Still unanswered."),
+        (PageReason.REPEATED, "Nobody has it: paged again."),
         (PageReason.RAISED, "Raised to P2."),
         (PageReason.REOPENED, "It is back."),
         (PageReason.ACK_LAPSED, "The acknowledgement ran out."),
@@ -209,3 +209,17 @@ def test_dialects_escape_by_themselves() -> None:
         assert isinstance(dialect, Dialect)
         if name != "plain" and name != "rich":
             assert "<" not in dialect.escape("<b>")
+
+
+def test_who_ended_it_is_said_as_one_says_it() -> None:
+    """By a person, or for a reason."""
+    said = [
+        Writer().body(Writer().message(message(PageKind.RESOLVED, resolved_because=because))).split("\n")[0]
+        for because in ("by zoe", 'by zoe: "disk changed"', "no longer reported", "")
+    ]
+    assert said == [
+        "Resolved after 12m 7s by zoe.",
+        'Resolved after 12m 7s by zoe: "disk changed".',
+        "Resolved after 12m 7s: no longer reported.",
+        "Resolved after 12m 7s.",
+    ]

@@ -149,7 +149,7 @@ def test_against_a_real_daemon(operator: Operator) -> None:
     made = operator.json("silence", "add", "--incident", "1", "--for", "1h", "--comment", "swap")
     assert made["matchers"] == ['alertname="Quiet"']
     assert (
-        "not notified any more: anybody, because all 1 firing alerts are suppressed by silence/"
+        "not notified any more: anybody, because the one firing alert is suppressed by silence/"
         in operator("why", "1")[1]
     )
     assert "suppressed" in operator("alerts")[1]

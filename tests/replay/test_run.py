@@ -129,7 +129,7 @@ def test_an_action_finds_its_incident_by_the_first_alert_where_numbers_differ() 
 
 def test_an_action_that_the_engine_refuses_is_said() -> None:
     story = run(alert(0), {"ts": 60, "type": "action", "action": "resolve", "incident": 1, "by": "ana"})
-    assert list(story.unmet) == ["1 alerts of incident #1 are still firing; force resolves it anyway"]
+    assert list(story.unmet) == ["1 alert is still firing in incident #1; force resolves it anyway"]
 
 
 def test_while_imd_was_away_nothing_was_done() -> None:

@@ -78,7 +78,7 @@ def test_all_is_silenced() -> None:
     """Between two steps: the second one never comes, and the line says whose silence it was."""
     told = story(policies=[policy(step("ana"), step("ben"))])
     told.at("0:00").fires("Down").at("0:01").silenced("9:00", alertname="Down").at("1:00")
-    told.line("not notified any more: anybody, because all 1 firing alerts are suppressed by")
+    told.line("not notified any more: anybody, because the one firing alert is suppressed by")
     assert {one.to for one in told.sent} == {"ana"}
 
 
@@ -86,7 +86,7 @@ def test_silenced_before_it_triggers() -> None:
     """Within hold: nobody was to be paged yet, and nobody is."""
     told = story(policies=[policy(step("ana"))])
     told.at("0:00").fires("Down").at("0:00:05").silenced("9:00", alertname="Down").at("1:00")
-    told.line("not notified any more: anybody, because all 1 firing alerts are suppressed by")
+    told.line("not notified any more: anybody, because the one firing alert is suppressed by")
     assert told.sent == []
 
 

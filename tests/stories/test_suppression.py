@@ -63,7 +63,7 @@ def test_one_suppressed_after_joining_does() -> None:
     story.at("0:00").fires("Down")
     story.at("0:00:10").page_to("ana")
     story.at("0:02").silenced("9:00", alertname="Down").is_("triggered", firing=0, suppressed=1, held=1)
-    story.line("not notified any more: anybody, because all 1 firing alerts are suppressed by silence/")
+    story.line("not notified any more: anybody, because the one firing alert is suppressed by silence/")
     story.at("0:20").is_("triggered").quiet()
     story.at("1:00").resolves("Down").update_to("ana").is_("triggered")
     story.at("1:01").end_to("ana").is_("resolved", resolved_because="alerts resolved", ended=1)
