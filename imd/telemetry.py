@@ -243,6 +243,7 @@ class Log(enum.StrEnum):
     OVERLOADED = "inbox.overloaded"
     ALERTS_REJECTED = "alerts.rejected"
     BODY_REFUSED = "body.refused"
+    AUTH_REFUSED = "auth.refused"
     RECONCILED = "source.reconciled"
     RECONCILE_FAILED = "source.reconcile_failed"
     INCIDENT_OPENED = "incident.opened"

@@ -35,10 +35,18 @@ class Access:
         token = _known(auth, digest)
         if token is None and scope is Scope.INGEST and _sources(self._settings(), digest):
             return  # a source's own token; which source it is, `speaker` asks again
+        if token is None and _signs(self._settings(), request):
+            return  # what it sends has to be signed, and is looked at once it is read
         if token is None:
             raise _unknown()
         if scope not in token.scopes and not any(scope in _IMPLIED.get(one, ()) for one in token.scopes):
             raise Refusal(403, f"the token lacks the scope {scope.value}")
+
+
+def _signs(settings: Settings, request: web.Request) -> bool:
+    """Whether this is a body for a source that signs and has no tokens."""
+    source = settings.sources.get(request.match_info.get("source", ""))
+    return request.method == "POST" and source is not None and source.signing is not None and not source.token_sha256
 
 
 def presented(request: web.Request) -> str:
@@ -54,16 +62,19 @@ def presented(request: web.Request) -> str:
         return ""
 
 
-def speaker(settings: Settings, request: web.Request, named: str, kind: str) -> str:
+def speaker(settings: Settings, request: web.Request, named: str, kind: str, *, signs: bool = False) -> str:
     """The source that a request speaks for: the one whose token it shows, else the one that it names.
 
     Where a source of this type has tokens, one of them (or a token of `auth:` with scope ingest) is required; a source
-    that was configured without any stays open to its name. Raises Refusal 401.
+    that was configured without any stays open to its name. `signs`: on this path signatures are looked at, so that one
+    which signs needs no token. Raises Refusal 401.
     """
     guarded = {entry.source.name: entry for entry in settings.sources.values() if entry.source.type == kind}
-    guarded = {name: entry for name, entry in guarded.items() if entry.token_sha256}
+    guarded = {name: entry for name, entry in guarded.items() if entry.token_sha256 or entry.signing is not None}
     if not guarded or (named in settings.sources and named not in guarded):
         return named
+    if signs and named in guarded and not guarded[named].token_sha256:
+        return named  # what it sends has to be signed
     digest = _digest(request)
     shown = [name for name in _sources(settings, digest) if name in guarded]
     if named in shown:

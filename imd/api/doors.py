@@ -16,6 +16,7 @@ from aiohttp import web
 from imd.api.answers import Refusal
 from imd.api.body import read_body
 from imd.api.context import Context
+from imd.api.refusals import Refusals
 from imd.channels.links import Ended, Forged, Link, Signer
 from imd.config.settings import Settings
 from imd.model.event import ActionKind, ActionTaken
@@ -24,8 +25,6 @@ from imd.store.contract import Store
 
 BODY_BYTES_MAX = 1024 * 1024  # Slack's own bound on a message with all its blocks is far below
 BY_CHARS_MAX = 100
-REFUSED_MAX, REFUSED_WITHIN_SECONDS = 30, 60.0
-ADDRESSES_MAX = 1000
 SNOOZE = timedelta(hours=1)
 NOTE_CHARS_MAX = 4096
 _OF_ENDED = frozenset({ActionKind.RESOLVE, ActionKind.NOTE})
@@ -68,26 +67,6 @@ def signer(settings: Settings, store: Store) -> Signer:
     return Signer(settings.links.secret or store.link_key, settings.links.valid_for)
 
 
-class Refusals:
-    """Counts what each address got refused: who guesses waits. Only refusals are: behind a proxy all the world has one
-    address, and a valid answer must pass whatever others try."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[float, int]] = {}
-
-    def check(self, address: str, now: float) -> None:
-        """One more refusal. Raises Turned 429 where there were too many of late."""
-        since, count = self._seen.get(address, (now, 0))
-        if now - since >= REFUSED_WITHIN_SECONDS:
-            since, count = now, 0
-        if address not in self._seen and len(self._seen) >= ADDRESSES_MAX:
-            del self._seen[next(iter(self._seen))]
-        self._seen[address] = (since, count + 1)
-        if count >= REFUSED_MAX:
-            wait = str(max(1, int(since + REFUSED_WITHIN_SECONDS - now)))
-            raise Turned(429, "too many refused requests from this address", Outcome.FORGED, {"Retry-After": wait})
-
-
 class Doors:
     """The way to the engine, for all of them."""
 
@@ -101,12 +80,11 @@ class Doors:
     def refused(self, request: web.Request, through: str, turned: Turned) -> Refusal:
         """Counts a refusal and says which one it is: this one, or 429."""
         self.count(through, turned.outcome)
-        if turned.outcome is Outcome.FORGED:
-            try:
-                self._refusals.check(request.remote or "", self.context.clock.monotonic())
-            except Turned as too_many:
-                return too_many
-        return turned
+        if turned.outcome is not Outcome.FORGED:
+            return turned
+        wait = self._refusals.wait_seconds(request.remote or "", self.context.clock.monotonic())
+        headers = {"Retry-After": str(wait)}
+        return Turned(429, "too many refused requests from this address", Outcome.FORGED, headers) if wait else turned
 
     async def body(self, request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
         limits = self.context.settings().limits

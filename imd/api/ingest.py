@@ -19,6 +19,7 @@ from imd.api.answers import JSON, Refusal, json
 from imd.api.body import read_body
 from imd.api.context import Context, MemoryShort, Unavailable
 from imd.api.operations import Answer, Body, described
+from imd.api.signed import Signed
 from imd.api.sns import KIND as KIND_SNS
 from imd.api.sns import Sns
 from imd.model.alert import AlertReport, identify
@@ -95,11 +96,13 @@ class Senders:
         assert source is not None
         return self._made(source, _alertmanager_api)
 
-    def speaker(self, request: web.Request, name: str) -> str:
+    def speaker(self, request: web.Request, name: str, *, signs: bool = False) -> str:
         """The source that the request speaks for, by its token if it has to show one. Raises Refusal 401."""
         source = self._source(name)
         settings = self._context.settings()
-        return speaker(settings, request, name, source.type) if source is not None and settings.sources else name
+        if source is None or not settings.sources:
+            return name
+        return speaker(settings, request, name, source.type, signs=signs)
 
     def forget_labels(self) -> None:
         """Every cache, for want of memory: they fill up again with what is sent."""
@@ -155,6 +158,7 @@ class Ingest:
         self._context = context
         self._senders = senders
         self._sns = Sns(context)
+        self._signed = Signed(context.clock)
 
     @described(
         "Send alerts",
@@ -164,11 +168,18 @@ class Ingest:
     )
     async def post(self, request: web.Request) -> web.Response:
         """200 once committed if any alert was accepted or there was none in it, else 400."""
-        name = self._senders.speaker(request, request.match_info["source"])
+        name = self._senders.speaker(request, request.match_info["source"], signs=True)
         decoder = self._senders.decoder(name)
         if decoder is None:
             raise Refusal(404, f"no source {name[:100]!a}: it is neither configured nor a built-in type")
         body = await self.body(request, name)
+        configured = self._context.settings().sources.get(name)
+        if configured is not None and configured.signing is not None:
+            with self._signed.once(name, configured.signing, request, body):
+                return await self._answered(request, name, decoder, body)
+        return await self._answered(request, name, decoder, body)
+
+    async def _answered(self, request: web.Request, name: str, decoder: Decoder, body: bytes) -> web.Response:
         await self._before(name, body, request)
         try:
             taken = await self.take(name, decoder, body, request.headers)
@@ -197,7 +208,7 @@ class Ingest:
     )
     async def handshake(self, request: web.Request) -> web.Response:
         """CloudEvents' HTTP webhooks, 1.0.2: a sender asks whether its events are welcome."""
-        name = self._senders.speaker(request, request.match_info["source"])
+        name = self._senders.speaker(request, request.match_info["source"], signs=True)
         decoder = self._senders.decoder(name)
         if not isinstance(decoder, CloudEvents):
             raise Refusal(405, "method OPTIONS is not allowed, but [POST] are", headers={"Allow": "POST"})

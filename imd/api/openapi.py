@@ -261,6 +261,8 @@ def _refusals(line: _Line) -> Iterator[int]:
     yield from line.said.refuses
     if line.scope is not None:
         yield from (401, 403)
+    if line.scope not in (None, Scope.INGEST) or 401 in line.said.refuses:
+        yield 429
     if line.said.query or line.said.body is not None:
         yield 400
     if line.said.body is not None:

@@ -26,6 +26,7 @@ from aiohttp.streams import EmptyStreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from imd.api.guarded import Guard, Guarded
+from imd.api.signed import NEVER_AGAIN
 
 if TYPE_CHECKING:
     from aiohttp.web_urldispatcher import UrlMappingMatchInfo
@@ -95,6 +96,7 @@ class Heads:
             or message.compression
             or message.url.absolute
             or "Expect" in message.headers
+            or NEVER_AGAIN in request
         ):
             return
         if len(self._known) >= HEADS_MAX:

@@ -42,9 +42,11 @@ from imd.api.opsgenie import BASES, OpsgenieApi, as_opsgenie, changeable
 from imd.api.pagerduty import Enqueue, as_pagerduty
 from imd.api.phones import Phones
 from imd.api.receivers import Receivers
+from imd.api.refusals import Refusals
 from imd.api.silences import Silences
 from imd.api.status import StatusOf
 from imd.api.stream import Streaming
+from imd.clock import Clock
 from imd.config.settings import Scope
 from imd.model.event import ActionKind
 from imd.store.contract import StoreFailed
@@ -80,6 +82,9 @@ class Route:
     scope: Scope | None
     shape: Shape = answers.problem
     quick: bool = False
+
+
+Slow = Callable[[web.Request, Route, Refusal], Refusal]
 
 
 def routes(context: Context) -> list[Route]:
@@ -192,11 +197,11 @@ def application(
     `quick_handlers` collects the handlers of routes that may be called by the short way."""
     app = web.Application(client_max_size=context.settings().limits.body_bytes_max)
     table = routes(context)
-    prefixes = _prefixes(context)
+    prefixes, slowed = _prefixes(context), _slowing(context.clock)
     for path in dict.fromkeys(route.path for route in table):
         here = [route for route in table if route.path == path]
         for prefix in prefixes:
-            for route, wrapped in _add(app, prefix + path, here, context.metrics, authorize):
+            for route, wrapped in _add(app, prefix + path, here, context.metrics, authorize, slowed):
                 if route.quick and quick_handlers is not None:
                     quick_handlers.add(wrapped)
     app.on_shutdown.append(_end_streams(context))
@@ -244,11 +249,11 @@ def _prefixes(context: Context) -> list[str]:
 
 
 def _add(
-    app: web.Application, path: str, here: list[Route], metrics: Metrics, authorize: Authorize | None
+    app: web.Application, path: str, here: list[Route], metrics: Metrics, authorize: Authorize | None, slowed: Slow
 ) -> list[tuple[Route, Handler]]:
     """With each route the handler that was made of it."""
     resource = app.router.add_resource(path)
-    made = [(route, _wrap(route, metrics, authorize)) for route in here]
+    made = [(route, _wrap(route, metrics, authorize, slowed)) for route in here]
     for route, wrapped in made:
         resource.add_route(route.method, wrapped)
         if route.method == "GET":
@@ -275,7 +280,22 @@ async def _not_found(request: web.Request) -> web.StreamResponse:
 _NOT_FOUND = Route("*", "other", _not_found, None)
 
 
-def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None) -> Handler:
+def _slowing(clock: Clock) -> Slow:
+    """Who shows nothing valid again and again is told to wait: by 503 where alerts are sent, for Alertmanager takes no
+    other status for one to come back after."""
+    refusals = Refusals()
+
+    def slowed(request: web.Request, route: Route, refusal: Refusal) -> Refusal:
+        wait = refusals.wait_seconds(request.remote or "", clock.monotonic())
+        if not wait:
+            return refusal
+        status = 503 if route.scope is Scope.INGEST else 429
+        return Refusal(status, "too many refused requests from this address", headers={"Retry-After": str(wait)})
+
+    return slowed
+
+
+def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None, slowed: Slow | None = None) -> Handler:
     """The one wrapper: authorisation, refusals in the route's shape, the time it took."""
     observe: dict[int, Callable[[float], None]] = {}
     handler, shape, scope, clock = route.handler, route.shape, route.scope, time.perf_counter
@@ -287,7 +307,10 @@ def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None) -> Handle
                 authorize(request, scope)
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - every failure is worded here, and a bug is one answer, not an end
-            response = shape(_refusal(error, route, metrics))
+            refusal = _refusal(error, route, metrics)
+            if refusal.status == 401 and slowed is not None:
+                refusal = slowed(request, route, refusal)
+            response = shape(refusal)
         bound = observe.get(response.status)
         if bound is None:
             child = metrics.http_request_duration_seconds.labels(route.path, str(response.status))

@@ -1,7 +1,8 @@
 """Who really calls: the signatures by which services sign their calls. Pure, and in constant time.
 
 Sources: docs.slack.dev, Verifying requests from Slack; developer.pagerduty.com, Verifying Signatures; twilio.com/docs,
-Validating requests; read November 2026. The tests hold each against the vendor's own library.
+Validating requests; grafana.com/docs, Webhook notifier, HMAC signature; read November 2026. The tests hold those of
+services against the vendor's own library.
 """
 
 from __future__ import annotations
@@ -12,9 +13,26 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha1, sha256
 
+SIGNED_SECONDS_MAX = 300
 SLACK_SECONDS_MAX = 300  # Slack's own advice against replays
 PAGERDUTY_SIGNATURES_MAX = 10
 _UNIX = re.compile("[0-9]{1,12}")
+
+
+def sender(secrets: Sequence[str], timestamp: str, signature: str, body: bytes, now: float) -> bytes:
+    """The HMAC-SHA256 of a sender's body under one of its secrets, where that is what was shown; else b"". It is over
+    `TIMESTAMP.BODY`, or `TIMESTAMP:BODY` as Grafana has it, in hex, with `v1=` or `sha256=` before it or nothing. The
+    timestamp is in unix seconds, no older and no younger than five minutes. Every secret is tried, whichever it is."""
+    if not _UNIX.fullmatch(timestamp) or abs(now - int(timestamp)) > SIGNED_SECONDS_MAX:
+        return b""
+    shown = signature.removeprefix("v1=").removeprefix("sha256=").lower().encode("utf-8", "surrogateescape")
+    found = b""
+    for secret in secrets:
+        for joint in (b".", b":"):
+            mac = hmac.digest(secret.encode(), timestamp.encode() + joint + body, sha256)
+            if hmac.compare_digest(mac.hex().encode(), shown):
+                found = mac
+    return found
 
 
 def slack(secret: str, timestamp: str, signature: str, body: bytes, now: float) -> bool:

@@ -67,10 +67,19 @@ class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
     every: timedelta = timedelta(minutes=5)
 
 
+class Signing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sender signs: under any of these secrets, in these headers."""
+
+    secrets: tuple[Secret, ...]
+    signature: str = "X-Imd-Signature"
+    timestamp: str = "X-Imd-Timestamp"
+
+
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A configured sender. `token_sha256` are the digests of the tokens it may show (none: no token is asked for);
-    `keys` are routing keys of senders that put one in the body. Of Amazon SNS: `topics` are those that may speak, and
-    whose subscription is confirmed; `verify` asks for a good signature. Of an Alertmanager: `reconcile`."""
+    `keys` are routing keys of senders that put one in the body; `signing` where each body must be signed. Of Amazon
+    SNS: `topics` are those that may speak, and whose subscription is confirmed; `verify` asks for a good signature. Of
+    an Alertmanager: `reconcile`."""
 
     source: Source
     token_sha256: tuple[str, ...] = ()
@@ -78,6 +87,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     topics: tuple[str, ...] = ()
     verify: bool = False
     reconcile: Reconcile | None = None
+    signing: Signing | None = None
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):

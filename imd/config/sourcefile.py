@@ -18,7 +18,7 @@ from imd.config.document import Node, Scalar
 from imd.config.form import Either, Table
 from imd.config.mapfile import bodymaps
 from imd.config.reading import is_web_url, labels
-from imd.config.settings import Reconcile, SourceSettings
+from imd.config.settings import Reconcile, Signing, SourceSettings
 from imd.config.shape import (
     Key,
     Keys,
@@ -51,6 +51,7 @@ TAKEN_BY = {
     "topics": ("aws_cloudwatch_sns",),
     "verify": ("aws_cloudwatch_sns",),
     "reconcile": ("alertmanager",),
+    "signing": tuple(kind for kind in SOURCES_BUILT if kind not in ("pagerduty", "opsgenie", "email")),
 }
 """Keys that only sources of these types take."""
 
@@ -85,6 +86,43 @@ def _source_type(node: Node, scope: Scope) -> str:
         raise not_one_of(node, scope, SOURCES_BUILT)
     return value
 
+
+_HEADER = re.compile("[A-Za-z0-9-]{1,64}")
+
+
+@takes(form.text("name of a header", f"^{_HEADER.pattern}$"))
+def _header(node: Node, scope: Scope) -> str:
+    value = text(node, scope)
+    if not _HEADER.fullmatch(value):
+        raise scope.fault(
+            codes.BAD_NAME,
+            node,
+            f"{quote(value)} in {scope.subject} names no header",
+            expected="expected up to 64 of: letters, digits, -",
+        )
+    return value
+
+
+SIGNING_SECRET: Keys = {"secret": secret_key(required=True, about="The secret itself.")}
+
+
+@takes(Either((form.TEXT, Table(SIGNING_SECRET)), "text, or a map with secret or secret_file"))
+def _signing_secret(node: Node, scope: Scope) -> Secret:
+    """A secret, written there or in a file."""
+    if not isinstance(node, MappingNode):
+        return secret(node, scope)
+    values = read_keys(SIGNING_SECRET, node, scope.inside("", f"a secret of {scope.owner}"))
+    if "secret" not in values:
+        raise Refused
+    found: Secret = values["secret"]
+    return found
+
+
+SIGNING: Keys = {
+    "secrets": Key(listed(_signing_secret, least=1), "Any of them will do, so that one can be changed.", required=True),
+    "signature": Key(_header, "The header with the signature.", "X-Imd-Signature"),
+    "timestamp": Key(_header, "The header with the time, in unix seconds.", "X-Imd-Timestamp"),
+}
 
 KEY: Keys = {"key": secret_key(required=True, about="The key itself.")}
 
@@ -146,6 +184,7 @@ SOURCE: Keys = {
     "type": Key(_source_type, "Who speaks, and so how the body is read.", required=True),
     "tokens": Key(listed(_token), "The sender shows one of these.", []),
     "keys": Key(listed(_key), "What senders of PagerDuty's and Opsgenie's protocols show: each names this source.", []),
+    "signing": Key(nested(SIGNING, Signing), "Each body must be signed, by HMAC-SHA256 over its time and itself."),
     "map": Key(bodymaps, "How a body becomes alerts, for type mapped."),
     "topics": Key(listed(_topic), "ARNs of the SNS topics that may speak, and whose subscription is confirmed.", []),
     "verify": Key(_verify, "Refuse SNS messages without a good signature.", False),
@@ -169,7 +208,7 @@ SOURCE: Keys = {
 def source(node: Node, scope: Scope) -> SourceSettings:
     values = read_keys(SOURCE, node, scope)
     tokens, keys, maps = values.pop("tokens", ()), values.pop("keys", ()), values.pop("map", ())
-    own = {word: values.pop(word) for word in ("topics", "verify", "reconcile") if word in values}
+    own = {word: values.pop(word) for word in ("topics", "verify", "reconcile", "signing") if word in values}
     if "name" not in values or "type" not in values:
         raise Refused
     assert isinstance(node, MappingNode)

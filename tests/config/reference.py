@@ -80,6 +80,8 @@ CONFIG_TABLES: Mapping[str, Keys] = {
     "sources": sourcefile.SOURCE,
     "source-key": sourcefile.KEY,
     "reconcile": sourcefile.RECONCILE,
+    "signing": sourcefile.SIGNING,
+    "signing-secret": sourcefile.SIGNING_SECRET,
     "map": mapfile.MAP,
     "value": mapfile.VALUE,
     "moment": mapfile.MOMENT,
