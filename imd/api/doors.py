@@ -82,7 +82,8 @@ class Doors:
         self.count(through, turned.outcome)
         if turned.outcome is not Outcome.FORGED:
             return turned
-        wait = self._refusals.wait_seconds(request.remote or "", self.context.clock.monotonic())
+        most, now = self.context.settings().limits.refused_max, self.context.clock.monotonic()
+        wait = self._refusals.wait_seconds(request.remote or "", now, most)
         headers = {"Retry-After": str(wait)}
         return Turned(429, "too many refused requests from this address", Outcome.FORGED, headers) if wait else turned
 

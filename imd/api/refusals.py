@@ -10,7 +10,7 @@ import structlog
 
 from imd.telemetry import Log
 
-REFUSED_MAX, REFUSED_WITHIN_SECONDS = 30, 60.0
+REFUSED_WITHIN_SECONDS = 60.0
 ADDRESSES_MAX = 1000
 
 _log = structlog.get_logger()
@@ -22,7 +22,7 @@ class Refusals:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, int]] = {}
 
-    def wait_seconds(self, address: str, now: float) -> int:
+    def wait_seconds(self, address: str, now: float, refused_max: int) -> int:
         """One more refusal. How long the address should wait; 0 while there were not too many of late."""
         since, count = self._seen.get(address, (now, 0))
         if now - since >= REFUSED_WITHIN_SECONDS:
@@ -30,6 +30,6 @@ class Refusals:
         if address not in self._seen and len(self._seen) >= ADDRESSES_MAX:
             del self._seen[next(iter(self._seen))]
         self._seen[address] = (since, count + 1)
-        if count == REFUSED_MAX:
+        if count == refused_max:
             _log.warning(Log.AUTH_REFUSED, address=address, count=count, within_seconds=REFUSED_WITHIN_SECONDS)
-        return max(1, int(since + REFUSED_WITHIN_SECONDS - now)) if count >= REFUSED_MAX else 0
+        return max(1, int(since + REFUSED_WITHIN_SECONDS - now)) if count >= refused_max else 0

@@ -46,7 +46,6 @@ from imd.api.refusals import Refusals
 from imd.api.silences import Silences
 from imd.api.status import StatusOf
 from imd.api.stream import Streaming
-from imd.clock import Clock
 from imd.config.settings import Scope
 from imd.model.event import ActionKind
 from imd.store.contract import StoreFailed
@@ -197,7 +196,7 @@ def application(
     `quick_handlers` collects the handlers of routes that may be called by the short way."""
     app = web.Application(client_max_size=context.settings().limits.body_bytes_max)
     table = routes(context)
-    prefixes, slowed = _prefixes(context), _slowing(context.clock)
+    prefixes, slowed = _prefixes(context), _slowing(context)
     for path in dict.fromkeys(route.path for route in table):
         here = [route for route in table if route.path == path]
         for prefix in prefixes:
@@ -280,13 +279,14 @@ async def _not_found(request: web.Request) -> web.StreamResponse:
 _NOT_FOUND = Route("*", "other", _not_found, None)
 
 
-def _slowing(clock: Clock) -> Slow:
+def _slowing(context: Context) -> Slow:
     """Who shows nothing valid again and again is told to wait: by 503 where alerts are sent, for Alertmanager takes no
     other status for one to come back after."""
     refusals = Refusals()
 
     def slowed(request: web.Request, route: Route, refusal: Refusal) -> Refusal:
-        wait = refusals.wait_seconds(request.remote or "", clock.monotonic())
+        most, now = context.settings().limits.refused_max, context.clock.monotonic()
+        wait = refusals.wait_seconds(request.remote or "", now, most)
         if not wait:
             return refusal
         status = 503 if route.scope is Scope.INGEST else 429

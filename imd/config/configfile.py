@@ -325,6 +325,7 @@ LIMITS: Keys = {
     "annotation_bytes_max": Key(whole(16, _MIB), "Bytes of an annotation; a longer one is cut and marked.", 4096),
     "open_alerts_max": Key(whole(1, 100_000_000), "Alerts in memory.", 1_000_000),
     "spans_max": Key(whole(2, 1000), "Spans of one episode.", 8),
+    "refused_max": Key(whole(1, 1_000_000), "Refused credentials a minute from one address; more get 429 or 503.", 30),
     "lateness": Key(duration(timedelta(0), _DAY), "How far back a start counts for windows.", "2m"),
     "inbox_bytes_max": Key(
         whole(_MIB, 16 * 1024 * _MIB), "Bytes of bodies that wait; above it senders get 503.", 64 * _MIB

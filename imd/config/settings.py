@@ -146,7 +146,8 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds (design section 7). Sizes in bytes, counts, durations. Reaching one is counted and said.
 
-    `closed_keep` and `journal_keep` are retention. `lateness` is how far back a start counts for windows.
+    `closed_keep` and `journal_keep` are retention. `lateness` is how far back a start counts for windows. `refused_max`
+    are refused credentials a minute from one address.
     """
 
     body_bytes_max: int = 16 * MIB
@@ -159,6 +160,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     annotation_bytes_max: int = 4096
     open_alerts_max: int = 1_000_000
     spans_max: int = 8
+    refused_max: int = 30
     lateness: timedelta = timedelta(minutes=2)
     inbox_bytes_max: int = 64 * MIB
     rule_file_bytes_max: int = MIB

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from imd.api.doors import REFUSED_MAX, signer
+from imd.api.doors import signer
 from imd.channels.links import Signer, callback
+from imd.config.settings import Limits
 from imd.model.policy import PageKind
 from imd.model.secret import Secret
 from tests.api.server import Serve, Server
@@ -142,7 +143,7 @@ async def test_what_was_altered_or_is_from_elsewhere_is_refused(serve: Serve) ->
         foreign = Signer(Secret("another")).token((await state(server))["id"], "bench", now)
         # Of the last letter only the bits that count: base64 leaves some over.
         altered = [token[:i] + ("A" if token[i] != "A" else "B") + token[i + 1 :] for i in range(0, len(token) - 1, 7)]
-        bad = [foreign, token[:-4], token[5:], "x", "%00", "ä" * 30, "A" * 3000, *altered[: REFUSED_MAX - 8]]
+        bad = [foreign, token[:-4], token[5:], "x", "%00", "ä" * 30, "A" * 3000, *altered[: Limits().refused_max - 8]]
         for one in bad:
             status, text = await posted(server, f"{base}/{quote(one, safe='%')}")
             assert (status, "not valid" in text) == (403, True), one
@@ -155,7 +156,7 @@ async def test_guessing_is_slowed_down_and_a_good_link_still_works(serve: Serve)
     async with serve(PAGED) as server:
         await fires(server)
         path = link(server)
-        for _ in range(REFUSED_MAX):
+        for _ in range(Limits().refused_max):
             assert (await server.call("GET", "/v1/links/guess"))[0] == 403
         status, _, response = await server.call("GET", "/v1/links/guess")
         assert (status, response.headers["Retry-After"]) == (429, "60")

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from imd.api import signatures, signed
-from imd.api.refusals import ADDRESSES_MAX, REFUSED_MAX, REFUSED_WITHIN_SECONDS, Refusals
+from imd.api.refusals import ADDRESSES_MAX, REFUSED_WITHIN_SECONDS, Refusals
+from imd.config.settings import Limits
 from tests.api.server import Logged, Serve, Server
 
 CONFIG = """
@@ -223,7 +224,7 @@ async def test_a_sources_token_is_good_for_its_source_alone(serve: Serve) -> Non
 async def test_guessing_is_slowed_down_and_nobody_is_locked_out(serve: Serve, log: Logged) -> None:
     """All come from one address, as behind a proxy."""
     async with serve(CONFIG) as server:
-        for _ in range(REFUSED_MAX):
+        for _ in range(Limits().refused_max):
             assert (await server.call("GET", "/v1/incidents", Authorization="Bearer x"))[0] == 401
         status, _, response = await server.call("GET", "/v1/incidents", Authorization="Bearer x")
         assert status == 429
@@ -241,7 +242,7 @@ async def test_guessing_is_slowed_down_and_nobody_is_locked_out(serve: Serve, lo
 def test_what_is_remembered_of_addresses_is_bounded() -> None:
     refusals = Refusals()
     for number in range(10 * ADDRESSES_MAX):
-        assert refusals.wait_seconds(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0) == 0
+        assert refusals.wait_seconds(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0, 1) == 0
     assert len(refusals._seen) == ADDRESSES_MAX
 
 

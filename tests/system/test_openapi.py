@@ -24,6 +24,7 @@ sources:
   - {name: pd, type: pagerduty, keys: [0123456789abcdef0123456789abcdef]}
   - {name: og, type: opsgenie, keys: [0123456789abcdef]}
 log: {level: error}
+limits: {refused_max: 1000000}
 """
 RULES = """\
 people: [{name: ana, reach: [{receiver: bench}]}]
