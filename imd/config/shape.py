@@ -154,6 +154,7 @@ def read_keys(keys: Keys, node: Node, scope: Scope) -> dict[str, Any]:
         raise wrong_type(node, scope, "a map of keys")
     owner = scope.owner if not scope.key else f"{quote(scope.key)} of {scope.owner}"
     values: dict[str, Any] = {}
+    _hide_secrets(keys, node, scope)
     for name, entry in node.entries.items():
         try:
             _read_entry(keys, name, entry, scope.inside(name, owner), values)
@@ -161,6 +162,14 @@ def read_keys(keys: Keys, node: Node, scope: Scope) -> dict[str, Any]:
             continue
     _required(keys, node, scope, owner, _misspelt(node, keys))
     return values
+
+
+def _hide_secrets(keys: Keys, node: MappingNode, scope: Scope) -> None:
+    """Before any fault of this map shows its line. A secret under a misspelt key is one all the same."""
+    for name, entry in node.entries.items():
+        meant = (name,) if name in keys else near(name, keys) if name.removesuffix("_file") not in keys else ()
+        if any(keys[word].secret for word in meant):
+            scope.document.hide(entry.value.span)
 
 
 def misspelt(node: Node, keys: Keys, words: Iterable[str]) -> bool:

@@ -1,3 +1,4 @@
 from tests.api.conftest import log, serve, server
+from tests.system.conftest import daemons
 
-__all__ = ["log", "serve", "server"]
+__all__ = ["daemons", "log", "serve", "server"]
