@@ -2,9 +2,13 @@
 
     python -m benchmarks.correlation --eval FOLDER --rules rules/ --seeds 1-20 --presets calm,busy,storm
     python -m benchmarks.correlation --eval FOLDER --rules rules/ --seeds 1-20 --topology -- --pending 1
+    python -m benchmarks.correlation --eval FOLDER --seeds 1-20 --presets busy,own --topology --kinds --order
+    python -m benchmarks.correlation --eval FOLDER --all
 
-FOLDER (or $IMD_EVAL) holds the generator and the scorer, `simulate_outages.py` and `score_grouping.py`. What stands
-behind `--` goes to the generator.
+`--kinds` adds a line for each kind of fault, `--order` one that says how far incidents stay the same when events come
+late, twice and out of order. The preset `own` is `benchmarks.correlation.sites`; it needs the scorer alone. `--all` is
+the whole of docs/benchmarks.md: every setting, kinds and order with the first. FOLDER (or $IMD_EVAL) holds the
+generator and the scorer, `simulate_outages.py` and `score_grouping.py`. What stands behind `--` goes to the generator.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.correlation.trials import NAIVE, PRESETS, BadRules, Scores, Trial, run
+from benchmarks.correlation.kinds import Kind
+from benchmarks.correlation.trials import NAIVE, OWN, PRESETS, SHARES, BadRules, Found, Scores, Trial, run
 
 PROCESSES_MAX = 2
 COLUMNS = (
@@ -35,8 +40,32 @@ COLUMNS = (
 )
 
 
+ALL = (
+    "--presets busy --topology --kinds --order",
+    "--presets busy",
+    "--presets busy --topology -- --drop-edges 0.2",
+    "--presets busy --topology --onset --kinds -- --pending 1",
+    "--presets busy --topology -- --pending 1",
+    "--presets storm --topology",
+    "--presets calm --topology",
+    "--presets own --topology --kinds --order",
+    "--presets own --kinds",
+)
+"""What --all stands for, a run a line."""
+
+KINDS = (
+    "faults", "alerts", "B3 precision", "B3 recall", "B3 F1", "macro F1", "root@1", "pages / fault",
+    "incidents / fault", "never paged",
+)  # fmt: skip
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
+    if arguments.all:
+        same = ["--eval", str(arguments.eval), "--seeds", f"{arguments.seeds[0]}-{arguments.seeds[-1]}"]
+        same += ["--processes", str(arguments.processes), "--rules", *map(str, arguments.rules)]
+        same += ["--json", str(arguments.json)] if arguments.json else []
+        return max(main([*same, *setting.split()]) for setting in ALL)
     print(f"| setting | rule | {' | '.join(title for _, title, _ in COLUMNS)} |")
     print("|---|---|" + "---|" * len(COLUMNS), flush=True)
     for preset in arguments.presets:
@@ -49,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 topology=arguments.topology,
                 onset=arguments.onset,
                 extra=tuple(arguments.extra),
+                order=arguments.order,
             )
             for seed in arguments.seeds
         ]
@@ -57,8 +87,28 @@ def main(argv: Sequence[str] | None = None) -> int:
                 found = list(pool.map(run, trials))
         except BadRules as faults:
             sys.exit(str(faults))
-        _show(preset, arguments, found)
+        _show(preset, arguments, [one.scores for one in found])
+        if arguments.kinds:
+            _show_kinds(found)
+        if arguments.order:
+            shares = ", ".join(f"{share:.0%}: {_mean(one.order[share] for one in found):.3f}" for share in SHARES)
+            print(
+                f"\nB3 F1 of the incidents with those of events late and doubled, by their share: {shares}\n",
+                flush=True,
+            )
     return 0
+
+
+def _show_kinds(found: Sequence[Found]) -> None:
+    kinds: dict[str, Kind] = {}
+    for one in found:
+        for name, kind in one.kinds.items():
+            kinds.setdefault(name, Kind()).add(kind)
+    print(f"\n| fault | {' | '.join(KINDS)} |\n|---|{'---|' * len(KINDS)}")
+    for name, kind in sorted(kinds.items()):
+        cells = [f"{value:.0f}" if isinstance(value, int) else f"{value:.3f}" for value in kind.scores().values()]
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(flush=True)
 
 
 def _show(preset: str, arguments: argparse.Namespace, found: list[dict[str, Scores]]) -> None:
@@ -96,6 +146,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--presets", type=_presets, default=list(PRESETS), metavar="NAME,…")
     parser.add_argument("--topology", action="store_true", help="the rules get the map")
     parser.add_argument("--onset", action="store_true", help="the rules get each alert's `for:`")
+    parser.add_argument("--kinds", action="store_true", help="scores by kind of fault as well")
+    parser.add_argument("--order", action="store_true", help="how far shuffled events end in the same incidents")
+    parser.add_argument("--all", action="store_true", help="every setting of docs/benchmarks.md, one after the other")
     parser.add_argument("--processes", type=int, default=PROCESSES_MAX, help="at most 2")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append a line for every trial")
     arguments = parser.parse_args(given)
@@ -116,8 +169,8 @@ def _seeds(text: str) -> list[int]:
 
 def _presets(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in PRESETS]:
-        raise argparse.ArgumentTypeError(f"no preset {', '.join(unknown)}; there are {', '.join(PRESETS)}")
+    if unknown := [name for name in names if name not in (*PRESETS, OWN)]:
+        raise argparse.ArgumentTypeError(f"no preset {', '.join(unknown)}; there are {', '.join((*PRESETS, OWN))}")
     return names
 
 
