@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from glob import glob
 from pathlib import Path
 
 import msgspec
@@ -28,10 +29,13 @@ from imd.imports.opsgenie import from_opsgenie
 from imd.imports.remarks import Kind, Remark
 
 _READERS: dict[str, Callable[[str, bytes], Imported]] = {
-    "alertmanager": from_alertmanager,
+    "alertmanager": lambda path, raw: from_alertmanager(path, raw, lambda pattern: _texts(Path(path).parent, pattern)),
     "opsgenie": from_opsgenie,
     "oncall": from_oncall,
 }
+
+
+_FILES_MAX, _FILE_BYTES_MAX = 100, 1024 * 1024
 
 
 class _Said(msgspec.Struct, omit_defaults=True):
@@ -79,6 +83,16 @@ def _made(tool: str, file: Path) -> Imported:
         color = Screen.of_process(sys.stderr).colour
         print("\n".join(fault.render(color=color) for fault in unreadable.faults), file=sys.stderr)
         raise Failed(f"{file} is not imported: {len(unreadable.faults)} faults") from None
+
+
+def _texts(folder: Path, pattern: str) -> Iterator[str]:
+    """Of the files that a pattern names, relative to the folder of the file that holds it."""
+    for found in sorted(glob(str(folder / pattern)))[:_FILES_MAX]:
+        try:
+            with open(found, "rb") as file:
+                yield file.read(_FILE_BYTES_MAX).decode()
+        except (OSError, UnicodeDecodeError):
+            continue
 
 
 def _write(made: Imported, out: Path, force: bool) -> None:

@@ -5,6 +5,7 @@ Owns the whole of this import and what belongs to no part of it: global settings
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import PurePath
 
@@ -17,6 +18,7 @@ from imd.imports.alertmanagerrules import Rules
 from imd.imports.alertmanagershape import File, Route
 from imd.imports.alertmanagertimes import Times
 from imd.imports.alternatives import ALTERNATIVES_MAX, Alternative, TooMany, alternatives
+from imd.imports.gotemplate import Untranslated, definitions
 from imd.imports.imported import Imported, Unreadable, header
 from imd.imports.remarks import Remarks
 from imd.imports.secrets import Secrets
@@ -42,7 +44,11 @@ _SETTINGS_WHY = {
 _UNUSED_KINDS = ("wechat_", "jira_", "rocketchat_", "webex_")
 
 
-def from_alertmanager(path: str, raw: bytes) -> Imported:
+ReadFiles = Callable[[str], Iterable[str]]
+"""The texts of the files that a pattern of `templates` names; none where there are none, or they cannot be read."""
+
+
+def from_alertmanager(path: str, raw: bytes, read_files: ReadFiles = lambda _pattern: ()) -> Imported:
     """`path` is how the file is named, in remarks and faults too. Raises Unreadable."""
     read = read_document(path, raw, DATA_BYTES_MAX, secrets=True, anchors=True)
     remarks = Remarks(path)
@@ -51,19 +57,12 @@ def from_alertmanager(path: str, raw: bytes) -> Imported:
         raise Unreadable([fault for fault in read.faults if fault.severity == "error"])
     found = _alternatives(file, read)
     secrets = Secrets(PurePath(path).parent)
-    made = _receivers(file, remarks, secrets)
+    made = _receivers(file, remarks, secrets, _templates(file, remarks, read_files))
     times = Times(file.intervals, remarks)
     rules = Rules({name: one.targets for name, one in made.items()}, times, remarks)
     parts = rules.parts(found, file.inhibits, file.root)
     _settings(file, remarks)
     _unused_times(file, remarks)
-    for template in file.templates:
-        remarks.lost(
-            template,
-            "templates",
-            "imd's messages are its own, and Go's templates are not read",
-            "word what matters with `templates:` of a receiver or `title:` of a rule, in Jinja",
-        )
     receivers: list[Value] = [entry for one in made.values() for entry in one.entries.values()]
     config: dict[str, Value] = {
         "listen": "127.0.0.1:9490",
@@ -96,13 +95,29 @@ def _alternatives(file: File, read: Document) -> list[Alternative]:
         raise Unreadable([fault for fault in read.faults if fault.severity == "error"]) from None
 
 
-def _receivers(file: File, remarks: Remarks, secrets: Secrets) -> dict[str, Channels]:
+def _templates(file: File, remarks: Remarks, read_files: ReadFiles) -> dict[str, str]:
+    """What the files of `templates` define."""
+    defined: dict[str, str] = {}
+    for pattern in file.templates:
+        texts = list(read_files(pattern.text))
+        if not texts:
+            to_do = "run the import where they are, or word texts with `templates:` of a receiver, in Jinja"
+            remarks.lost(pattern, "templates", "no such file can be read here", to_do)
+        for text in texts:
+            try:
+                defined |= definitions(text)
+            except Untranslated as error:
+                remarks.lost(pattern, "templates", f"one of its files cannot be read: {error}")
+    return defined
+
+
+def _receivers(file: File, remarks: Remarks, secrets: Secrets, defined: dict[str, str]) -> dict[str, Channels]:
     every: dict[str, timedelta] = {}
     _intervals(file.root, every)
     names: set[str] = set()
     made = {}
     for name, receiver in file.receivers.items():
-        made[name] = channels(receiver, file.settings, every.get(name), names, remarks, secrets)
+        made[name] = channels(receiver, file.settings, every.get(name), names, remarks, secrets, defined)
     return made
 
 

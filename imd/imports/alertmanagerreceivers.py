@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Mapping_
 from datetime import timedelta
 
 import msgspec
@@ -32,6 +33,7 @@ _INSTEAD = {
 }
 
 Made = dict[str, Value]
+TemplatesByName = Mapping_[str, str]
 
 
 class NotMade(Exception):
@@ -255,9 +257,10 @@ def channels(
     taken: set[str],
     remarks: Remarks,
     secrets: Secrets,
+    defined: TemplatesByName,
 ) -> Channels:
     """`every`: the shortest group_interval of the routes that name it; None where none does. `taken`: names that are
-    used already."""
+    used already. `defined`: templates that texts may call."""
     entries: dict[str, Noted] = {}
     kinds = [key.removesuffix("_configs") for key, _, _ in receiver.configs]
     for (key, number, node), kind in zip(receiver.configs, kinds, strict=True):
@@ -266,7 +269,7 @@ def channels(
             receiver.name if alone else f"{receiver.name}-{kind}" + (f"-{number + 1}" if kinds.count(kind) > 1 else "")
         )
         name = _free(wanted, taken)
-        given = Given(kind, node, f"{receiver.what}.{key}[{number}]", name, settings, remarks, secrets)
+        given = Given(kind, node, f"{receiver.what}.{key}[{number}]", name, settings, remarks, secrets, defined)
         entries[name] = _entry(given, every, f"{remarks.path}:{node.span.line}")
     return Channels(entries)
 

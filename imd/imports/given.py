@@ -7,6 +7,7 @@ secrets' way into files of their own, and which templates can be imd's.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping as Mapping_
 from datetime import timedelta
 
 from imd.config.document import Mapping, Node, Scalar, Sequence
@@ -17,7 +18,7 @@ from imd.imports.secrets import MASKED, Secrets
 from imd.imports.written import Value
 from imd.model.template import BadTemplate, Template
 
-_OWN_TEMPLATE = re.compile(r'\s*\{\{-?\s*template\s+"[a-z_]+\.default\.[A-Za-z_.]+"\s+\.\s*-?\}\}\s*')
+_OWN_TEMPLATE = re.compile(r'\s*\{\{-?\s*template\s+"([a-z_]+\.default\.[A-Za-z_.]+)"\s+\.\s*-?\}\}\s*')
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _HTTP = "put what it does (proxy, TLS, headers) before the service; imd calls it without"
 _WHY = {
@@ -62,11 +63,13 @@ class Given:
         settings: dict[str, Node],
         remarks: Remarks,
         secrets: Secrets,
+        defined: Mapping_[str, str],
     ) -> None:
         self.kind, self.at, self.what, self.name = kind, at, what, name
         self._settings = settings
         self._remarks = remarks
         self._secrets = secrets
+        self._defined = defined
         self._asked: set[str] = set()
 
     def node(self, key: str) -> Node | None:
@@ -128,7 +131,7 @@ class Given:
         found = node.entries.get("authorization") if isinstance(node, Mapping) else None
         if found is None or not isinstance(found.value, Mapping):
             return {}
-        inner = Given("", found.value, f"{self.what}.http_config", self.name, {}, self._remarks, self._secrets)
+        inner = Given("", found.value, f"{self.what}.http_config", self.name, {}, self._remarks, self._secrets, {})
         return inner.secret("credentials", "token")
 
     def templates(self) -> dict[str, Value]:
@@ -139,7 +142,7 @@ class Given:
             if node is None or become in words:
                 continue
             try:
-                words[become], notes = translated(node.text)
+                words[become], notes = translated(node.text, self._defined)
                 Template(str(words[become]))
             except (Untranslated, BadTemplate) as error:
                 words.pop(become, None)
@@ -159,9 +162,14 @@ class Given:
             if node.entries.keys() <= {inner}:
                 self._asked.add(outer)
             node = node.entries[inner].value if inner in node.entries else None
-        if not isinstance(node, Scalar) or _empty(node) or _built_in(node):
+        if not isinstance(node, Scalar) or _empty(node) or self._built_in(node):
             return None
         return node
+
+    def _built_in(self, node: Node) -> bool:
+        """Whether Alertmanager would say it anyway."""
+        found = _OWN_TEMPLATE.fullmatch(node.text) if isinstance(node, Scalar) else None
+        return found is not None and found[1] not in self._defined
 
     def duration(self, key: str) -> timedelta | None:
         try:
@@ -179,7 +187,7 @@ class Given:
     def rest(self) -> None:
         """Remarks every key that was not asked for, unless it holds what Alertmanager takes anyway."""
         for key, entry in self.at.entries.items():
-            if key in self._asked or key == "send_resolved" or _empty(entry.value) or _built_in(entry.value):
+            if key in self._asked or key == "send_resolved" or _empty(entry.value) or self._built_in(entry.value):
                 continue
             worded = key in _WORDED or _templated(entry.value)
             usual = (_TEXTS, _TO_DO_TEXTS) if worded else ("imd has no such setting", "")
@@ -189,10 +197,6 @@ class Given:
 
 def _empty(node: Node) -> bool:
     return isinstance(node, Scalar) and not node.text
-
-
-def _built_in(node: Node) -> bool:
-    return isinstance(node, Scalar) and _OWN_TEMPLATE.fullmatch(node.text) is not None
 
 
 def _templated(node: Node) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 SOURCE_CHARS_MAX = 16_384
@@ -22,6 +22,9 @@ _TOKEN = re.compile(
 _STATUS = '("resolved" if state in ("resolved", "closed") else "firing")'
 _FILTERS = {"toUpper": "upper", "toLower": "lower", "title": "title", "trimSpace": "trim"}
 _COMPARED = {"eq": "==", "ne": "!=", "gt": ">", "lt": "<", "ge": ">=", "le": "<="}
+_QUOTED = re.compile(r'"([^"\\]+)"')
+_CALLED = re.compile(r'"([^"\\]+)"(?:\s+(\S+))?')
+_CALLS_MAX = 50
 _ALERTS = {
     ".Alerts": "alerts",
     ".Alerts.Firing": 'alerts | selectattr("status", "equalto", "firing") | list',
@@ -42,28 +45,62 @@ class Translated(NamedTuple):
 
 
 class _Scope(NamedTuple):
-    """What `.` is: everything, an alert, or a pair of a map."""
+    """What `.` is: everything, an alert, a pair of a map, or a list of alerts, as Jinja has it."""
 
     kind: str
+    alerts: str = ""
 
 
 _ROOT, _ALERT, _PAIR = _Scope("root"), _Scope("alert"), _Scope("pair")
 
 
-def translated(source: str) -> Translated:
-    """Raises Untranslated."""
+def translated(source: str, defined: Mapping[str, str] | None = None) -> Translated:
+    """`defined`: the templates that `{{ template }}` may call, by name. Raises Untranslated."""
     if len(source) > SOURCE_CHARS_MAX:
         raise Untranslated(f"it has more than {SOURCE_CHARS_MAX} characters")
-    return _Translation().of(source)
+    work = _Translation(defined or {})
+    text = work.of(source)
+    return Translated(text, tuple(work.notes))
+
+
+def definitions(source: str) -> dict[str, str]:
+    """The templates that a file defines; what stands outside of them is nobody's. Of two of one name the last counts,
+    as it does in Go. Raises Untranslated."""
+    found: dict[str, str] = {}
+    name, begins, depth = "", 0, 0
+    for action in _ACTION.finditer(source):
+        body = action[2] or ""
+        word = body.partition(" ")[0]
+        if word == "define" and depth == 0:
+            quoted = _QUOTED.fullmatch(body.partition(" ")[2].strip())
+            if quoted is None:
+                raise Untranslated(f"{body} has no name")
+            name, begins, depth = quoted[1], action.end(), 1
+            if action[3]:
+                begins += len(source[begins:]) - len(source[begins:].lstrip())
+        elif word in ("if", "range", "with", "block", "define"):
+            depth += 1
+        elif word == "end" and depth:
+            depth -= 1
+            if depth == 0 and name:
+                text = source[begins : action.start()]
+                found[name], name = (text.rstrip() if action[1] else text), ""
+    if depth:
+        raise Untranslated(f'"{name}" is never ended')
+    return found
 
 
 class _Translation:
-    def __init__(self) -> None:
+    def __init__(self, defined: Mapping[str, str]) -> None:
+        self._defined = defined
+        self._calls = 0
+        self._dollar = _ROOT
         self._open: list[tuple[str, _Scope]] = []
         self._scope = _ROOT
-        self._notes: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
 
-    def of(self, source: str) -> Translated:
+    def of(self, source: str) -> str:
+        outer = len(self._open)
         parts: list[str] = []
         at = 0
         for action in _ACTION.finditer(source):
@@ -74,9 +111,9 @@ class _Translation:
                 continue
             parts.append(self._action(action[2], action[1], action[3]))
         parts.append(_text(source[at:]))
-        if self._open:
-            raise Untranslated(f"{self._open[-1][0]} is never ended")
-        return Translated("".join(parts), tuple(self._notes))
+        if len(self._open) != outer:
+            raise Untranslated("if or range is never ended")
+        return "".join(parts)
 
     def _action(self, body: str, left: str, right: str) -> str:
         word, _, rest = body.partition(" ")
@@ -89,9 +126,33 @@ class _Translation:
             return self._range(rest.strip(), left, right)
         if word == "end":
             return self._end(left, right)
-        if word in ("with", "define", "block", "template", "break", "continue") or ":=" in body:
+        if word == "template":
+            return self._call(rest.strip(), left, right)
+        if word in ("with", "define", "block", "break", "continue") or ":=" in body:
             raise Untranslated(f"it has {word}" if ":=" not in body else "it has variables")
         return f"{{{{{left} {self._expression(body)} {right}}}}}"
+
+    def _call(self, rest: str, left: str, right: str) -> str:
+        """Another template, in its place."""
+        called = _CALLED.fullmatch(rest)
+        if called is None or called[1] not in self._defined:
+            raise Untranslated(f"it calls the template {rest}, which is in no file that was read")
+        self._calls += 1
+        if self._calls > _CALLS_MAX:
+            raise Untranslated(f"templates call each other more than {_CALLS_MAX} times")
+        outer, argument = (self._scope, self._dollar), called[2] or ""
+        scope = self._argument(argument)
+        self._scope = self._dollar = scope
+        text = self.of(self._defined[called[1]])
+        self._scope, self._dollar = outer
+        return (f"{{#{left} #}}" if left else "") + text + (f"{{# {right}#}}" if right else "")
+
+    def _argument(self, argument: str) -> _Scope:
+        if argument in (".", "$"):
+            return self._scope if argument == "." else self._dollar
+        if argument in _ALERTS and self._scope == _ROOT:
+            return _Scope("list", _ALERTS[argument])
+        raise Untranslated(f"it calls a template with {argument or 'nothing'}")
 
     def _else(self, rest: str, left: str, right: str) -> str:
         if not self._open:
@@ -107,7 +168,9 @@ class _Translation:
         outer = self._scope
         name = rest.removeprefix("$") if rest.startswith("$.") else rest
         inner: _Scope
-        if name in _ALERTS and outer is _ROOT:
+        if rest == "." and outer.kind == "list":
+            head, inner = f"for alert in {outer.alerts}", _ALERT
+        elif name in _ALERTS and (self._dollar if rest.startswith("$") else outer) == outer == _ROOT:
             head, inner = f"for alert in {_ALERTS[name]}", _ALERT
         elif name.endswith(".SortedPairs"):
             head, inner = f"for pair in {self._map(rest.removesuffix('.SortedPairs'))} | dictsort", _PAIR
@@ -191,12 +254,16 @@ class _Translation:
 
     def _path(self, path: str) -> str:
         root = path.startswith("$")
-        name, scope = path.removeprefix("$"), _ROOT if root else self._scope
-        if scope is _PAIR:
+        name, scope = path.removeprefix("$"), self._dollar if root else self._scope
+        if scope.kind == "list":
+            raise Untranslated(f"it has {path} of a list")
+        if scope == _PAIR:
             if name in (".Name", ".Value"):
                 return "pair[0]" if name == ".Name" else "pair[1]"
             raise Untranslated(f"it has {path} of a pair")
-        if scope is _ALERT:
+        if scope == _ALERT:
+            if root:
+                raise Untranslated(f"it has {path} of an alert")
             return self._of_alert(name)
         if name == ".Status":
             return _STATUS
@@ -211,7 +278,7 @@ class _Translation:
         if name in plain:
             return plain[name]
         if name in (".StartsAt", ".EndsAt"):
-            self._notes["times are RFC 3339 in UTC"] = None
+            self.notes["times are RFC 3339 in UTC"] = None
             return "alert.starts_at" if name == ".StartsAt" else '(alert.ends_at or "")'
         return self._value(name)
 
@@ -226,14 +293,17 @@ class _Translation:
 
     def _map(self, path: str) -> str:
         name = path.removeprefix("$")
-        if self._scope is _ALERT and not path.startswith("$"):
+        scope = self._dollar if path.startswith("$") else self._scope
+        if scope == _ALERT and not path.startswith("$"):
             if name in (".Labels", ".Annotations"):
                 return f"alert.{name[1:].lower()}"
             raise Untranslated(f"it has {path} of an alert")
+        if scope != _ROOT:
+            raise Untranslated(f"it has {path} there")
         if name in _MAPS:
             return _MAPS[name]
         if name == ".CommonAnnotations":
-            self._notes["annotations are those of the first alert, not what all have in common"] = None
+            self.notes["annotations are those of the first alert, not what all have in common"] = None
             return "((alerts | first).annotations if alerts else {})"
         raise Untranslated(f"it has {path}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imd.imports.gotemplate import Untranslated, translated
+from imd.imports.gotemplate import Untranslated, definitions, translated
 from imd.model.template import Template
 from tests.imports.played import imported, loaded
 from tests.system.running import programs
@@ -45,6 +45,24 @@ SAME = [
 ]
 
 
+FILE = """{{ define "subject" }}[{{ .Status | toUpper }}] {{ template "who" . }}{{ end }}
+{{ define "who" -}}
+  {{ .GroupLabels.cluster }}
+{{- end }}
+{{ define "list" }}{{ range . }}{{ template "one" . }};{{ end }}{{ end }}
+{{ define "one" }}{{ .Labels.instance }}{{ if .Annotations.page }}!{{ end }}{{ range .Labels.SortedPairs }} {{ .Name }}{{ end }}{{ end }}
+{{ define "all" }}{{ range .Alerts }}{{ $.CommonLabels.cluster }}{{ end }}{{ end }}
+{{ define "round" }}{{ template "round" . }}{{ end }}
+"""  # noqa: E501
+CALLS = [
+    '{{ template "subject" . }}',
+    'a  {{- template "who" . -}}  b',
+    '{{ template "list" .Alerts.Firing }}|{{ template "list" .Alerts.Resolved }}',
+    '{{ range .Alerts }}{{ template "one" . }}{{ $.GroupLabels.cluster }} {{ end }}',
+    '{{ template "all" $ }}',
+]
+
+
 def data(over: bool) -> dict[str, Any]:
     """As Alertmanager gives it to a template."""
     alerts = ALERTS[1:2] if over else ALERTS
@@ -68,7 +86,7 @@ def data(over: bool) -> dict[str, Any]:
     }
 
 
-def ours(source: str, over: bool) -> str:
+def ours(source: str, over: bool, defined: dict[str, str] | None = None) -> str:
     alerts = ALERTS[1:2] if over else ALERTS
     values = {
         "receiver": "ops",
@@ -81,7 +99,7 @@ def ours(source: str, over: bool) -> str:
             for status, labels, annotations in alerts
         ],
     }
-    return Template(translated(source).text).render(values)
+    return Template(translated(source, defined).text).render(values)
 
 
 @pytest.mark.parametrize(("source", "firing", "resolved"), SAME)
@@ -93,25 +111,46 @@ def test_what_is_made_says(source: str, firing: str | None, resolved: str | None
     assert translated(source).notes == ()
 
 
+def test_templates_of_files_are_called() -> None:
+    defined = definitions(FILE)
+    assert ours(CALLS[0], False, defined) == "[FIRING] c1"
+    assert ours(CALLS[1], False, defined) == "ac1b"
+    assert ours(CALLS[4], False, defined) == "c1c1c1"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{{ template "round" . }}',
+        '{{ template "none" . }}',
+        '{{ template "who" }}',
+        '{{ range .Alerts }}{{ template "who" . }}{{ end }}',
+    ],
+)
+def test_calls_that_cannot_be_are_refused(source: str) -> None:
+    with pytest.raises(Untranslated):
+        translated(source, definitions(FILE))
+
+
 @pytest.mark.real
 @pytest.mark.skipif(
     bool(list(programs("amtool"))) and os.environ.get("IMD_REQUIRE_REAL") != "1",
     reason="not installed: amtool (Debian: prometheus-alertmanager)",
 )
 @pytest.mark.parametrize("over", [False, True])
-@pytest.mark.parametrize("source", [source for source, _, _ in SAME])
+@pytest.mark.parametrize("source", [*(source for source, _, _ in SAME), *CALLS])
 def test_amtool_says_the_same(source: str, over: bool, tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text(json.dumps(data(over)))
-    (tmp_path / "none.tmpl").write_text('{{ define "none" }}{{ end }}')
+    (tmp_path / "own.tmpl").write_text(FILE)
     done = subprocess.run(
         [
-            "amtool", "template", "render", f"--template.glob={tmp_path}/none.tmpl", f"--template.text={source}",
+            "amtool", "template", "render", f"--template.glob={tmp_path}/own.tmpl", f"--template.text={source}",
             f"--template.data={tmp_path}/data.json",
         ],
         capture_output=True, text=True, check=False, timeout=20, env={**os.environ, "HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert ours(source, over) == done.stdout
+    assert ours(source, over, definitions(FILE)) == done.stdout
 
 
 @pytest.mark.parametrize(
