@@ -75,19 +75,19 @@ FROM_LABELS = (
     FromLabels(
         entity="pod/{cluster?}/{namespace}/{pod}",
         part_of=("host/{cluster?}/{node}",),
-        serves=("service/{cluster?}/{container}", "service/{cluster?}/{workload}"),
+        serves=("service/{cluster?}/{namespace}/{container}", "service/{cluster?}/{namespace}/{workload}"),
     ),
-    FromLabels(entity="service/{cluster?}/{deployment}"),
-    FromLabels(entity="service/{cluster?}/{statefulset}"),
-    FromLabels(entity="service/{cluster?}/{daemonset}"),
+    FromLabels(entity="service/{cluster?}/{namespace?}/{deployment}"),
+    FromLabels(entity="service/{cluster?}/{namespace?}/{statefulset}"),
+    FromLabels(entity="service/{cluster?}/{namespace?}/{daemonset}"),
     FromLabels(entity="host/{cluster?}/{node}"),
-    FromLabels(entity="service/{cluster?}/{service}"),
+    FromLabels(entity="service/{cluster?}/{namespace?}/{service}"),
     FromLabels(entity="instance/{cluster?}/{instance}"),
     FromLabels(entity="namespace/{cluster?}/{namespace}", broad=True),
     FromLabels(entity="cluster/{cluster}", broad=True),
 )
 """Where `topology:` gives no from_labels: the labels that Kubernetes and the exporters use. Names repeat from cluster
-to cluster, so the cluster is part of each."""
+to cluster and from namespace to namespace, so both are part of each where labels give them."""
 
 CLASSES = (
     ClassRule(kind=AlertClass.BACKGROUND, match=((Matcher("severity", Op.REGEX, "info|none"),),)),

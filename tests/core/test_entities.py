@@ -95,7 +95,7 @@ def test_the_first_template_that_fits_names_the_entity_and_later_ones_what_it_is
 def test_kubernetes_labels_name_entities_without_any_configuration() -> None:
     index = FromLabelsIndex(FROM_LABELS)
     assert index.find({"node": "n1", "cluster": "c"}).entity == "host/c/n1"
-    assert index.find({"namespace": "shop", "pod": "web-1", "container": "web"}).serves == ["service/web"]
+    assert index.find({"namespace": "shop", "pod": "web-1", "container": "web"}).serves == ["service/shop/web"]
     assert index.find({"deployment": "web", "namespace": "shop"}).within == ["namespace/shop"]
     labels = {"deployment": "web", "namespace": "shop", "cluster": "c"}
     assert index.find(labels).within == ["namespace/c/shop", "cluster/c"]

@@ -89,6 +89,15 @@ def test_what_is_still_down_is_one_trouble_however_late_the_next_rule_says_so() 
     other.at("0:15").fires("PrometheusTargetMissing", db="orders").incidents(2).at("0:15:10").page_to("ana", incident=2)
 
 
+def test_services_of_one_name_in_two_namespaces_are_two() -> None:
+    """By labels alone: pods of one namespace are no part of what its namesake suffers in another."""
+    story = told(topology=Topology())
+    story.at("0:00").fires("HighErrorRate", cluster="c1", namespace="shop", service="cart").at("0:00:10").page_to("ana")
+    story.at("0:05").fires("HighLatency", cluster="c1", namespace="bank", service="cart").incidents(2)
+    story.at("0:05:05").fires("PodNotReady", cluster="c1", namespace="bank", pod="cart-0", workload="cart").incidents(2)
+    story.at("0:05:10").page_to("ana", incident=2).is_("triggered", incident=2, firing=2)
+
+
 def test_a_merge_before_anybody_was_paged_is_heard_by_nobody() -> None:
     story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)))
     story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
