@@ -29,6 +29,8 @@ from imd.model.schedule import Override
 
 AT_ONCE = datetime(1, 1, 2, tzinfo=UTC)  # a deadline that the next step takes before any other
 
+INCIDENT_COSTS = 10  # what an incident's deadline may do, with a page that names a hundred alerts, beside an alert's
+
 
 class Due(enum.IntEnum):
     """What a deadline in the heap is about, in the order in which those of one instant are taken. JUDGE: alerts whose
@@ -193,14 +195,14 @@ class State:
         return bool(self._heap) and self._heap[0][:2] <= (now, last)
 
     def take_due(self, now: datetime, at_most: int, last: Due = Due.STALE) -> Iterator[Deadline]:
-        """Such deadlines, oldest first, also those that are set meanwhile; at most so many. Without `last`: all up to
-        now. One that was set twice is taken once."""
-        taken = 0
-        while taken < at_most and self.due(now, last):
+        """Such deadlines, oldest first, also those that are set meanwhile; at most so many, each of an incident counted
+        as INCIDENT_COSTS. Without `last`: all up to now. One that was set twice is taken once."""
+        left = at_most
+        while left > 0 and self.due(now, last):
             deadline, known = heapq.heappop(self._heap), self._sequence
             while self._heap and self._heap[0][:3] == deadline[:3] and self._heap[0][3] <= known:
                 heapq.heappop(self._heap)
-            taken += 1
+            left -= INCIDENT_COSTS if deadline[1] is Due.INCIDENT else 1
             yield deadline
 
     def new_alert_id(self) -> int:

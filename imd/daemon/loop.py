@@ -2,9 +2,10 @@
 
 Owns the order that every promise hangs on. How it works, all in the event loop's thread:
 
-- `submit` steps the engine and puts the effects into the open batch; then it waits for that batch's commit. Alerts that
-  are reported meanwhile gather and are stepped together, ahead of whatever comes behind them, at the latest when the
-  batch leaves.
+- `submit` steps the engine and puts the effects into the open batch; then it waits for that batch's commit.
+- Alerts gather first and are stepped together, a few hundred at a time: at once where more come, with a turn of the
+  loop for others between, else when the batch leaves. What was due before they came is done before them. Other events
+  pass them by: nobody was told yet that they were taken.
 - The open batch goes to the store's writer thread when none is under way, or when it is full. So bodies that arrive
   during one commit share the next, and the busier it gets the larger the groups: no timer.
 - Answers and messages leave only after their own commit: `_committed` wakes who waits and hands messages on.
@@ -20,8 +21,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import datetime
 
 import structlog
 
@@ -31,15 +31,17 @@ from imd.core.engine import Engine
 from imd.core.state import State
 from imd.daemon import gather
 from imd.daemon.memory import known_of
+from imd.daemon.outgoing import Outgoing, send_off
 from imd.daemon.ownalert import state_lost
 from imd.daemon.restored import restored
 from imd.daemon.shortage import Shortage
 from imd.daemon.shown import Shown
-from imd.model.effect import CancelPages, Counted, Delivery, Effect, ForgetIncident, Refused
+from imd.daemon.wall import Wall
+from imd.model.effect import Counted, Effect, Refused
 from imd.model.event import AlertsReported, ClockStepped, Event, Restarted, Tick
 from imd.model.policy import Ruleset
 from imd.sources.contract import Rejection
-from imd.store.contract import Batch, PendingDelivery, Snapshot, Store, StoredConversation
+from imd.store.contract import Snapshot, Store
 from imd.telemetry import Log, Metrics
 
 BATCH_EFFECTS_MAX = 2000  # more rows than this make acks slow (libraries page: 100 rows x 64 clients took 42 ms)
@@ -48,38 +50,11 @@ COMMIT_SPACING_SECONDS = 0.002
 measured at one new alert a body, a commit costs 100 us before its first row: 20 % less CPU and no fewer alerts a
 second. An idle daemon never waits for it."""
 ALIVE_EVERY_SECONDS = 5.0
+LAG_EVERY_SECONDS = 0.25  # how late the loop runs a timer is looked at as often
 PROBE_EVERY_SECONDS = 1.0
-CLOCK_STEP_MIN = timedelta(seconds=30)  # less than this is a clock being slewed or a busy machine
 SLEEP_SECONDS_MAX = 60.0  # a wall deadline is looked at again at least so often, for the clock may be set meanwhile
 
 _log = structlog.get_logger()
-
-
-class Outgoing(Protocol):
-    """Where committed messages go: the outbox."""
-
-    def offer(self, deliveries: Iterable[Delivery]) -> None: ...
-
-    def offer_pending(self, pending: Iterable[PendingDelivery]) -> None: ...
-
-    def cancel(self, effect: CancelPages) -> None: ...
-
-    def recall(self, conversations: Iterable[StoredConversation]) -> None: ...
-
-    def forget(self, incident: str) -> None: ...
-
-
-class _Open:
-    """A batch with the submits that wait for it."""
-
-    __slots__ = ("batch", "bytes", "effects", "since", "waiting")
-
-    def __init__(self) -> None:
-        self.batch = Batch()
-        self.waiting: list[asyncio.Future[None]] = []
-        self.bytes = 0
-        self.effects = 0
-        self.since = 0.0
 
 
 class Loop(Shown):
@@ -99,10 +74,10 @@ class Loop(Shown):
         self._metrics = metrics
         self._inbox_bytes_max = inbox_bytes_max
         self._inbox_bytes = 0
-        self._open = _Open()
+        self._open = gather.Open()
         self._gathered = gather.Gathered()
-        self._under_way: deque[_Open] = deque()
-        self._flush_planned = False
+        self._under_way: deque[gather.Open] = deque()
+        self._flush_planned = self._turn_planned = False
         self._flushed = 0.0
         self._down = "not started"
         self._shortage = Shortage(store, clock, metrics)
@@ -111,8 +86,7 @@ class Loop(Shown):
         self._outgoing: Outgoing | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: datetime | None = None
-        self._wall = clock.now()
-        self._monotonic = clock.monotonic()
+        self._wall = Wall(clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         metrics.inbox_bytes.set_function(lambda: float(self._inbox_bytes))
@@ -142,7 +116,11 @@ class Loop(Shown):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        while not self._down and (self._under_way or self._open.waiting or not self._open.batch.empty):
+        while not self._down and (
+            self._under_way or self._gathered or self._open.waiting or not self._open.batch.empty
+        ):
+            if self._gathered:
+                self._step_gathered()
             self._flush()
             await asyncio.sleep(0.001)
         self._down = "stopping"
@@ -182,16 +160,14 @@ class Loop(Shown):
         if self._inbox_bytes + size_bytes > self._inbox_bytes_max and self._inbox_bytes:
             self._metrics.count("overload_rejections_total", ("inbox",))
             raise Overloaded(f"{self._inbox_bytes} bytes wait to be committed")
-        if type(event) is AlertsReported and (short := self.crowded()):
-            await self._take_known_alone(event, size_bytes, short)
-        part = self._gather(event) if type(event) is AlertsReported else None
-        refused = self._step(event) if part is None else ()
+        if type(event) is AlertsReported:
+            if short := self.crowded():
+                await self._take_known_alone(event, size_bytes, short)
+            return await self._report(event, size_bytes, rejected)
+        refused = self._step(event)
         current = self._open
-        if rejected:
-            source = getattr(event, "source", "")
-            for one in rejected:
-                current.batch.reject(self._wall, one.source or source, one.index, one.error, one.excerpt)
-        if part is None and current.batch.empty and not self._under_way and not current.waiting:
+        self._reject(event, rejected)
+        if current.batch.empty and not self._under_way and not current.waiting:
             return refused
         committed = asyncio.get_running_loop().create_future()
         current.waiting.append(committed)
@@ -199,7 +175,26 @@ class Loop(Shown):
         self._inbox_bytes += size_bytes
         self._plan_flush()
         await committed
-        return refused if part is None else part.refused
+        return refused
+
+    async def _report(
+        self, event: AlertsReported, size_bytes: int, rejected: Sequence[Rejection]
+    ) -> tuple[Refused, ...]:
+        """As submit."""
+        self._reject(event, rejected)
+        part = gather.Part(len(event.alerts), size_bytes, asyncio.get_running_loop().create_future())
+        self._gathered.add(event, part)
+        self._inbox_bytes += size_bytes
+        if self._gathered.full:
+            self._plan_turn()
+        self._plan_flush()
+        await part.committed
+        return part.refused
+
+    def _reject(self, event: Event, rejected: Sequence[Rejection]) -> None:
+        source = getattr(event, "source", "")
+        for one in rejected:
+            self._open.batch.reject(self._wall.latest, one.source or source, one.index, one.error, one.excerpt)
 
     async def _take_known_alone(self, event: AlertsReported, size_bytes: int, short: str) -> None:
         """Returns where all alerts of the event are known; else takes those that are, and raises Overloaded."""
@@ -216,29 +211,48 @@ class Loop(Shown):
         """A durable write through loop and store; what the watchdog rests on. Raises StoreDown."""
         if self._down:
             raise StoreDown(self._down)
-        self._open.batch.alive(self._now())
+        self._open.batch.alive(self._wall.now())
         await self.submit(Tick(), 0)
 
     # -- stepping -------------------------------------------------------------------------------------------------
 
-    def _gather(self, event: AlertsReported) -> gather.Part:
-        if not self._gathered.takes(event):
-            self._step_gathered()
-        return self._gathered.add(event)
+    def _plan_turn(self) -> None:
+        if not self._turn_planned:
+            self._turn_planned = True
+            asyncio.get_running_loop().call_soon(self._turn)
 
-    def _step_gathered(self) -> None:
-        """Raises StoreDown; those who wait are told."""
-        event, parts = self._gathered.take()
-        refused = self._step(event)
-        if refused:
-            gather.tell(parts, refused)
-
-    def _step(self, event: Event) -> tuple[Refused, ...]:
-        if self._gathered:
+    def _turn(self) -> None:
+        """One step's worth of what has gathered; then others have the loop."""
+        self._turn_planned = False
+        if self._gathered.full and not self._down:
             self._step_gathered()
+            if self._gathered.full:
+                self._plan_turn()
+            self._plan_flush()
+
+    def _step_gathered(self) -> bool:
+        """What was due before, a step of it, or the oldest that has gathered; whether it was the latter. A failure is
+        told to those who wait."""
         engine = self._engine
         assert engine is not None
-        now = self._now()
+        deadline = engine.next_deadline()
+        overdue = deadline is not None and deadline <= self._wall.now()
+        with contextlib.suppress(StoreDown):
+            if overdue:
+                self._step(Tick())
+                return False
+            event, parts = self._gathered.take()
+            current = self._open
+            current.waiting += (part.committed for part in parts)
+            current.bytes += sum(part.bytes for part in parts)
+            if refused := self._step(event):
+                gather.tell(parts, refused)
+        return True
+
+    def _step(self, event: Event) -> tuple[Refused, ...]:
+        engine = self._engine
+        assert engine is not None
+        now = self._wall.now()
         current, metrics = self._open, self._metrics
         batch = current.batch
         refused: list[Refused] = []
@@ -262,25 +276,10 @@ class Loop(Shown):
         return tuple(refused)
 
     def _effects(self, engine: Engine, event: Event, now: datetime) -> list[Effect]:
-        stepped = self._clock_stepped
+        stepped = self._wall.take_jump()
         if stepped:
-            self._clock_stepped = timedelta(0)
             return [*engine.step(ClockStepped(stepped), now), *engine.step(event, now)]
         return engine.step(event, now)
-
-    _clock_stepped = timedelta(0)
-
-    def _now(self) -> datetime:
-        """The wall clock, never falling. A jump against monotonic time is noted for the next step."""
-        wall, monotonic = self._clock.now(), self._clock.monotonic()
-        drift = (wall - self._wall) - timedelta(seconds=monotonic - self._monotonic)
-        self._monotonic = monotonic
-        if abs(drift) >= CLOCK_STEP_MIN:
-            self._clock_stepped += drift
-            self._wall = wall
-        else:
-            self._wall = max(wall, self._wall)
-        return self._wall
 
     def _arm_timer(self, deadline: datetime | None, now: datetime) -> None:
         if deadline is None or (self._timer is not None and self._timer_at is not None and self._timer_at <= deadline):
@@ -296,8 +295,8 @@ class Loop(Shown):
         if self._down or self._engine is None or self._stopping:
             return
         deadline = self._engine.next_deadline()
-        now = self._now()
-        if (deadline is not None and deadline <= now) or self._clock_stepped:
+        now = self._wall.now()
+        if (deadline is not None and deadline <= now) or self._wall.jumped:
             try:
                 self._step(Tick())
             except StoreDown:
@@ -321,17 +320,18 @@ class Loop(Shown):
 
     def _flush_as_planned(self) -> None:
         self._flush_planned = False
+        if self._under_way:
+            return
+        if self._gathered and not self._gathered.full and not self._down and not self._step_gathered():
+            self._plan_flush()  # what was due goes before it
         if not self._under_way:
             self._flush()
 
     def _flush(self) -> None:
-        if self._gathered and not self._down:
-            with contextlib.suppress(StoreDown):
-                self._step_gathered()
         current = self._open
         if self._down or (current.batch.empty and not current.waiting):
             return
-        self._open = _Open()
+        self._open = gather.Open()
         if current.batch.empty and not self._under_way:
             self._wake(current)
             return
@@ -340,13 +340,15 @@ class Loop(Shown):
         loop = asyncio.get_running_loop()
         self._store.commit(current.batch, self._hand_over(loop, current))
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, current: _Open) -> Callable[[BaseException | None], None]:
+    def _hand_over(
+        self, loop: asyncio.AbstractEventLoop, current: gather.Open
+    ) -> Callable[[BaseException | None], None]:
         def done(error: BaseException | None) -> None:  # in the writer thread
             loop.call_soon_threadsafe(self._committed, current, error)
 
         return done
 
-    def _committed(self, current: _Open, error: BaseException | None) -> None:
+    def _committed(self, current: gather.Open, error: BaseException | None) -> None:
         if current not in self._under_way:
             return  # failed together with one before it
         if error is not None:
@@ -356,25 +358,15 @@ class Loop(Shown):
         self._under_way.remove(current)
         self._metrics.commit_seconds.observe(self._clock.monotonic() - current.since)
         self._metrics.commit_rows.observe(current.batch.rows)
-        self._send_off(current.batch)
+        assert self._outgoing is not None
+        send_off(current.batch, self._outgoing)
         self._wake(current)
         if current.batch.incidents:
             self.on_changed(current.batch.incidents)
-        if self._open.waiting or self._open.effects:
+        if self._open.waiting or self._open.effects or self._gathered:
             self._plan_flush()
 
-    def _send_off(self, batch: Batch) -> None:
-        assert self._outgoing is not None
-        for message in batch.after:
-            match message:
-                case CancelPages():
-                    self._outgoing.cancel(message)
-                case ForgetIncident():
-                    self._outgoing.forget(message.id)
-                case Delivery():
-                    self._outgoing.offer((message,))
-
-    def _wake(self, current: _Open) -> None:
+    def _wake(self, current: gather.Open) -> None:
         self._inbox_bytes -= current.bytes
         for waiting in current.waiting:
             if not waiting.done():
@@ -392,8 +384,12 @@ class Loop(Shown):
             for waiting in void.waiting:
                 if not waiting.done():
                     waiting.set_exception(StoreDown(self._down))
+        for part in self._gathered.parts:
+            self._inbox_bytes -= part.bytes
+            if not part.committed.done():
+                part.committed.set_exception(StoreDown(self._down))
         self._under_way.clear()
-        self._open, self._gathered = _Open(), gather.Gathered()
+        self._open, self._gathered = gather.Open(), gather.Gathered()
         self._stored, self._engine = self.state, None  # a moment ahead of the disk, until that is read
         if self._timer is not None:
             self._timer.cancel()
@@ -439,9 +435,9 @@ class Loop(Shown):
         assert self._outgoing is not None
         self._outgoing.recall(snapshot.conversations)
         self._outgoing.offer_pending(snapshot.deliveries)
-        now = self._now()
+        now = self._wall.now()
         if snapshot.alive_at is not None:
-            self._clock_stepped = timedelta(0)
+            self._wall.take_jump()  # the engine hears of the outage as a whole
             self._step(Restarted(snapshot.alive_at))
         if snapshot.lost_at is not None:
             self._step(state_lost(snapshot.lost_at, now))
@@ -466,11 +462,13 @@ class Loop(Shown):
     async def _stay_alive(self) -> None:
         """Writes down regularly that imd is up: outages are measured by it after a restart."""
         while True:
-            before = self._clock.monotonic()
-            await asyncio.sleep(ALIVE_EVERY_SECONDS)
-            self._metrics.loop_lag_seconds.observe(max(0.0, self._clock.monotonic() - before - ALIVE_EVERY_SECONDS))
+            for _ in range(round(ALIVE_EVERY_SECONDS / LAG_EVERY_SECONDS)):
+                before = self._clock.monotonic()
+                await asyncio.sleep(LAG_EVERY_SECONDS)
+                late = self._clock.monotonic() - before - LAG_EVERY_SECONDS
+                self._metrics.loop_lag_seconds.observe(max(0.0, late))
             if not self._down:
-                self._open.batch.alive(self._now())
+                self._open.batch.alive(self._wall.now())
                 self._plan_flush()
 
     def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:

@@ -14,7 +14,7 @@ from imd.core.engine import Engine
 from imd.daemon import gather
 from imd.model.alert import AlertReport, identify
 from imd.model.effect import Refused
-from imd.model.event import AlertsReported, Event, SourceHeard
+from imd.model.event import AlertsReported, Event, SourceHeard, Tick
 from imd.model.policy import Bounds
 from tests.api.server import BENCH, Server, serving
 
@@ -58,8 +58,8 @@ async def test_one_sender_at_once_is_one_step(server: Server, stepped: list[Even
     assert [msgspec.json.decode(row.line).get("same_step", False) for row in rows[-3:]] == [False, True, True]
 
 
-async def test_order_is_kept_between_senders_and_events(server: Server, stepped: list[Event]) -> None:
-    """What may not come along steps what waits, and then itself."""
+async def test_reports_keep_their_order_and_others_pass_them_by(server: Server, stepped: list[Event]) -> None:
+    """Nobody was told yet that they were taken."""
     submit = server.loop.submit
     await asyncio.gather(
         submit(reports("a", "A"), 1),
@@ -69,14 +69,37 @@ async def test_order_is_kept_between_senders_and_events(server: Server, stepped:
         submit(reports("b", "D", by_api=True), 1),
     )
     shown = [names(event) if isinstance(event, AlertsReported) else "heard" for event in stepped]
-    assert shown == ["A", "B", "C", "heard", "D"]
+    assert shown == ["heard", "A", "B", "CD"]
 
 
 async def test_no_step_grows_beyond_its_bound(server: Server, stepped: list[Event]) -> None:
+    """And between two of them others have a turn of the loop."""
+    submit, turns = server.loop.submit, 0
+    many = [reports("a", *(f"{part}-{number}" for number in range(80))) for part in range(6)]
+    waiting = asyncio.gather(*(submit(each, 1) for each in many))
+    seen = []
+    while not waiting.done():
+        await asyncio.sleep(0)
+        turns += 1
+        seen.append(len(stepped))
+    await waiting
+    assert [len(event.alerts) for event in stepped if isinstance(event, AlertsReported)] == [160, 160, 160]
+    assert {1, 2, 3} <= set(seen)
+
+
+async def test_what_was_due_before_goes_before(server: Server, stepped: list[Event]) -> None:
+    """A hold that is over is over before the resolve that comes after it, however many are."""
     submit = server.loop.submit
-    many = [reports("a", *(f"{part}-{number}" for number in range(200))) for part in range(4)]
-    await asyncio.gather(*(submit(each, 1) for each in many))
-    assert [len(event.alerts) for event in stepped if isinstance(event, AlertsReported)] == [400, 400]
+    for first in range(0, 100, 50):
+        await submit(reports("a", *(f"A{number}" for number in range(first, first + 50))), 1)
+    opened = list(server.loop.open_incidents())
+    assert len(opened) == 100
+    server.clock.advance(max(max(one.timers.values()) for one in opened) - server.clock.now())
+    stepped.clear()
+    ends = (AlertReport(identify({"alertname": f"A{number}"}), True, None, None) for number in range(100))
+    await submit(AlertsReported("a", False, tuple(ends)), 1)
+    assert {one.title: one.triggered_at for one in opened if one.triggered_at is None} == {}
+    assert [type(event) for event in stepped] == [Tick, Tick, AlertsReported]
 
 
 async def test_each_hears_of_its_own_refusals(tmp_path: Path) -> None:
@@ -103,7 +126,8 @@ async def test_a_failure_of_the_engine_is_everybodys(server: Server, monkeypatch
     assert server.loop.down
 
 
-def test_parts_and_their_places() -> None:
-    parts = [gather.Part(2), gather.Part(0), gather.Part(3)]
+async def test_parts_and_their_places() -> None:
+    committed = asyncio.get_running_loop().create_future()
+    parts = [gather.Part(count, 1, committed) for count in (2, 0, 3)]
     gather.tell(parts, [Refused(4, "z"), Refused(1, "y"), Refused(2, "x")])
     assert [part.refused for part in parts] == [(Refused(1, "y"),), (), (Refused(0, "x"), Refused(2, "z"))]

@@ -23,6 +23,7 @@ from imd.daemon.breaker import Breaker
 from imd.daemon.lane import Lane, Stage
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
+from imd.daemon.outgoing import send_off
 from imd.model.effect import Deliver
 from imd.model.incident import IncidentState
 from imd.model.policy import PageKind, PageReason
@@ -102,7 +103,7 @@ def _page_before_commit() -> Iterable[Any]:
         current = self._open
         flush(self)
         if self._open is not current:
-            self._send_off(current.batch)
+            send_off(current.batch, self._outgoing)
 
     yield patch.object(Loop, "_flush", early)
 
