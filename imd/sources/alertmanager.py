@@ -24,7 +24,9 @@ from imd.sources.contract import (
     check_depth,
     check_text,
     collect,
+    encode_items,
     instant,
+    parts,
     safe_url,
 )
 from imd.sources.labels import KnownLabels
@@ -48,7 +50,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _LooseMessage(msgspec.Struct, gc=False):
-    alerts: list[msgspec.Raw]
+    alerts: list[msgspec.Raw] | None
     status: str = ""
 
 
@@ -75,8 +77,19 @@ class AlertmanagerWebhook:
             )
         except NOT_JSON:
             decoded = self._one_by_one(body)
-        check_depth(body, decoded, _SHALLOW, self.known.limits.depth_max)
+        self.check(body, decoded)
         return decoded
+
+    def split(self, body: bytes, alerts_max: int) -> list[bytes]:
+        check_text(body)
+        try:
+            message = _decode_loosely(body)
+        except NOT_JSON as error:
+            raise BadBody(f"no Alertmanager webhook message: {error}") from None
+        return [encode_items(_LooseMessage(part, message.status)) for part in parts(message.alerts or [], alerts_max)]
+
+    def check(self, body: bytes, decoded: Decoded) -> None:
+        check_depth(body, decoded, _SHALLOW, self.known.limits.depth_max)
 
     def _one_by_one(self, body: bytes) -> Decoded:
         """Some alert has the wrong shape: each is decoded alone, so that the others are kept."""
@@ -85,7 +98,7 @@ class AlertmanagerWebhook:
         except NOT_JSON as error:
             raise BadBody(f"no Alertmanager webhook message: {error}") from None
         status = message.status
-        return collect(message.alerts, lambda item: self._report(_decode_one(item), status), lambda item: item)
+        return collect(message.alerts or [], lambda item: self._report(_decode_one(item), status), lambda item: item)
 
     def _report(self, alert: _Notified, message_status: str) -> AlertReport:
         status = alert.status or message_status

@@ -24,7 +24,9 @@ from imd.sources.contract import (
     check_depth,
     check_text,
     collect,
+    encode_items,
     instant,
+    parts,
     safe_url,
 )
 from imd.sources.labels import KnownLabels
@@ -64,8 +66,18 @@ class AlertmanagerApi:
             decoded = collect(posted, lambda alert: self._report(alert, now), lambda alert: alert.labels)
         except NOT_JSON:
             decoded = self._one_by_one(body, now)
-        check_depth(body, decoded, 1, self.known.limits.depth_max)
+        self.check(body, decoded)
         return decoded
+
+    def split(self, body: bytes, alerts_max: int) -> list[bytes]:
+        check_text(body)
+        try:
+            return [encode_items(part) for part in parts(_decode_items(body), alerts_max)]
+        except NOT_JSON as error:
+            raise BadBody(f"parsing alerts body failed: {error}") from None
+
+    def check(self, body: bytes, decoded: Decoded) -> None:
+        check_depth(body, decoded, 1, self.known.limits.depth_max)
 
     def _one_by_one(self, body: bytes, now: datetime) -> Decoded:
         """Some alert has the wrong shape: each is decoded alone, so that the others are kept."""

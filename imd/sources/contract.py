@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -110,6 +110,29 @@ class Decoder(Protocol):
         """Raises BadBody, and nothing else whatever the bytes are. `headers` are those of the request; its names are
         found whatever their case."""
         ...
+
+
+@runtime_checkable
+class Splits(Decoder, Protocol):
+    """A decoder whose large bodies can be taken apart, for one as a whole would hold the loop up: the decoded parts
+    together say what the body says, and `check` holds what `decode` checks of a body as a whole."""
+
+    def split(self, body: bytes, alerts_max: int) -> list[bytes]:
+        """Bodies of at most so many alerts, in order. Raises BadBody."""
+        ...
+
+    def check(self, body: bytes, decoded: Decoded) -> None:
+        """Raises BadBody."""
+        ...
+
+
+encode_items = msgspec.json.Encoder().encode
+
+
+def parts(items: Sequence[msgspec.Raw], items_max: int) -> Iterator[list[msgspec.Raw]]:
+    """So many at most in each, in order."""
+    for start in range(0, len(items), items_max):
+        yield list(items[start : start + items_max])
 
 
 _NAMED = r"[\w-]*(?:token|secret|password|api_?key|routing_key|service_key)"

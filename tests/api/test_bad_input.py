@@ -237,3 +237,27 @@ async def test_a_body_too_large_is_drained_told_and_pages_somebody(tmp_path: Pat
         assert "larger than 100000 bytes" in rejected["items"][0]["error"]
         assert b'imd_alerts_rejected_total{reason="too_large",source="alertmanager"} 2.0' in server.metrics.render()
     no_traceback(log)
+
+
+@pytest.mark.parametrize("path", ["/api/v2/alerts", "/v1/ingest/alertmanager"])
+async def test_a_large_body_is_decoded_in_parts(server: Server, path: str) -> None:
+    """Each refusal has its place in the whole body, and what is wrong with the whole refuses all of it."""
+    alerts = [
+        {"labels": {"alertname": f"A{n}"}, "annotations": {"text": "x" * 1000}, "status": "firing"} for n in range(700)
+    ]
+    alerts[333]["labels"] = {"alertname": 7}
+    alerts[650]["labels"] = {}
+    sent = {"alerts": alerts} if "ingest" in path else alerts
+    status, answer, _ = await server.call("POST", path, sent)
+    assert len(list(server.open_alerts())) == 698
+    _, kept, _ = await server.call("GET", "/v1/rejected")
+    assert [one["index"] for one in kept["items"]] == [650, 333]
+    if "ingest" in path:
+        assert (status, answer["accepted"], [one["index"] for one in answer["rejected"]]) == (200, 698, [333, 650])
+    deep = json.dumps([{"labels": {"alertname": "B"}, "x": "y" * 600_000, "deep": "@"}]).replace(
+        '"@"', "[" * 50 + "]" * 50
+    )
+    deep = deep if "ingest" not in path else f'{{"alerts": {deep}}}'
+    status, _, _ = await server.call("POST", path, raw=deep.encode(), Content_Type="application/json")
+    assert status == 400
+    assert len(list(server.open_alerts())) == 698

@@ -290,3 +290,32 @@ def test_the_cache_forgets_and_stays_within_its_bound() -> None:
     for n in range(40):
         decoder.decode(json.dumps([{"labels": {"n": str(n)}}]).encode(), NOW)
     assert one(decoder.decode(hot, NOW)).identity is first
+
+
+# -- large bodies -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [AlertmanagerApi, AlertmanagerWebhook])
+def test_the_parts_of_a_large_body_say_what_it_says(kind: type[AlertmanagerApi] | type[AlertmanagerWebhook]) -> None:
+    """Whatever is in it: what the parts' decoding gives, one behind the other, is what the whole body's gives."""
+    fine = [{"labels": {"alertname": f"A{n}", "é": "ü"}, "annotations": {"s": "{[\\"}} for n in range(23)]
+    items = [
+        *fine[:11],
+        {"labels": {}},
+        7,
+        *fine[11:],
+        {"labels": {"a": 1}},
+        {"startsAt": "never", "labels": {"a": "b"}},
+    ]
+    sent = items if kind is AlertmanagerApi else {"version": "4", "alerts": items, "status": "firing"}
+    body = json.dumps(sent).encode()
+    whole, decoder = kind(KnownLabels({})).decode(body, NOW), kind(KnownLabels({}))
+    parts = decoder.split(body, 5)
+    decoded = [decoder.decode(part, NOW) for part in parts]
+    assert len(parts) == 6
+    assert [alert for part in decoded for alert in part.alerts] == whole.alerts
+    rejected = [(5 * number + one.index, one.error) for number, part in enumerate(decoded) for one in part.rejected]
+    assert rejected == [(one.index, one.error) for one in whole.rejected]
+    for broken in (b"{", b'{"alerts": [', b"[1,", b"\xff", b'[{"labels": {"a": "\xff"}}]'):
+        with pytest.raises(BadBody):
+            decoder.split(broken, 5)
