@@ -5,6 +5,7 @@ Owns the shape. Everything is as of now and nothing is asked of the disk but how
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -54,9 +55,10 @@ class StoreStatus(msgspec.Struct, frozen=True):
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`heartbeats_missing` are names, with the values of their `by` labels. `paused_until` null: not paused. `tee`: imd
-    runs beside another pager, and pages nobody."""
+    runs beside another pager, and pages nobody. `event_loop`: `uvloop`, where that is installed, or `asyncio`."""
 
     version: str
+    event_loop: str
     started_at: datetime
     now: datetime
     ready: bool
@@ -88,6 +90,7 @@ class StatusOf:
         pause = next((one for one in view.silences() if one.id == PAUSE and one.in_force(now)), None)
         status = Status(
             version=__version__,
+            event_loop=event_loop(),
             started_at=context.started_at,
             now=now,
             ready=not unready,
@@ -109,6 +112,11 @@ class StatusOf:
             store=StoreStatus(store.size_bytes, store.wal_bytes),
         )
         return json(status)
+
+
+def event_loop() -> str:
+    """The library that runs the loop."""
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
 
 def _open_work(incidents: Iterable[Incident]) -> OpenWork:

@@ -62,6 +62,7 @@ class _Status(msgspec.Struct):
     ready: bool
     sources: list[_Source]
     counts: dict[str, int]
+    event_loop: str = ""
     config_hash: str = ""
     rules: int = 0
     unready_because: str | None = None
@@ -158,6 +159,7 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
         {
             "imd": f"{status.version}, {'ready' if status.ready else f'not ready: {status.unready_because}'}",
             "up": f"{ago(status.started_at, now)}, since {stamp(status.started_at)}",
+            "event loop": status.event_loop,
             "rules": f"{status.rules}, configuration {status.config_hash}",
             "last reload": _reload_line(status.last_reload),
             "tee": "imd runs beside another pager: NOBODY IS PAGED" if status.tee else "",

@@ -31,6 +31,7 @@ from imd.api.context import (
     UnknownReceiver,
 )
 from imd.api.doors import Doors, signer
+from imd.api.status import event_loop
 from imd.channels.contract import BadSettings, Receipt, Temporary
 from imd.channels.http import Endpoint, Reply
 from imd.clock import Clock, SystemClock
@@ -176,7 +177,13 @@ class Daemon:
             )
         ]
         self._notifier.ready(f"listening on {self._settings.listen}")
-        _log.info(Log.STARTED, version=__version__, listen=str(self._settings.listen), store=self._settings.store)
+        _log.info(
+            Log.STARTED,
+            version=__version__,
+            listen=str(self._settings.listen),
+            store=self._settings.store,
+            loop=event_loop(),
+        )
         self._warn_of_tee()
         await self._stop.wait()
         await self._shut_down(runner)

@@ -1,8 +1,9 @@
 """Reports of requests that wait for their step, a few hundred alerts to a step.
 
-Owns what is stepped together and in what order, who is told what of it was refused, and who waits for which commit. A step costs as much again as
-one new alert, and so do the incident's row and line that it leaves: sixteen senders that speak at once share them. And
-no step takes longer than some ten milliseconds, however much comes at once: others wait for the loop meanwhile.
+Owns what is stepped together and in what order, who is told what of it was refused, and who waits for which commit. A
+step costs as much again as one new alert, and so do the incident's row and line that it leaves: sixteen senders that
+speak at once share them. And no step takes longer than some ten milliseconds, however much comes at once: others wait
+for the loop meanwhile.
 """
 
 from __future__ import annotations

@@ -54,6 +54,8 @@ LAG_EVERY_SECONDS = 0.25  # how late the loop runs a timer is looked at as often
 PROBE_EVERY_SECONDS = 1.0
 SLEEP_SECONDS_MAX = 60.0  # a wall deadline is looked at again at least so often, for the clock may be set meanwhile
 
+Done: TypeAlias = Callable[[BaseException | None], None]
+
 _log = structlog.get_logger()
 
 
