@@ -1,11 +1,22 @@
-"""All benchmarks, one after the other: `python -m benchmarks [--quick] [--rounds N] [--json FILE] [NAME …]`."""
+"""All benchmarks, one after the other: `python -m benchmarks [--quick] [--rounds N] [--json FILE] [NAME …]`; at the end
+what is to be reached, beside what was."""
 
 from __future__ import annotations
 
-from benchmarks import check, ingest, latency, memory, rules, start
+from benchmarks import aims, check, crash, ingest, latency, memory, offline, rules, start, storm
 from benchmarks.driver.options import options_of, parser
 
-ALL = {"ingest": ingest, "latency": latency, "memory": memory, "rules": rules, "start": start, "check": check}
+ALL = {
+    "ingest": ingest,
+    "latency": latency,
+    "memory": memory,
+    "rules": rules,
+    "storm": storm,
+    "crash": crash,
+    "start": start,
+    "check": check,
+    "offline": offline,
+}
 
 
 def main() -> None:
@@ -14,9 +25,11 @@ def main() -> None:
     found = arguments.parse_args()
     if unknown := [name for name in found.names if name not in ALL]:
         arguments.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
+    every = []
     for name in found.names or ALL:
         print(f"## {name}\n", flush=True)
-        ALL[name].main(options_of(found))
+        every.append(ALL[name].main(options_of(found)))
+    print(f"## aims\n\n{aims.table(every)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def run(options: Options) -> Results:
     return results
 
 
-def main(options: Options) -> None:
-    conclude(run(options), options)
+def main(options: Options) -> Results:
+    return conclude(run(options), options)
 
 
 if __name__ == "__main__":

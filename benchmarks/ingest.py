@@ -2,8 +2,9 @@
 
     python -m benchmarks.ingest [--rounds N] [--quick] [--json FILE]
 
-Each cell is a fresh server, warmed up, that gets alerts it never saw (new) and then the same ones over and over
-(repeats). Rules hold for ten minutes, so that no page leaves and only taking in is measured. Targets alternate.
+Each cell is a fresh server, warmed up, that gets alerts it never saw (new), then the same ones over and over (repeats),
+at last both, one in twenty new (mixed). Rules hold for ten minutes, so that no page leaves and only taking in is
+measured. Targets alternate.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ WARM_UP = 1_000
 NOWHERE = "http://127.0.0.1:9/"  # the hold outlasts the benchmark: nothing is sent
 PER_CPU = "alerts per server-CPU-second"
 COLUMNS = (PER_CPU, "alerts/s", "p50 ms", "p99 ms", "server cores", "errors")
+
+
+MIXED_NEW = 20
+"""Of so many alerts one is new, in a mixed load."""
+
+
+def mixed(known: int, count: int) -> list[int]:
+    """Numbers of alerts: those below `known`, over and over, and one in twenty that was never sent."""
+    fresh = iter(range(2 * known + WARM_UP, 2 * known + WARM_UP + count))
+    return [next(fresh) if number % MIXED_NEW == 0 else number % known for number in range(count)]
 
 
 def measure(results: Results, cell: str, target: Target, number: int, server: Server, load: Sequence[Request]) -> None:
@@ -57,6 +68,8 @@ def round_of(results: Results, options: Options, number: int, size: int, target:
         measure(results, f"body of {size}, new", target, number, server, new)
         again = new * max(1, options.count(REPEATS[size]) // count)
         measure(results, f"body of {size}, repeats", target, number, server, again)
+        both = alerts.requests(target.path, target.form, mixed(count, 2 * count), size)
+        measure(results, f"body of {size}, mixed", target, number, server, both)
 
 
 def run(options: Options) -> Results:
@@ -69,9 +82,9 @@ def run(options: Options) -> Results:
     return results
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> Results:
     quiet_driver()
-    conclude(run(options), options)
+    return conclude(run(options), options)
 
 
 if __name__ == "__main__":

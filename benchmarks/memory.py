@@ -43,9 +43,9 @@ def run(options: Options) -> Results:
     return results
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> Results:
     quiet_driver()
-    conclude(run(options), options)
+    return conclude(run(options), options)
 
 
 if __name__ == "__main__":

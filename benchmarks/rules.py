@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -50,6 +52,11 @@ CELLS: dict[str, tuple[int, int, int]] = {
 """Cell: how many rules, of which every so many-th is by pattern (0: none), and how many alerts are open before
 (a tenth with --quick)."""
 
+INCIDENTS = 10_000
+ENTITIES = (100, 10_000)
+ON_MAP = 4_000
+"""Alerts whose place on the map is looked for."""
+
 
 def rules(count: int, pattern_every: int) -> list[str]:
     """Texts of rule files. No rule but the last takes the benchmark's alerts."""
@@ -70,12 +77,25 @@ def ruleset(texts: Sequence[str]) -> Ruleset:
         return load_rules([Path(folder) / "rules"]).ruleset
 
 
-def events(numbers: Sequence[int], at: datetime) -> list[AlertsReported]:
+def on_map(entities: int) -> str:
+    """A rules file with a map of hosts in racks of ten, and one rule that relates along it."""
+    hosts: list[dict[str, object]] = [{"id": f"rack/{number}"} for number in range(entities // 10)]
+    for number in range(entities):
+        name = f"10.0.{number >> 8 & 255}.{number & 255}:8080"
+        hosts.append(
+            {"id": f"host/{number}", "match": f'instance="{name}"', "part_of": [f"rack/{number % (entities // 10)}"]}
+        )
+    taking = {**rule("last", 'service="checkout"', NO_PAGES, Grouping.BY_NAME), "relate": {"along": "topology"}}
+    made = json.loads(rules_file([taking], last=True))
+    return json.dumps({"topology": {"entities": hosts}, **made})
+
+
+def events(numbers: Sequence[int], at: datetime, names: int = alerts.NAMES) -> list[AlertsReported]:
     """As the daemon's decoder makes them."""
     decoder, since = AlertmanagerApi(KnownLabels({})), alerts.now()
     made = []
     for start in range(0, len(numbers), BODY):
-        body = alerts.api_body([alerts.alert(number, since) for number in numbers[start : start + BODY]])
+        body = alerts.api_body([alerts.alert(number, since, names) for number in numbers[start : start + BODY]])
         made.append(AlertsReported("alertmanager", True, tuple(decoder.decode(body, at).alerts)))
     return made
 
@@ -100,6 +120,28 @@ def engine_alone(results: Results, options: Options, number: int, cell: str, dec
     again = sum(cpu_of(engine, new, at + timedelta(seconds=turn)) for turn in range(1, REPEATED + 1))
     figures[REPEAT] = again / count / REPEATED * 1e6
     results.add(cell, "engine", number, **figures, **compared(results, "engine", number, figures))
+
+
+def many_incidents(results: Results, options: Options, number: int, decided_by: Ruleset) -> None:
+    """New alerts beside so many open incidents."""
+    at = datetime.now(UTC)
+    engine = Engine(decided_by, State("benchmark"))
+    count, incidents = options.count(ENGINE_ALERTS), options.count(INCIDENTS)
+    cpu_of(engine, events(range(count, count + incidents), at, incidents), at)
+    figures = {NEW: cpu_of(engine, events(range(count), at), at) / count * 1e6, REPEAT: math.nan}
+    compare = compared(results, "engine", number, figures)
+    results.add(f"{FEW} rules, many incidents", "engine", number, **figures, **compare)
+
+
+def many_entities(results: Results, options: Options, number: int, maps: dict[int, Ruleset]) -> None:
+    """New alerts of a rule that relates, on a small map and on a large one. A time of its own: relating is dearer."""
+    used: list[float] = []
+    for entities, decided_by in maps.items():
+        at, count = datetime.now(UTC), options.count(ON_MAP)
+        engine = Engine(decided_by, State("benchmark"))
+        used.append(cpu_of(engine, events(range(count), at), at) / count * 1e6)
+        figures = {NEW: used[-1], REPEAT: math.nan, "new: times": used[-1] / used[0], "repeat: times": math.nan}
+        results.add(f"{entities:,} entities", "engine", number, **figures)
 
 
 def whole_daemon(results: Results, options: Options, number: int, cell: str, texts: Sequence[str], held: int) -> None:
@@ -128,16 +170,19 @@ def run(options: Options) -> Results:
     results = Results("rules", (NEW, "new: times", REPEAT, "repeat: times"))
     texts = {cell: rules(count, pattern_every) for cell, (count, pattern_every, _) in CELLS.items()}
     rulesets = {cell: ruleset(text) for cell, text in texts.items()}
+    maps = {entities: ruleset([on_map(entities)]) for entities in ENTITIES}
     for number in range(options.rounds):
         for cell, (_, _, held) in CELLS.items():
             engine_alone(results, options, number, cell, rulesets[cell], held)
             whole_daemon(results, options, number, cell, texts[cell], held)
+        many_incidents(results, options, number, rulesets[FIRST])
+        many_entities(results, options, number, maps)
     return results
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> Results:
     quiet_driver()
-    conclude(run(options), options)
+    return conclude(run(options), options)
 
 
 if __name__ == "__main__":

@@ -84,10 +84,17 @@ def _body_length(head: bytes) -> int:
     return int(lowered[place + 17 :].split(b"\r", 1)[0]) if place >= 0 else 0
 
 
-async def drive(port: int, requests: Sequence[Request], connections: int = CONNECTIONS) -> Load:
-    """Every request once, as fast as `connections` clients that wait for their answers can."""
+async def drive(
+    port: int,
+    requests: Sequence[Request],
+    connections: int = CONNECTIONS,
+    on_accepted: Callable[[int], None] = lambda number: None,
+) -> Load:
+    """Every request once, as fast as `connections` clients that wait for their answers can. `on_accepted` hears of each
+    that was answered by 2xx, by its number."""
     load, over = Load(), asyncio.get_running_loop().create_future()
-    waiting: Iterator[Request] = iter(requests)
+    waiting: Iterator[tuple[int, Request]] = iter(enumerate(requests))
+    numbers: dict[Connection, int] = {}
     open_connections = connections
 
     def answered(connection: Connection, status: int, seconds: float) -> None:
@@ -96,14 +103,16 @@ async def drive(port: int, requests: Sequence[Request], connections: int = CONNE
         load.statuses[status] += 1
         if 200 <= status < 300:
             load.accepted += connection.busy.alerts
+            on_accepted(numbers[connection])
         connection.busy = None
         give(connection)
 
     def give(connection: Connection) -> None:
-        request = next(waiting, None)
-        if request is None:
+        found = next(waiting, None)
+        if found is None:
             connection.close()
         else:
+            numbers[connection], request = found
             connection.send(request)
 
     def lost(connection: Connection) -> None:

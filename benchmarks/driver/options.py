@@ -51,6 +51,7 @@ def quiet_driver() -> None:
     gc.disable()
 
 
-def conclude(results: Results, options: Options) -> None:
+def conclude(results: Results, options: Options) -> Results:
     print(f"\n{results.table()}\n", flush=True)
     results.write(options.json)
+    return results

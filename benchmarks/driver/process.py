@@ -56,6 +56,11 @@ def rss_bytes(pid: int) -> int:
     return sum(_status_kib(one, "VmRSS") for one in tree(pid)) * 1024
 
 
+def peak_rss_bytes(pid: int) -> int:
+    """The most that it was of the process itself."""
+    return _status_kib(pid, "VmHWM") * 1024
+
+
 def _status_kib(pid: int, key: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
