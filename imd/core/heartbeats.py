@@ -5,8 +5,9 @@ an alert of imd's own (HeartbeatMissing), taken by a built-in rule, and it ends 
 
 - Alerts that feed a heartbeat cost nothing as they repeat: their last report is looked at when the beat falls due.
   While a beat is missing it is looked for every LOOK_EVERY from then on, since a repeat tells nobody that it came.
-- A record's `due_at` is saved with it. imd's own absence is not the sender's silence: where the next beat fell due
-  while imd was away, one more period is allowed from its return.
+- A record is saved whenever it moves, some once a period: a clock that is set moves what is on record, after a restart
+  too. imd's own absence is not the sender's silence: where the next beat fell due while imd was away, one more
+  period is allowed from its return.
 - With `by` there is one record for each combination of values, from its first beat on, up to INSTANCES_MAX.
 """
 
@@ -138,7 +139,7 @@ class Heartbeats:
             tx.effects.append(SaveBeat(record))
         seen_at = max((one.seen_at for one in self._state.feeders.get(instance, {}).values()), default=None)
         if seen_at is not None and (record.beat_at is None or seen_at > record.beat_at):
-            ends = self._came(tx, heartbeat, record, seen_at, save=record.missing)
+            ends = self._came(tx, heartbeat, record, seen_at)
             self._arm(record, tx.now)
             return ends
         reports = []
@@ -213,14 +214,11 @@ class Heartbeats:
         self._arm(record, now)
         return record
 
-    def _came(
-        self, tx: Transaction, heartbeat: Heartbeat, record: Beat, at: datetime, save: bool = True
-    ) -> list[AlertReport]:
+    def _came(self, tx: Transaction, heartbeat: Heartbeat, record: Beat, at: datetime) -> list[AlertReport]:
         was_missing = record.missing
         record.missing = False
         self._move(record, heartbeat, at)
-        if save:
-            tx.effects.append(SaveBeat(record))
+        tx.effects.append(SaveBeat(record))
         return [_ended(record, tx.now)] if was_missing else []
 
     def _move(self, record: Beat, heartbeat: Heartbeat, at: datetime) -> None:

@@ -159,7 +159,7 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
     members = [(alert.id, alert) for alerts in state.members.values() for alert in alerts]
     for _, alert in sorted(members, key=lambda pair: pair[0]):
         incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
-        relate = (rules.get(alert.rule) or rule).relate or rule.relate
+        relate = (rules.get(alert.rule) or rule).relate  # a rule without it came by its key, into what took that over
         if rule.relate is None or relate is None or alert.joined_because in _NOT_RELATED:
             continue
         record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)

@@ -371,8 +371,9 @@ class History(RuleBasedStateMachine):
     def _compare(self) -> None:
         """The instant is over: the restored twin has promised the same."""
         here, twin = self.instant
-        assert not here.less(twin), f"{self.now}: the restored engine does without {here.less(twin)[:3]}"
-        assert not twin.less(here), f"{self.now}: the restored engine does besides {twin.less(here)[:3]}"
+        lacks, besides = here.less(twin), twin.less(here)
+        words = f"{self.now}: the restored engine does without {lacks[:3]} and does besides {besides[:3]}"
+        assert not lacks + besides, words
         self.instant = (Promised(), Promised())
 
     def _look_at(self, effect: Effect, event: Event) -> None:

@@ -235,3 +235,29 @@ def test_one_that_somebody_works_on_again_takes_nothing_in_after_a_restore(resto
     restores(story)
     story.fires("Down").is_("closed", ended=1).incidents(2)
     assert story.incident(2).previous == ""
+
+
+@EITHER
+def test_the_last_beat_of_an_alert_that_goes_on_is_on_record(restores: Restore) -> None:
+    """It repeats at 0:05, and at 0:06 it is well until 0:11. The clock is set 45 seconds ahead, and so is that."""
+    dog = Heartbeat(name="dog", match=(equals(alertname="Watchdog"),), every=minutes(5), grace=minutes(1))
+    story = Story(policies=TWO, heartbeats=(dog,))
+    story.at("0:00").fires("Watchdog").at("0:05").fires("Watchdog").at("0:07")
+    restores(story)
+    story.clock_jumps("0:00:45").at("0:11:40").quiet().at("0:11:45").page_to("ana")
+
+
+@EITHER
+def test_what_came_by_its_key_into_an_incident_of_related_alerts_is_related_to_nothing(restores: Restore) -> None:
+    """A person has merged the incident of that key into the other one, whose cause stays what it was."""
+    entities = tuple(Entity(id=f"service/{n}", match=(equals(n=n),)) for n in "01")
+    rules = (
+        Rule(name="related", match=(equals(alertname="ServiceErrors"),), group_by=("cluster",), relate=Relate()),
+        Rule(name="keyed", match=(equals(alertname="Slow"),), group_by=("cluster",)),
+    )
+    story = Story(*rules, policies=TWO, topology=Topology(entities=entities), untold=["page", "update", "resolved"])
+    story.at("0:00").fires("ServiceErrors", n="0", cluster="c").fires("Slow", n="1", cluster="c")
+    story.at("0:01").does("merge", "ana", incident=2, into=1).fires("Slow", n="1", cluster="c", pod="2")
+    restores(story)
+    story.at("0:02").fires("Slow", n="1", cluster="c", pod="3").is_("triggered", firing=4)
+    assert "nothing else is ill" in str(story.incident().root_cause)
