@@ -1,6 +1,7 @@
 # make run   the daemon on the example config, with all it needs
 # make test  lint, types and the whole suite
 # make faults  the long campaigns of docs/faults.md: hours
+# make audit  known advisories about all that is pinned; make sbom writes a bill of materials to var/sbom.json
 # make contract  what /v1/openapi.json says, tried at length on a running daemon (EXAMPLES=300)
 # make hunt  the tests with random histories, under a fresh seed and with many more of them
 # make simulate  the whole daemon under 5,000 seeds with faults, and the bugs planted to prove that they are found
@@ -20,7 +21,7 @@ FAULTS := tests/faults tests/system/test_kill.py tests/system/test_store_failure
 
 SEEDS ?= 5000
 
-.PHONY: run test faults hunt simulate lint schemas contract bench lock clean help
+.PHONY: run test faults hunt simulate lint schemas contract audit sbom bench lock clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -56,6 +57,13 @@ schemas: $(VENV)/run.stamp
 
 contract: $(VENV)/dev.stamp
 	IMD_SCHEMATHESIS_EXAMPLES=$${EXAMPLES:-300} $(VENV)/bin/python -m pytest tests/system/test_openapi.py
+
+audit: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pip_audit --strict --require-hashes --disable-pip -r requirements.txt
+
+sbom: $(VENV)/dev.stamp
+	@mkdir -p var
+	$(VENV)/bin/python -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml --output-reproducible -o var/sbom.json
 
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m benchmarks $(ARGS)
