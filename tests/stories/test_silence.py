@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -41,6 +42,8 @@ from imd.model.rule import Mode, Rule
 from imd.model.schedule import Rotation, Schedule
 from tests.core.making import EVERY_KIND, minutes, person, policy, seconds, step
 from tests.stories.told import Story
+
+ROOT = Path(__file__).parents[2]
 
 QUIET = frozenset({PageKind.PAGE})
 STORIES: list[Story] = []
@@ -238,8 +241,20 @@ def test_silenced_before_it_fires() -> None:
     told.at("0:31").line("paged ana")
 
 
+def test_the_reference_has_every_reason() -> None:
+    """docs/oncall.md says of each what to do; the words in its table are those that the core says."""
+    rows = (ROOT / "docs/oncall.md").read_text().split("| because | what to do")[1].split("\n\n")[0]
+    known = [re.split("…|P[0-9]", row.split("|")[1].strip()) for row in rows.splitlines()[2:]]
+    source = "".join(file.read_text() for file in (ROOT / "imd/core").glob("*.py"))
+    for parts in known:
+        words = max((part.strip() for part in parts), key=len)
+        core = words.removeprefix("it is ").removeprefix("of a ").removeprefix("the firing alerts are ")
+        assert core in source, words
+    assert len(known) == 15
+
+
 def test_the_table_above_is_whole() -> None:
     """It names every story, and every story in it is there."""
     named = set(re.findall(r"test_\w+", __doc__ or ""))
-    there = {name for name in globals() if name.startswith("test_")} - {"test_the_table_above_is_whole"}
-    assert named == there
+    guards = {"test_the_table_above_is_whole", "test_the_reference_has_every_reason"}
+    assert named == {name for name in globals() if name.startswith("test_")} - guards
