@@ -105,6 +105,21 @@ def test_a_secret_that_is_not_there_is_shown(file: Path, tmp_path: Path, capsys:
     assert str(tmp_path / "slack.url") in capsys.readouterr().err
 
 
+def test_template_files_are_read_where_they_are(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tmpl").mkdir()
+    (tmp_path / "tmpl/a.tmpl").write_text('{{ define "who" }}{{ .CommonLabels.cluster }}{{ end }}')
+    (tmp_path / "tmpl/b.tmpl").write_bytes(b"\xff")
+    text = TEXT.replace("color: good", "title: '{{ template \"who\" . }} is ill'")
+    file.write_text(f"templates: ['tmpl/*.tmpl']\n{text}")
+    assert main(["import", "alertmanager", str(file), "--out", str(tmp_path / "imd"), "--strict"]) == 0
+    assert "title: '{{ labels.cluster | default(\"\") }} is ill'" in (tmp_path / "imd/config.yaml").read_text()
+    file.write_text(f"templates: ['elsewhere/*.tmpl']\n{text}")
+    capsys.readouterr()
+    assert main(["import", "alertmanager", str(file), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [one["what"] for one in said["not_carried"]] == ["templates", "receivers[1].slack_configs[0].title"]
+
+
 @pytest.mark.parametrize("tool", ["opsgenie", "oncall"])
 def test_answers_of_an_api(tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answers = Path(__file__).parents[1] / f"imports/{tool}.json"

@@ -208,4 +208,4 @@ def test_a_receiver_gets_what_can_be_and_a_remark_for_the_rest(tmp_path: Path) -
     assert receiver.templates.body is None
     [lost] = made.remarks
     assert (lost.line, lost.what) == (7, "receivers[0].slack_configs[0].text")
-    assert "it has template" in lost.why
+    assert 'it calls the template "mine" ., which is in no file that was read' in lost.why
