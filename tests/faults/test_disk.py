@@ -77,7 +77,7 @@ def test_eio_at_the_nth_call(calls: str, case: Case, figures: list[str]) -> None
     needs_strace()
     failed = 0
     recovered: list[float] = []
-    for nth in range(1, trials(quick=2, long=200) + 1):
+    for nth in range(1, trials(quick=1, long=200) + 1):
         before = _failures(case.daemon)
         with injecting(case.daemon.pid, calls, f"error=EIO:when={nth}"):
             until("the call came, and failed", lambda before=before: _failures(case.daemon) > before, 30)  # type: ignore[misc]
@@ -109,7 +109,7 @@ def test_a_file_system_turned_read_only(case: Case, figures: list[str]) -> None:
 
 def test_a_lock_of_another_process(case: Case, figures: list[str]) -> None:
     """503 once two seconds have passed; the event loop never waits for the lock; all goes on when it is gone."""
-    held_seconds = trials(quick=4, long=30)
+    held_seconds = trials(quick=3, long=30)
     shell = apsw.Connection(str(case.daemon.folder / "imd.db"))
     shell.set_busy_timeout(5_000)
     with Pulse(case.daemon.port) as pulse:

@@ -80,7 +80,7 @@ async def test_five_hundred_that_creep(what: str, daemons: Daemons, figures: lis
     daemon = daemons("limits: {body_read_timeout: 2s}\n", QUIET)
     daemon.start()
     first, piece = CREEPING[what]
-    seconds = trials(quick=4, long=60)
+    seconds = trials(quick=3, long=60)
     async with Creepers(daemon, 500, first, piece, every_seconds=0.7) as creepers:
         with Pulse(daemon.port) as pulse:
             sent = await send(daemon, 50, seconds, serials())
