@@ -112,7 +112,8 @@ def _acknowledge(work: Work) -> None:
 
 def _acknowledged_already(work: Work) -> bool:
     """Whoever acknowledges what is acknowledged, with a page of their own under way (a raise), has heard of it."""
-    under_way = any(one.to == work.event.by for one in work.incident.awaited.values())
+    awaited = work.incident.awaited.values()
+    under_way = any(one.to == work.event.by and not one.called_off for one in awaited)
     return work.incident.state is IncidentState.ACKNOWLEDGED and not under_way
 
 

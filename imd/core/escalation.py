@@ -57,6 +57,8 @@ class Escalation:
         for timer in ("accept", "route"):
             incident.timers.pop(timer, None)
         if cancel and incident.awaited:
+            for awaited in incident.awaited.values():
+                awaited.called_off = True
             tx.effects.append(CancelPages(incident.id, None, (PageKind.PAGE,)))
             self._call_off(tx, incident, None)
 
@@ -65,7 +67,7 @@ class Escalation:
         others = {one.receiver for one in incident.awaited.values() if one.to != who}
         incident.reaches = [one for one in incident.reaches if one.person != who]
         for awaited in [one for one in incident.awaited.values() if one.to == who]:
-            awaited.deadline_at = None
+            awaited.deadline_at, awaited.called_off = None, True
             if awaited.receiver not in others:
                 tx.effects.append(CancelPages(incident.id, awaited.receiver, (PageKind.PAGE,)))
                 self._call_off(tx, incident, awaited.receiver)

@@ -81,7 +81,8 @@ class Awaited(msgspec.Struct):
     """A page not yet settled, of which step of which policy; and when to pass on (None: never, or passed on already).
     `person`: it is one of that person's ways; "" where a step names the receiver itself. `digest`: it leaves in one,
     of that id, or waits for one (core.digests); `off`: it was to be called off and is in one under way. `sent_at`: when
-    it left singly; `stale`: since then too long, so it is called back and goes into a digest."""
+    it left singly; `stale`: since then too long, so it is called back and goes into a digest. `called_off`: somebody
+    has answered, and it ends without a further attempt."""
 
     receiver: str
     to: str
@@ -94,6 +95,7 @@ class Awaited(msgspec.Struct):
     off: bool = False
     sent_at: datetime | None = None
     stale: bool = False
+    called_off: bool = False
 
 
 class Walk(msgspec.Struct):
