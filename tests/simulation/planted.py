@@ -18,7 +18,7 @@ from imd.core.escalation import Escalation
 from imd.core.notify import Notifier
 from imd.core.reach import Reacher
 from imd.core.timers import Timers
-from imd.daemon import loop as daemon_loop
+from imd.daemon import restored
 from imd.daemon.breaker import Breaker
 from imd.daemon.lane import Lane, Stage
 from imd.daemon.loop import Loop
@@ -220,7 +220,7 @@ def _timer_dropped(name: str) -> Callable[[], Iterable[Any]]:
     """A timer does not come back from the store."""
 
     def patches() -> Iterable[Any]:
-        restore = daemon_loop.restore
+        restore = restored.restore
 
         def forgetful(*args: Any) -> Any:
             state = restore(*args)
@@ -228,7 +228,7 @@ def _timer_dropped(name: str) -> Callable[[], Iterable[Any]]:
                 incident.timers.pop(name, None)
             return state
 
-        yield patch.object(daemon_loop, "restore", forgetful)
+        yield patch.object(restored, "restore", forgetful)
 
     return patches
 

@@ -17,13 +17,14 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import structlog
 
 from imd.config.load import Loaded
-from imd.daemon import loop as daemon_loop
-from imd.daemon import proof
+from imd.daemon import app, loop, proof
 from imd.daemon.app import Daemon
+from imd.daemon.memory import Memory
 from imd.store.contract import StoreFailed, StoreRefused
 from imd.telemetry import Metrics
 from tests.simulation import files
@@ -54,10 +55,16 @@ class Outcome:
     counted: dict[str, int] = field(default_factory=dict)
 
 
-class _Quiet(Daemon):
-    """What is the machine's, not the daemon's, is left out."""
+class _Memory(Memory):
+    """There is enough, and nobody reads of the machine's."""
 
-    def _settle_memory(self) -> None: ...
+    async def watch(self) -> None: ...
+
+
+class _Daemon(Daemon):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._memory = _Memory(self._metrics)
 
 
 class Simulation:
@@ -141,7 +148,7 @@ class Simulation:
     async def _serve(self, store: SimulatedStore) -> None:
         loaded = files.version("changed" if self.files == "changed" else "first")()
         http = SimulatedHttp(self.servers, self.draw)
-        await _Quiet(Path("config.yaml"), loaded, store, self.universe, self.metrics, self._load, http).run()
+        await _Daemon(Path("config.yaml"), loaded, store, self.universe, self.metrics, self._load, http).run()
 
     def _load(self, _path: Path) -> Loaded:
         return files.version(self.files)()
@@ -335,16 +342,17 @@ def _body(action: str, draw: Random) -> dict[str, Any]:
 @contextlib.contextmanager
 def _ports(draw: Random) -> Iterator[None]:
     """What is set for the process as a whole, and put back. Ids of silences are random, by way of uuid4."""
-    before, urandom = structlog.get_config(), os.urandom
-    alive, look = daemon_loop.ALIVE_EVERY_SECONDS, proof._LOOK_EVERY_SECONDS
-    os.urandom = draw.randbytes
+    before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("critical"), cache_logger_on_first_use=False
     )
-    daemon_loop.ALIVE_EVERY_SECONDS, proof._LOOK_EVERY_SECONDS = ALIVE_EVERY_SECONDS, IDLE_SECONDS
     try:
-        yield
+        with (
+            patch.object(os, "urandom", draw.randbytes),
+            patch.object(app, "settle_memory", lambda: None),
+            patch.object(loop, "ALIVE_EVERY_SECONDS", ALIVE_EVERY_SECONDS),
+            patch.object(proof, "_LOOK_EVERY_SECONDS", IDLE_SECONDS),
+        ):
+            yield
     finally:
-        os.urandom = urandom
-        daemon_loop.ALIVE_EVERY_SECONDS, proof._LOOK_EVERY_SECONDS = alive, look
         structlog.configure(**before)
