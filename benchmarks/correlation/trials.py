@@ -86,7 +86,7 @@ class Found:
 def run(trial: Trial) -> Found:
     """Raises BadRules."""
     with tempfile.TemporaryDirectory() as folder:
-        trace, faults = _simulated(trial, Path(folder))
+        trace, faults = simulated(trial, Path(folder))
         scorer = _scorer(trial.evaluation)
         alerts = scorer.load_trace(str(trace))
         ruleset = rules_of(trial.rules, trace.parent, topology=trial.topology, onset=trial.onset)
@@ -113,7 +113,7 @@ def rules_of(
         raise BadRules("\n".join(found.render() for found in faulty.diagnostics)) from None
 
 
-def _simulated(trial: Trial, folder: Path) -> tuple[Path, dict[str, str]]:
+def simulated(trial: Trial, folder: Path) -> tuple[Path, dict[str, str]]:
     """The trace, and the kind of each fault in it."""
     trace = folder / "trace.jsonl"
     if trial.preset == OWN:

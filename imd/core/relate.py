@@ -174,9 +174,9 @@ class Relator:
         for container in record.standing.within:
             place = self._places.get(container)
             for other in self._last(place.begun, scope) if place is not None else ():
-                weight = relation.BURST * relation.decay(record.onset - other.onset, half / 2)
                 if other.kind not in relation.BEGIN_WITH[record.kind]:
                     continue
+                weight = relation.BURST * relation.decay(record.onset - other.onset, half / 2)
                 if record.standing.mapped and other.standing.mapped:
                     weight *= relation.BURST_MAPPED
                 weight *= max(
