@@ -4,6 +4,7 @@
 # make audit  known advisories about all that is pinned; make sbom writes a bill of materials to var/sbom.json
 # make contract  what /v1/openapi.json says, tried at length on a running daemon (EXAMPLES=300)
 # make hunt  the tests with random histories, under a fresh seed and with many more of them
+# make soak  twenty virtual days of the daemon's life, and whether memory and database stay as they are
 # make simulate  the whole daemon under 5,000 seeds with faults, and the bugs planted to prove that they are found
 #
 # Everything lands in .venv; what is installed is pinned with hashes by the requirements files, and nothing else is
@@ -21,7 +22,7 @@ FAULTS := tests/faults tests/system/test_kill.py tests/system/test_store_failure
 
 SEEDS ?= 5000
 
-.PHONY: run test faults hunt simulate lint schemas contract audit sbom bench lock clean help
+.PHONY: run test faults hunt simulate soak lint schemas contract audit sbom bench lock clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -67,6 +68,9 @@ sbom: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m tests.simulation.soak $(ARGS)
 
 simulate: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)

@@ -3,6 +3,9 @@
 An incident goes with its alerts, timeline, deliveries and conversations; these go first, so that a slice that was the
 last before a stop leaves an incident with less history, never history without its incident. What the engine still holds
 is never touched, however old.
+
+What a message said is most of what it takes. Once it is settled nobody sends it again, so its body goes with the
+journal; its headline, its reason and how it went stay as long as the incident.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from datetime import datetime
 from itertools import takewhile
 
 import apsw
+import msgspec
 
 from imd.store.audit import ANCHOR
 from imd.store.contract import Retention
-from imd.store.record import micros
+from imd.store.record import BadRecord, micros, pack, unpack_delivery
 from imd.store.sqlite_file import rows
 from imd.store.sqlite_rows import KEEP_LAST_ALERT, KEEP_LAST_NUMBER
 
@@ -33,6 +37,10 @@ DELETE FROM silence WHERE id IN (SELECT id FROM silence WHERE ends_at < ? ORDER 
 _DELETE_OVERRIDES = """
 DELETE FROM schedule_override
 WHERE id IN (SELECT id FROM schedule_override WHERE ends_at < ? ORDER BY ends_at LIMIT ?)"""
+_SHORTENED = "messages_shortened"
+"""Key of the meta table: the `seq` up to which messages were looked at, so that none is looked at twice."""
+_LONG_DELIVERIES = """
+SELECT seq, record, state, settled_at FROM delivery WHERE seq > ? ORDER BY seq LIMIT ?"""
 # Lines are in order of time but for steps of the clock; looking at the oldest few alone needs no index.
 _DELETE_JOURNAL = """
 DELETE FROM journal WHERE seq IN (SELECT seq FROM journal ORDER BY seq LIMIT ?) AND at < ?"""
@@ -47,6 +55,7 @@ def slices(retention: Retention, now: datetime) -> list[Callable[[apsw.Connectio
     return [
         lambda connection: _prune_incident(connection, closed_before),
         lambda connection: _delete(connection, _DELETE_JOURNAL, (SLICE, journal_before)),
+        lambda connection: _shorten_deliveries(connection, journal_before),
         lambda connection: _prune_audit(connection, closed_before),
         lambda connection: _delete(connection, _DELETE_SILENCES, (ended_before, SLICE)),
         lambda connection: _delete(connection, _DELETE_OVERRIDES, (closed_before, SLICE)),
@@ -73,6 +82,30 @@ def _prune_incident(connection: apsw.Connection, over_before: int) -> int:
         connection.execute(KEEP_LAST_NUMBER)
         count = _delete(connection, "DELETE FROM incident WHERE number = ?", (number,))
     return count
+
+
+def _shorten_deliveries(connection: apsw.Connection, before: int) -> int:
+    """The bodies of messages that were settled by then, oldest first. One that is still to be sent stops it, for as
+    long as it is: it is soon sent, or too old to be."""
+    known = rows(connection, "SELECT value FROM meta WHERE key = ?", (_SHORTENED,))
+    after = int(known[0][0]) if known else 0
+    if rows(connection, "SELECT coalesce(max(seq), 0) FROM delivery")[0][0] < after:
+        after = 0  # the newest went with their incident, and their numbers are given again
+    found = rows(connection, _LONG_DELIVERIES, (after, SLICE))
+    over = list(takewhile(lambda row: row[2] != "pending" and row[3] is not None and row[3] < before, found))
+    if over:
+        short = [(record, seq) for seq, long, _, _ in over if (record := _without_body(long)) is not None]
+        connection.executemany("UPDATE delivery SET record = ? WHERE seq = ?", short)
+        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_SHORTENED, over[-1][0]))
+    return len(over)
+
+
+def _without_body(record: bytes) -> bytes | None:
+    try:
+        delivery = unpack_delivery(record)
+    except BadRecord:
+        return None  # left as it is for `imd db verify`
+    return pack(msgspec.structs.replace(delivery, body=b"{}"))
 
 
 def _prune_audit(connection: apsw.Connection, before: int) -> int:

@@ -88,6 +88,7 @@ class _Connection:
         self._disk = disk
         self._real = disk.connection
         self.executemany = disk.connection.executemany
+        self.changes = disk.connection.changes
         self.wal_checkpoint = disk.connection.wal_checkpoint
 
     def execute(self, sql: str, bound: Sequence[Any] = ()) -> apsw.Cursor:

@@ -61,7 +61,7 @@ class _Memory(Memory):
     async def watch(self) -> None: ...
 
 
-class _Daemon(Daemon):
+class SimulatedDaemon(Daemon):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._memory = _Memory(self._metrics)
@@ -112,7 +112,7 @@ class Simulation:
         self.universe.at(CALM_AT, self._calm)
         self.universe.at(OVER_AT, self._over)
         self.universe.at(END_AT, self._end)
-        with _ports(self.draw):
+        with ports(self.draw):
             while not self.ended:
                 self._live()
         self.oracles.at_the_end()
@@ -148,7 +148,7 @@ class Simulation:
     async def _serve(self, store: SimulatedStore) -> None:
         loaded = files.version("changed" if self.files == "changed" else "first")()
         http = SimulatedHttp(self.servers, self.draw)
-        await _Daemon(Path("config.yaml"), loaded, store, self.universe, self.metrics, self._load, http).run()
+        await SimulatedDaemon(Path("config.yaml"), loaded, store, self.universe, self.metrics, self._load, http).run()
 
     def _load(self, _path: Path) -> Loaded:
         return files.version(self.files)()
@@ -340,7 +340,7 @@ def _body(action: str, draw: Random) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _ports(draw: Random) -> Iterator[None]:
+def ports(draw: Random) -> Iterator[None]:
     """What is set for the process as a whole, and put back. Ids of silences are random, by way of uuid4."""
     before = structlog.get_config()
     structlog.configure(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from imd.model.effect import (
     AppendTimeline,
@@ -47,7 +48,7 @@ async def test_ended_incidents_go_with_all_that_is_theirs(open_again: Opener) ->
     store = open_again()
     old_incident(store, 1, alerts=SLICE + 100)
     old_incident(store, 2, alerts=3)
-    assert await store.prune(NOW + 399 * DAY) == 0
+    assert await store.prune(NOW + 399 * DAY) == 2  # what the two messages said
     assert await store.prune(NOW + 401 * DAY) == 2 * (SLICE + 100) + 6 + 2 + 2 + 2
     store = open_again()
     for number in (1, 2):
@@ -81,6 +82,38 @@ async def test_the_journal_is_kept_thirty_days(database: Path) -> None:
     store.close()
     rows = apsw.Connection(str(database)).execute("SELECT min(at), count(*) FROM journal").fetchall()
     assert rows == [(micros(NOW + 2 * DAY), 2 * SLICE)]
+
+
+async def test_what_a_message_said_goes_with_the_journal(open_again: Opener) -> None:
+    """Who was told what, when and how it went stays; one that is still to be sent keeps all it says."""
+    store = open_again()
+    old_incident(store, 1, alerts=1)
+    commit(store, Deliver(delivery("waits", number=2)), SaveIncident(incident(2)))
+    (said,) = await store.deliveries(incident_id(1))
+    assert len(said.delivery.body) > 2
+    assert await store.prune(NOW + 29 * DAY) == 0
+    assert await store.prune(NOW + 31 * DAY) == 1
+    assert await store.prune(NOW + 31 * DAY) == 0, "nothing is looked at twice"
+    store = open_again()
+    (kept,) = await store.deliveries(incident_id(1))
+    assert kept.delivery.body == b"{}"
+    assert msgspec.structs.replace(kept, delivery=said.delivery) == said
+    assert msgspec.structs.replace(kept.delivery, body=said.delivery.body) == said.delivery
+    assert [row.delivery for row in await store.deliveries(incident_id(2))] == [delivery("waits", number=2)]
+    commit(store, SettleDelivery(delivery="waits", outcome="accepted", error="", attempts=1, at=NOW))
+    assert await store.prune(NOW + 31 * DAY) == 1
+
+
+async def test_numbers_of_messages_that_are_given_again_are_looked_at_again(store: Store) -> None:
+    """SQLite does so once the newest rows are gone."""
+    old_incident(store, 1, alerts=1)
+    old_incident(store, 2, alerts=1)
+    await store.prune(NOW + 31 * DAY)
+    await store.prune(NOW + 401 * DAY)
+    commit(store, SaveIncident(incident(3)), Deliver(delivery("d3", number=3)))
+    commit(store, SettleDelivery(delivery="d3", outcome="accepted", error="", attempts=1, at=NOW))
+    assert await store.prune(NOW + 31 * DAY) == 1
+    assert [row.delivery.body for row in await store.deliveries(incident_id(3))] == [b"{}"]
 
 
 async def test_no_slice_touches_more_rows_than_it_may(database: Path) -> None:
