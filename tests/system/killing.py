@@ -19,10 +19,17 @@ KILLED_AT_START = 0.1  # share of starts that do not live to be ready
 RESTART_SECONDS = 3.0
 
 RECEIVERS = "receivers: [{{name: sink, type: webhook, url: {url}, send: [page, update, resolved], update_every: 1s}}]\n"
-# Its alerts come and go for as long as it runs; here each of their ends is to be heard of.
+# Its alerts come and go for as long as it runs, an hour maybe; each of their ends is to be heard of, and one that comes
+# back after whatever time is the same incident.
 STEADY = "flapping: {changes: 100, within: 1s}"
 SINGLE = f"""rules:
-  - {{name: single, match: 'alertname="Load"', group_by: [serial], hold: 0s, resolve: {{after: 0s}}, {STEADY}}}
+  - name: single
+    {STEADY}
+    match: 'alertname="Load"'
+    group_by: [serial]
+    hold: 0s
+    resolve: {{after: 0s}}
+    reopen_within: 7d
 """
 
 
