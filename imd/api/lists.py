@@ -66,7 +66,7 @@ class Lists:
         """Newest first. `incident` is an id or a number, `state` pending, accepted, failed, cancelled or unknown."""
         query = request.query
         parameters.allow_only(query, "incident", "state", "limit", "cursor")
-        limit = parameters.limit(query)
+        limit, behind = parameters.limit(query), parameters.cursor(query)
         states = parameters.words(query, "state", DeliveryState)
         state = next(iter(states)) if states and len(states) == 1 else None
         incident = None
@@ -75,7 +75,7 @@ class Lists:
             if found is None:
                 return json(Items([]))
             incident = found.id
-        rows = await self._context.store.deliveries(incident, state, limit, parameters.cursor(query))
+        rows = await self._context.store.deliveries(incident, state, limit, behind)
         cursor = str(rows[-1].seq) if len(rows) == limit else None
         return json(Items([delivery_view(row) for row in rows if not states or row.state in states], cursor))
 

@@ -98,3 +98,9 @@ async def test_an_answer_that_is_not_as_described_is_found(
     """The check that every call of these tests goes through can fail."""
     with pytest.raises(AssertionError, match=re.escape(said)):
         described(server.context(), ()).check("GET", path, *answer)
+
+
+async def test_parameters_are_looked_at_before_anything_else(server: Server) -> None:
+    """An incident that nobody knows is an empty list, and a cursor that is none is refused all the same."""
+    assert (await server.call("GET", "/v1/deliveries?incident=nobody"))[1]["items"] == []
+    assert (await server.call("GET", "/v1/deliveries?incident=nobody&cursor=x"))[0] == 400
