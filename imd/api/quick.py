@@ -37,6 +37,7 @@ HEADS_MAX = 4096
 """Heads that are kept, of all senders together; their lengths differ, so one sender has many. Some 2 kB each."""
 
 HEAD_BYTES_MAX = 2048
+PLAIN_BYTES_MAX = 4096
 _END = b"\r\n\r\n"
 _NEEDS = (
     "_close _current_request _force_close _handle_request _handler_waiter _keepalive_handle _keepalive_timeout _loop"
@@ -211,15 +212,9 @@ class Quick(Guarded):
         """Whether the connection lives on."""
         if self.transport is None:
             return False
-        if type(response) is web.Response and response.status == 200 and len(response.headers) == 1:
-            body = response.body or b""
-            if type(body) is bytes and len(body) < 4096:
-                head = (
-                    f"HTTP/1.1 200 OK\r\nContent-Type: {response.headers['Content-Type']}\r\n"
-                    f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\nServer: imd\r\n\r\n"
-                )
-                self.transport.write(head.encode() + body)
-                return True
+        if type(response) is web.Response and (plain := _plain(response)):
+            self.transport.write(plain)
+            return True
         await response.prepare(request)
         await response.write_eof()
         return bool(response.keep_alive)
@@ -247,6 +242,18 @@ class Quick(Guarded):
     def connection_lost(self, error: BaseException | None) -> None:
         self._behind = b""
         super().connection_lost(error)
+
+
+def _plain(response: web.Response) -> bytes:
+    """The whole answer as bytes, where it is 200 and has no headers of its own; else b""."""
+    body, kind = response.body or b"", response.headers.get("Content-Type")
+    if response.status != 200 or type(body) is not bytes or len(body) > PLAIN_BYTES_MAX:
+        return b""
+    if len(response.headers) != (kind is not None) or bool(body) != (kind is not None):
+        return b""
+    said = f"Content-Type: {kind}\r\n" if kind is not None else ""
+    said += f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\nServer: imd\r\n"
+    return f"HTTP/1.1 200 OK\r\n{said}\r\n".encode() + body
 
 
 class _Server(web.Server):
