@@ -41,6 +41,7 @@ from imd.config.shape import (
 )
 from imd.config.topologyfile import ONSET, TOPOLOGY
 from imd.config.wording import quote
+from imd.model.heartbeat import RULE_PREFIX
 from imd.model.incident import Level, Priority
 from imd.model.rule import (
     IMPACT_FROM_TIER,
@@ -58,6 +59,23 @@ from imd.model.rule import (
 
 ALL_LABELS = "..."
 _SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+
+
+@takes(form_of(name))
+def rule_name(node: Node, scope: Scope) -> str:
+    """A name that no built-in rule has."""
+    value = name(node, scope)
+    if value.startswith(RULE_PREFIX):
+        raise scope.fault(
+            codes.BAD_NAME,
+            node,
+            f"{quote(value)} is the name of a heartbeat's own rule",
+            expected=f"expected a name that does not begin with {RULE_PREFIX}",
+            help="what a heartbeat's incidents do is said at the heartbeat, and routes see its labels",
+        )
+    return value
+
+
 _ZERO, _YEAR = timedelta(0), 365 * _DAY
 
 
@@ -166,7 +184,9 @@ RELATE: Keys = {
     ),
 }
 RULE: Keys = {
-    "name": Key(name, "Names the rule, once over all files; `default` takes what no other rule takes.", required=True),
+    "name": Key(
+        rule_name, "Names the rule, once over all files; `default` takes what no other rule takes.", required=True
+    ),
     "match": Key(match, "Which alerts the rule is for; the first rule that matches takes an alert.", required=True),
     "when": Key(condition, "A condition that is asked after `match`; needs the extra imd[cel]."),
     "description": Key(any_text, "What the rule is for, for people."),
