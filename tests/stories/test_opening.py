@@ -303,3 +303,16 @@ def test_over_midnight_and_many_days() -> None:
     story.at("24:00:05").page_to("ana")
     story.at("44:05:05").page_to("ana", "repeated")
     story.at("47:00").resolves("Down").update_to("ana").at("47:01").end_to("ana")
+
+
+def test_a_long_hold_counts_from_the_first_while_one_of_its_alerts_fires() -> None:
+    """Half an hour, and no alert lasts longer than twelve minutes: as long as the next begins before the last one ends,
+    the trouble goes on and is paged. Where nothing fires in between, each waits its own half hour and is cancelled."""
+    held = Rule(name="held", group_by=("site",), hold=minutes(30))
+    story = Story(held, policies=[policy(step("ana", wait=minutes(60)))], untold=["update"])
+    story.at("0:00").fires("Slow", site="a", n="0").fires("Slow", site="b", n="0")
+    for n in (1, 2):
+        story.at(f"0:{n}0").resolves("Slow", site="b", n=str(n - 1)).fires("Slow", site="a", n=str(n))
+        story.at(f"0:{n}1").fires("Slow", site="b", n=str(n)).at(f"0:{n}2").resolves("Slow", site="a", n=str(n - 1))
+    story.at("0:29").quiet().at("0:30").page_to("ana").is_("triggered", firing=1).at("0:40").quiet()
+    story.is_("cancelled", 2).line("nobody was paged", 2).is_("cancelled", 3).is_("pending", 4)
