@@ -275,7 +275,7 @@ class Engine:
         flapping.shift(tx, self.state, self._intake.incidents, by)
         self._intake.incidents.notifier.digests.shift(tx, by)
         self._intake.incidents.openings.shift(tx, by)
-        self._intake.heartbeats.shift(tx, by)
+        tx.own_reports += self._intake.heartbeats.shift(tx, by)
         self._intake.hearing.watch_all(tx.now)
         self._intake.quiet.clock_stepped(tx, by)
         keeping.save_presence(tx, self.state)

@@ -8,6 +8,7 @@ an alert of imd's own (HeartbeatMissing), taken by a built-in rule, and it ends 
 - A record is saved whenever it moves, some once a period: a clock that is set moves what is on record, after a restart
   too. imd's own absence is not the sender's silence: where the next beat fell due while imd was away, one more
   period is allowed from its return.
+- A look before the beat falls due changes no record: a restart plans it anew, for when the beat is due by then.
 - With `by` there is one record for each combination of values, from its first beat on, up to INSTANCES_MAX.
 """
 
@@ -137,18 +138,17 @@ class Heartbeats:
         if record is None:
             record = self._begin(instance, tx.now)
             tx.effects.append(SaveBeat(record))
-        seen_at = max((one.seen_at for one in self._state.feeders.get(instance, {}).values()), default=None)
-        if seen_at is not None and (record.beat_at is None or seen_at > record.beat_at):
-            ends = self._came(tx, heartbeat, record, seen_at)
-            self._arm(record, tx.now)
-            return ends
-        reports = []
-        if record.missing:
-            reports = self._goes_on(record, heartbeat, tx.now)
-        elif tx.now >= record.due_at:
-            record.missing = True
-            tx.effects.append(SaveBeat(record))
-            reports = [_report(record, heartbeat, tx.now)]
+        reports: list[AlertReport] = []
+        if record.missing or tx.now >= record.due_at:
+            seen_at = self._seen_since(record)
+            if seen_at is not None:
+                reports = self._came(tx, heartbeat, record, seen_at)
+            elif record.missing:
+                reports = self._goes_on(record, heartbeat, tx.now)
+            else:
+                record.missing = True
+                tx.effects.append(SaveBeat(record))
+                reports = [_report(record, heartbeat, tx.now)]
         self._arm(record, tx.now)
         return reports
 
@@ -164,15 +164,25 @@ class Heartbeats:
                 record.due_at = tx.now + heartbeat.every + heartbeat.grace
                 tx.effects.append(SaveBeat(record))
 
-    def shift(self, tx: Transaction, by: timedelta) -> None:
-        """The clock was set: what was a minute away still is."""
+    def shift(self, tx: Transaction, by: timedelta) -> list[AlertReport]:
+        """The clock was set: what was a minute away still is. What alerts said last goes on record before, for the two
+        are compared by the clock; set back, it is moved with the record, or it would count once more."""
+        ends: list[AlertReport] = []
         for instance, record in self._state.beats.items():
+            heartbeat, seen_at = self._known.get(instance[0]), self._seen_since(record)
+            if heartbeat is not None and seen_at is not None:
+                ends += self._came(tx, heartbeat, record, seen_at)
+            if by < timedelta(0):
+                for alert in self._state.feeders.get(instance, {}).values():
+                    alert.seen_at += by
+                    tx.save(alert)
             record.due_at += by
             if record.beat_at is not None:
                 record.beat_at += by
             tx.effects.append(SaveBeat(record))
-            if instance[0] in self._known:
+            if heartbeat is not None:
                 self._arm(record, tx.now)
+        return ends
 
     def adopt(self, alerts: Iterable[Alert]) -> None:
         """After a restore or reload: feeding alerts by their heartbeat, and the deadline of every record. Heartbeats
@@ -213,6 +223,12 @@ class Heartbeats:
         self._state.beats[instance] = record
         self._arm(record, now)
         return record
+
+    def _seen_since(self, record: Beat) -> datetime | None:
+        """When one of its alerts was last heard, if that is news to the record."""
+        feeders = self._state.feeders.get((record.heartbeat, record.by), {})
+        seen_at = max((one.seen_at for one in feeders.values()), default=None)
+        return seen_at if seen_at is not None and (record.beat_at is None or seen_at > record.beat_at) else None
 
     def _came(self, tx: Transaction, heartbeat: Heartbeat, record: Beat, at: datetime) -> list[AlertReport]:
         was_missing = record.missing

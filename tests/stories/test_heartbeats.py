@@ -131,6 +131,30 @@ def test_a_set_clock_makes_nobody_silent() -> None:
     story.at("0:30").clock_jumps("2:00:00").at("3:09").incidents(0).at("3:10").page_to("ana")
 
 
+def test_what_an_alert_said_before_the_clock_was_set_ahead_counts() -> None:
+    """Due at 0:14 by what is on record, it spoke at 0:12 as well: it has until 0:19, whatever the clock calls that."""
+    story = told(WATCHDOG)
+    repeat(story, range(13))
+    story.at("0:12:30").clock_jumps("2:00:00").at("2:18:59").incidents(0).at("2:19").page_to("ana", priority="P1")
+
+
+def test_a_clock_set_back_hides_no_silence() -> None:
+    """Last heard at 1:02, thirty seconds before the clock says 0:02:30; not heard again when the clock gets to 1:02."""
+    story = told(WATCHDOG)
+    repeat(story, range(63))
+    story.at("1:02:30").clock_falls("1:00:00").restores()
+    story.at("0:08:59").incidents(0).at("0:09").page_to("ana", priority="P1")
+    story.at("1:30").is_("triggered")
+
+
+def test_a_beat_just_before_the_clock_is_set_ends_what_was_missing() -> None:
+    """It is back at 0:08:05, and the clock is set before anybody has looked."""
+    story = told(WATCHDOG)
+    story.at("0:00").fires("Watchdog", cluster="a").at("0:07").page_to("ana", priority="P1")
+    story.at("0:08:05").fires("Watchdog", cluster="a", starts="0:00").clock_jumps("2:00:00").end_to("ana")
+    story.at("2:15:04").is_("resolved").at("2:15:05").is_("triggered").page_to("ana", "reopened", priority="P1")
+
+
 def test_a_heartbeat_that_is_taken_out_is_missed_no_more() -> None:
     """The reload ends its incident; one that is put in is awaited from then on."""
     story = told(BACKUP)

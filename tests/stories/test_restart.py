@@ -248,6 +248,20 @@ def test_the_last_beat_of_an_alert_that_goes_on_is_on_record(restores: Restore) 
 
 
 @EITHER
+def test_a_repeat_goes_on_record_when_the_beat_falls_due(restores: Restore) -> None:
+    """The first beat is due at 0:06, the second one puts that off to 0:07; the repeat at 0:02 is looked at then."""
+    dog = Heartbeat(name="dog", match=(equals(alertname="Watchdog"),), every=minutes(5), grace=minutes(1))
+    story = Story(policies=TWO, heartbeats=(dog,))
+    story.at("0:00").fires("Watchdog").at("0:01").fires("Watchdog", n="1").at("0:02").fires("Watchdog").at("0:03")
+    restores(story)
+    beat = story.at("0:06:30").engine.state.beats["dog", ()]
+    assert (beat.beat_at, beat.due_at) == (time_of("0:01"), time_of("0:07"))
+    story.at("0:07:30")
+    assert (beat.beat_at, beat.due_at) == (time_of("0:02"), time_of("0:08"))
+    story.at("0:07:59").quiet().at("0:08").page_to("ana")
+
+
+@EITHER
 def test_what_came_by_its_key_into_an_incident_of_related_alerts_is_related_to_nothing(restores: Restore) -> None:
     """A person has merged the incident of that key into the other one, whose cause stays what it was."""
     entities = tuple(Entity(id=f"service/{n}", match=(equals(n=n),)) for n in "01")
