@@ -49,7 +49,7 @@ class Work(msgspec.Struct):
 
 def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents, regroup: Regroup) -> None:
     """Does it, or refuses. The journal keeps what was done."""
-    incident = state.incidents.get(event.incident) or _recall(tx, event, state, incidents)
+    incident = state.incidents.get(event.incident) or _on_record(event)
     if incident is None:
         _refuse(tx, f"incident {event.incident} is over and takes no more than notes and closing")
         return
@@ -62,21 +62,27 @@ def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents,
     if because:
         _refuse(tx, because)
         return
+    if incident.id not in state.incidents:
+        _recall(tx, incident, state, incidents)
     members = state.members[incident.id]
     first = members[0] if members else None
     possible.do(work)
     tx.effects.append(Journal(tx.now, journal.acted(tx.now, event, first), True))
 
 
-def _recall(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents) -> Incident | None:
-    """One that left memory is back for a while, without its alerts: they are over."""
+def _on_record(event: ActionTaken) -> Incident | None:
+    """One that left memory. It stays out unless something is done to it: what changes nothing is not saved either."""
     if event.record is None or event.record.open or event.kind not in _CARRIED_OVER:
         return None
-    event.record.stays_until = tx.now + RECALLED
-    state.add_incident(event.record)
-    incidents.adopt(event.record)
-    incidents.plan_leave(event.record, tx.now)
     return event.record
+
+
+def _recall(tx: Transaction, incident: Incident, state: State, incidents: Incidents) -> None:
+    """It is back for a while, without its alerts: they are over."""
+    incident.stays_until = tx.now + RECALLED
+    state.add_incident(incident)
+    incidents.adopt(incident)
+    incidents.plan_leave(incident, tx.now)
 
 
 def _not_possible(incident: Incident, event: ActionTaken, transition: str) -> str:

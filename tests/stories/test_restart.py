@@ -238,6 +238,22 @@ def test_one_that_somebody_works_on_again_takes_nothing_in_after_a_restore(resto
 
 
 @EITHER
+@pytest.mark.parametrize("was", ["cancelled", "closed"])
+def test_what_is_not_done_to_a_forgotten_incident_brings_nothing_back(restores: Restore, was: str) -> None:
+    """A cancelled one cannot be closed, and a closed one need not be: neither is in memory, restored or not."""
+    story = Story(policies=TWO, untold=["page", "update", "resolved"])
+    story.at("0:00").fires("Down").at("0:00:05" if was == "cancelled" else "0:02").resolves("Down")
+    if was == "closed":
+        story.at("0:30").does("close", "ana", outcome="fixed")
+    story.at("3:00").does("close", "ana")
+    if was == "cancelled":
+        story.refused("incident #1 is cancelled: close is not possible")
+    restores(story)
+    assert not story.engine.state.incidents
+    story.acknowledged_by("ana").refused("incident i000000000001 is over").incidents(1)
+
+
+@EITHER
 def test_the_last_beat_of_an_alert_that_goes_on_is_on_record(restores: Restore) -> None:
     """It repeats at 0:05, and at 0:06 it is well until 0:11. The clock is set 45 seconds ahead, and so is that."""
     dog = Heartbeat(name="dog", match=(equals(alertname="Watchdog"),), every=minutes(5), grace=minutes(1))
