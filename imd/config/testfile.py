@@ -106,7 +106,7 @@ class TestFile(msgspec.Struct, frozen=True):
 
 
 def read_tests(path: str, raw: bytes) -> TestFile:
-    """Every test of a file. Faults are the document's; never raises."""
+    """Every test of a file, or none where any of it has a fault. Faults are the document's; never raises."""
     document = read_document(path, raw, several=True)
     if not document.whole:
         return TestFile(document, ())
@@ -119,7 +119,7 @@ def read_tests(path: str, raw: bytes) -> TestFile:
     for number, root in enumerate(roots, 1):
         owner = f"test {number}" if many else "the test"
         tests += sound(lambda node, scope: _Reader(scope, many).test(node), [root], Scope(document, "", owner))
-    return TestFile(document, tuple(tests))
+    return TestFile(document, () if document.failed else tuple(tests))
 
 
 class _Reader:

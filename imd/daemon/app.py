@@ -38,7 +38,7 @@ from imd.clock import Clock, SystemClock
 from imd.config.diagnostic import Diagnostic
 from imd.config.load import Faulty, Loaded, load_config
 from imd.config.settings import LogFormat, Settings
-from imd.daemon import counters, gauges
+from imd.daemon import counters, gauges, sites
 from imd.daemon.explaining import Explainer
 from imd.daemon.loop import Loop
 from imd.daemon.memory import Memory
@@ -205,7 +205,7 @@ class Daemon:
             await web.SockSite(runner, one).start()
         if not inherited:
             listen = self._settings.listen
-            await web.TCPSite(runner, listen.host or None, listen.port, backlog=1024).start()
+            await sites.listen(runner, listen.host or None, listen.port)
 
     async def _shut_down(self, runner: web.AppRunner) -> None:
         _log.info(Log.STOPPING)

@@ -257,7 +257,8 @@ def test_after_an_outage_one_step_is_caught_up_and_the_rest_keeps_its_distance(d
     until("all three paged", lambda: len(sink.messages) == 3, 5)
     _, second, third = sink.messages
     assert second.at - began < 0.5
-    assert third.at - second.at > 0.9
+    # A second after step 2 was decided; its page came later than that by what a first connection takes.
+    assert third.at - second.at > 0.6
     assert len({message.key for message in sink.messages}) == 1
     assert daemon.stop() == 0
 
