@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.clients import Clients
 from tests.system.running import Daemons
 from tests.system.sink import Sink
 
@@ -30,6 +31,16 @@ def sink() -> Iterator[Sink]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def clients(tmp_path: Path) -> Iterator[Clients]:
+    """Real senders, each started when a test asks for it; a program that is not installed is named then."""
+    made = Clients(tmp_path)
+    try:
+        yield made
+    finally:
+        made.end()
 
 
 @pytest.fixture

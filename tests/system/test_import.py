@@ -37,16 +37,6 @@ Alert = dict[str, str]
 
 
 @pytest.fixture
-def clients(tmp_path: Path) -> Iterator[Clients]:
-    assert not MISSING, f"IMD_REQUIRE_REAL=1 and not installed: {PROGRAM}"
-    made = Clients(tmp_path)
-    try:
-        yield made
-    finally:
-        made.end()
-
-
-@pytest.fixture
 def other_sink() -> Iterator[Sink]:
     made = Sink()
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,16 +32,6 @@ def exporter() -> Iterator[Exporter]:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture
-def clients(tmp_path: Path) -> Iterator[Clients]:
-    assert not MISSING, f"IMD_REQUIRE_REAL=1 and not installed: {', '.join(MISSING)}"
-    made = Clients(tmp_path)
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 @pytest.fixture
