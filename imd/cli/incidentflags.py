@@ -8,6 +8,12 @@ from imd.cli.flags import INCIDENT, Commands, match_flag, positive, remote, seve
 
 
 def incidents_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    for add in (_looking, _answering, _calling, _ending, _regrouping, _noting):
+        add(commands)
+
+
+def _looking(commands: Commands[argparse.ArgumentParser]) -> None:
+    """The list, one incident, a report by a person, and why."""
     incidents = remote(
         commands,
         "incidents",
@@ -37,6 +43,9 @@ def incidents_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     why = remote(commands, "why", "say why an incident exists and who was paged", "imd why 3")
     why.add_argument("incident", metavar="INCIDENT", help=INCIDENT)
 
+
+def _answering(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Somebody has it, or no longer, or it is over, or it can wait."""
     ack = remote(
         commands,
         "ack",
@@ -67,6 +76,10 @@ def incidents_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     several(snooze)
     snooze.add_argument("--for", dest="for_", metavar="DURATION", help="how long (2h, 1d12h)")
     snooze.add_argument("--until", metavar="TIME", help="until when, RFC 3339 with its zone, in place of --for")
+
+
+def _calling(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Somebody else is to come."""
     assign = remote(commands, "assign", "say whose incidents these are, and page them", "imd assign 3 --to ben")
     several(assign)
     assign.add_argument("--to", required=True, metavar="PERSON", help="a name of people:")
@@ -79,6 +92,10 @@ def incidents_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     escalate = remote(commands, "escalate", "go on to the next escalation step now", "imd escalate 3")
     several(escalate)
+
+
+def _ending(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Resolved ones: work goes on, or is done."""
     reopen = remote(commands, "reopen", "work on resolved incidents again", "imd reopen 3 --note 'it is back'")
     several(reopen)
     close = remote(
@@ -91,6 +108,10 @@ def incidents_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     close.add_argument("--outcome", default="", metavar="WORD", help="how it ended: fixed, false alarm…")
     close.add_argument("--cause", default="", metavar="WORD", help="why it happened: deploy, capacity…")
     close.add_argument("--actionable", choices=["yes", "no"], help="whether anybody had to do anything")
+
+
+def _regrouping(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Alerts that belong elsewhere."""
     merge = remote(commands, "merge", "make incidents part of another", "imd merge 4 5 --into 3")
     several(merge)
     merge.add_argument("--into", required=True, metavar="INCIDENT", help="the one that lives on")
@@ -105,6 +126,10 @@ def incidents_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         "fingerprints", nargs="+", metavar="FINGERPRINT", help="of its alerts; `imd incidents show` lists them"
     )
     split.add_argument("--note", default="", metavar="TEXT", help="a line for the timeline")
+
+
+def _noting(commands: Commands[argparse.ArgumentParser]) -> None:
+    """A line of one's own."""
     note = remote(commands, "note", "write a line into an incident's timeline", "imd note 3 'vendor called, ETA 14:00'")
     note.add_argument("incidents", nargs=1, metavar="INCIDENT", help=INCIDENT)
     note.add_argument("text", nargs="+", metavar="TEXT", help="what it says")
