@@ -5,13 +5,26 @@ Owns the shapes that `core.relate` works on, and what one link weighs and says; 
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Literal, Protocol, get_args
 
 from imd.core import relation
 from imd.core.standing import Standing
 from imd.model.topology import AlertClass
 
 Scope = tuple[tuple[str, str], ...]
+
+LAST = 8
+"""Open alerts of one entity that a new one is compared with."""
+
+LOOK_BACK = 32
+"""Records of one entity looked at to find those: the rest of a chatty host's are past."""
+
+Role = Literal["own", "beside", "down", "failing", "begun"]
+"""How a record is with an entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it, `failing`
+depending on it."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Firing(Protocol):
@@ -56,18 +69,50 @@ class Record:
         self.alert: Firing | None = None
 
 
-class Place:
-    """The records of one entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it, `failing`
-    depending on it."""
+class Shelf:
+    """The records of one entity in one role, in order of their refs, whenever they came."""
 
-    __slots__ = ("begun", "beside", "down", "failing", "own")
+    __slots__ = ("_last", "_records", "_scope")
 
     def __init__(self) -> None:
-        self.own: dict[int, Record] = {}
-        self.beside: dict[int, Record] = {}
-        self.down: dict[int, Record] = {}
-        self.begun: dict[int, Record] = {}
-        self.failing: dict[int, Record] = {}
+        self._records: dict[int, Record] = {}
+        self._scope: Scope = ()
+        self._last: tuple[Record, ...] | None = None
+
+    def last(self, scope: Scope) -> tuple[Record, ...]:
+        """The last LAST of open incidents of this scope, newest first. Remembered for the scope asked about last."""
+        if self._last is None or self._scope != scope:
+            self._last, self._scope = tuple(self._found(scope)), scope
+        return self._last
+
+    def _found(self, scope: Scope) -> Iterator[Record]:
+        found = 0
+        for looked_at, record in enumerate(reversed(self._records.values())):
+            group = record.group
+            if group is not None and group.open and group.scope == scope:
+                yield record
+                found += 1
+            if found >= LAST or looked_at >= LOOK_BACK:
+                return
+
+    def look_anew(self) -> None:
+        self._last = None
+
+    def put(self, record: Record) -> None:
+        records, self._last = self._records, None
+        late = bool(records) and record.ref < next(reversed(records))
+        records[record.ref] = record
+        if late:
+            self._records = dict(sorted(records.items()))
+
+    def take_away(self, record: Record) -> bool:
+        """Whether none is left."""
+        self._records.pop(record.ref, None)
+        self._last = None
+        return not self._records
+
+    def of(self, group: Group) -> list[int]:
+        return [ref for ref, record in self._records.items() if record.group is group]
 
 
 class Link:
@@ -107,11 +152,6 @@ HOW = {
     "common": "began to fail with {name}, {gap}: both depend on {through}",
     "burst": "began with {name} within {through}, {gap}",
 }
-
-
-def file_of(place: Place, file: str) -> dict[int, Record]:
-    records: dict[int, Record] = getattr(place, file)
-    return records
 
 
 def better(link: Link, best: Link) -> bool:

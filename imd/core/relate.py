@@ -4,44 +4,41 @@ Owns the records of recent alerts, filed by entity, and the union of incidents t
 nearest related recent alert, not by the nearest incident, and moves nothing between incidents otherwise.
 
 How it stays linear: an alert looks at the bounded neighbourhood of where it stands (`core.standing`), there at entities
-that have alerts, and of each at its last LAST open alerts. How it stays the same after a restart: records stand in
-order of their refs, whenever they entered, and an incident's opener is on its record, so that entering the same alerts
-again gives the same answers.
+that have alerts, and of each at its last LAST open alerts; and what cannot be nearer than the nearest found so far is
+passed over before anything is weighed. How it stays the same after a restart: records stand in order of their refs,
+whenever they entered, and an incident's opener is on its record, so that entering the same alerts again gives the same
+answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from imd.core import relation
 from imd.core.alertclass import Classifier
 from imd.core.links import (
+    ROLES,
     Firing,
     Group,
     Link,
-    Place,
     Placement,
     Record,
+    Role,
     Scope,
+    Shelf,
     because,
     better,
-    file_of,
     still_down,
     weigh,
 )
 from imd.core.relation import FADE
-from imd.core.standing import Map, Weights
+from imd.core.standing import Map
 from imd.model.rule import Relate
 from imd.model.topology import AlertClass, Topology
 
 _NO_TIME = timedelta(0)
-
-LAST = 8
-"""Open alerts of one entity that a new one is compared with."""
-
-LOOK_BACK = 32
-"""Records of one entity looked at to find those: the rest of a chatty host's are past."""
 
 SAMPLE = 8
 """First alerts of an incident that tell what it is about."""
@@ -55,7 +52,8 @@ class Relator:
         self._pending = topology.pending
         self._usual = topology.usual
         self._classes = Classifier(topology.classes)
-        self._places: dict[str, Place] = {}
+        self._shelves: dict[Role, dict[str, Shelf]] = {role: {} for role in ROLES}
+        self._own, self._beside = self._shelves["own"], self._shelves["beside"]
         self._groups: dict[str, Group] = {}
         self._opened_by: dict[bytes, list[str]] = {}
         self.compared = 0
@@ -68,13 +66,18 @@ class Relator:
         record = self.record(ref, labels, began, relate)
         if record.kind is AlertClass.BACKGROUND:
             return Placement(record)
-        links = self._links(record, relate, scope)
-        best = self._best(record, links)
+        half = relate.within.total_seconds() / 5
+        effects: dict[str, Link] = {}
+        covered: dict[str, bool] = {}
+        best = self._nearest(record, half, scope)
+        best = self._effects(effects, best, record, half, scope, covered)
+        if best is None:
+            best = self._by_time(record, half, scope)
         if best is None:
             return Placement(record)
         group = best.record.group
         assert group is not None
-        return Placement(record, group.id, self._merges(record, links, group), because(record, best))
+        return Placement(record, group.id, self._merges(record, effects, group, covered), because(record, best))
 
     def record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
         """The alert as it is compared: its class, its onset and where it stands."""
@@ -94,89 +97,158 @@ class Relator:
         opened = self._opened_by.get(identity)
         return opened[-1] if opened else ""
 
-    def _links(self, record: Record, relate: Relate, scope: Scope) -> list[Link]:
-        half = relate.within.total_seconds() / 5
+    def _nearest(self, record: Record, half: float, scope: Scope) -> Link | None:
+        """The heaviest link to what is on the same entity or tied to it, to a cause, and to a sibling."""
+        best: Link | None = None
         standing = record.standing
-        links: list[Link] = []
         for entity in standing.own:
-            self._at(links, record, entity, (1.0, 1.0), "same", half, scope)
+            best = self._at(best, record, entity, (1.0, 1.0), "same", half, scope)
         for entity in standing.near:
-            self._at(links, record, entity, (FADE, FADE), "near", half, scope)
-        for entity in self._reached(standing.above):
-            weights = standing.above[entity], standing.asked_above.get(entity, 0.0)
-            self._at(links, record, entity, weights, "cause", half, scope)
-        below = standing.asked_below if record.kind in relation.ASKED else standing.below
-        for entity in self._reached(below):
-            self._at(links, record, entity, (below[entity], below[entity]), "effect", half, scope)
+            best = self._at(best, record, entity, (FADE, FADE), "near", half, scope)
+        asked = standing.asked_above
+        for entity, weight in standing.above.items():
+            if best is None or weight >= best.weight:
+                best = self._at(best, record, entity, (weight, asked.get(entity, 0.0)), "cause", half, scope)
         if record.kind in relation.GOES_DOWN:
-            self._siblings(links, record, half, scope)
-        if record.kind in relation.FAILS:
-            self._dependents(links, record, half, scope)
-        if record.kind in relation.BURSTS:
-            self._bursts(links, record, half, scope)
-        return links
-
-    def _reached(self, weights: Weights) -> list[str]:
-        """Those of the entities that have alerts."""
-        if len(weights) <= len(self._places):
-            return [entity for entity in weights if entity in self._places]
-        return [entity for entity in self._places if entity in weights]
+            best = self._siblings(best, record, half, scope)
+        return best
 
     def _at(
         self,
-        links: list[Link],
+        best: Link | None,
         record: Record,
         entity: str,
         weights: tuple[float, float],
         kind: str,
         half: float,
         scope: Scope,
-    ) -> None:
-        """Links to the alerts on and beside one entity. `weights`: of any alert there, and of those whose trouble
-        goes along dependencies alone."""
-        place = self._places.get(entity)
-        if place is None:
-            return
-        for other in self._last(place.own, scope) if place.own else ():
-            heavy = weights[other.kind in relation.ASKED] * weigh(record, other, kind, half)
-            if heavy < relation.JOIN and kind == "same" and still_down(other, record):
-                links.append(Link(relation.JOIN, other, "still", entity))
-            elif heavy >= relation.MERGE:
-                links.append(Link(heavy, other, kind, entity))
-        if not place.beside:
-            return
-        tied = "near" if kind == "same" else kind
-        for other in self._last(place.beside, scope):
-            heavy = weights[other.kind in relation.ASKED] * FADE * weigh(record, other, tied, half)
-            if heavy >= relation.MERGE:
-                links.append(Link(heavy, other, tied, entity))
+    ) -> Link | None:
+        """The better of `best` and the links to the alerts on and beside one entity. `weights`: of any alert there, and
+        of those whose trouble goes along dependencies alone."""
+        on = self._own.get(entity)
+        if on is not None:
+            best = self._look(best, record, entity, on.last(scope), weights, kind, half)
+        beside = self._beside.get(entity)
+        if beside is not None:
+            faded = weights[0] * FADE, weights[1] * FADE
+            tied = "near" if kind == "same" else kind
+            best = self._look(best, record, entity, beside.last(scope), faded, tied, half)
+        return best
 
-    def _siblings(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
-        own = record.standing.own
+    def _look(
+        self,
+        best: Link | None,
+        record: Record,
+        entity: str,
+        others: Sequence[Record],
+        weights: tuple[float, float],
+        kind: str,
+        half: float,
+    ) -> Link | None:
+        fits = relation.FITS[kind][record.kind]
+        long_ago = record.onset - relation.FAR * half - record.usual
+        if kind == "same" and record.kind is AlertClass.DOWN:
+            long_ago = -math.inf  # what is still down is near, however long ago that began
+        least = relation.JOIN if best is None else best.weight
+        self.compared += len(others)
+        for other in others:
+            weight = weights[other.kind in relation.ASKED]
+            if weight * fits[other.kind] < least or other.onset < long_ago:
+                continue
+            weight *= weigh(record, other, kind, half)
+            how = kind
+            if weight < relation.JOIN and kind == "same" and still_down(other, record):
+                weight, how = relation.JOIN, "still"
+            if weight >= least:
+                link = Link(weight, other, how, entity)
+                if best is None or better(link, best):
+                    best, least = link, weight
+        return best
+
+    def _siblings(self, best: Link | None, record: Record, half: float, scope: Scope) -> Link | None:
         for container in record.standing.containers:
-            place = self._places.get(container)
-            for other in self._last(place.down, scope) if place is not None else ():
-                if not any(entity in own for entity in other.standing.own):
-                    weight = relation.SIBLINGS * relation.decay(record.onset - other.onset, half)
-                    links.append(Link(weight, other, "sibling", container))
+            for other in self._shelved("down", container, scope):
+                weight = relation.SIBLINGS * relation.decay(record.onset - other.onset, half)
+                if weight >= relation.JOIN and not _shared(record, other):
+                    best = _better(best, Link(weight, other, "sibling", container))
+        return best
 
-    def _dependents(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
+    def _effects(
+        self,
+        effects: dict[str, Link],
+        best: Link | None,
+        record: Record,
+        half: float,
+        scope: Scope,
+        covered: dict[str, bool],
+    ) -> Link | None:
+        """The better of `best` and of the links to effects that the alert covers. `effects` becomes the heaviest link
+        to each incident that has any heavy enough to merge."""
+        standing = record.standing
+        below = standing.asked_below if record.kind in relation.ASKED else standing.below
+        for entity, weight in below.items():
+            on, beside = self._own.get(entity), self._beside.get(entity)
+            if on is not None:
+                self._look_below(effects, record, entity, on.last(scope), weight, half)
+            if beside is not None:
+                self._look_below(effects, record, entity, beside.last(scope), weight * FADE, half)
+        for link in effects.values():
+            if link.weight < relation.JOIN or (best is not None and not better(link, best)):
+                continue
+            if self._covers(record, link.record, covered):
+                best = link
+        return best
+
+    def _look_below(
+        self,
+        effects: dict[str, Link],
+        record: Record,
+        entity: str,
+        others: Sequence[Record],
+        weight: float,
+        half: float,
+    ) -> None:
+        fits = relation.FITS["effect"][record.kind]
+        long_ago = record.onset - relation.FAR * half - record.usual
+        self.compared += len(others)
+        for other in others:
+            group = other.group
+            assert group is not None
+            known = effects.get(group.id)
+            least = relation.MERGE if known is None else known.weight
+            if weight * fits[other.kind] < least or other.onset < long_ago:
+                continue
+            heavy = weight * weigh(record, other, "effect", half)
+            if heavy >= least:
+                link = Link(heavy, other, "effect", entity)
+                if known is None or better(link, known):
+                    effects[group.id] = link
+
+    def _by_time(self, record: Record, half: float, scope: Scope) -> Link | None:
+        """The heaviest link for which hardly more than the time speaks."""
+        best: Link | None = None
+        if record.kind in relation.FAILS:
+            best = self._dependents(best, record, half, scope)
+        if record.kind in relation.BURSTS:
+            best = self._bursts(best, record, half, scope)
+        return best
+
+    def _dependents(self, best: Link | None, record: Record, half: float, scope: Scope) -> Link | None:
         """Links to what began to fail with it and depends on the same: that may be ill, and nobody has said so yet."""
-        own = record.standing.own
         for need in record.standing.needs:
-            place = self._places.get(need)
-            for other in self._last(place.failing, scope) if place is not None and place.failing else ():
+            for other in self._shelved("failing", need, scope):
                 weight = relation.BURST * relation.decay(record.onset - other.onset, half)
-                if weight >= relation.JOIN and not any(entity in own for entity in other.standing.own):
-                    links.append(Link(weight, other, "common", need))
+                if weight >= relation.JOIN and not _shared(record, other):
+                    best = _better(best, Link(weight, other, "common", need))
+        return best
 
-    def _bursts(self, links: list[Link], record: Record, half: float, scope: Scope) -> None:
+    def _bursts(self, best: Link | None, record: Record, half: float, scope: Scope) -> Link | None:
+        like = relation.BEGIN_WITH[record.kind]
         for container in record.standing.within:
-            place = self._places.get(container)
-            for other in self._last(place.begun, scope) if place is not None else ():
-                if other.kind not in relation.BEGIN_WITH[record.kind]:
-                    continue
+            for other in self._shelved("begun", container, scope):
                 weight = relation.BURST * relation.decay(record.onset - other.onset, half / 2)
+                if weight < relation.JOIN or other.kind not in like:
+                    continue
                 if record.standing.mapped and other.standing.mapped:
                     weight *= relation.BURST_MAPPED
                 weight *= max(
@@ -184,43 +256,28 @@ class Relator:
                     relation.UNLIKE * relation.explains(record.kind, other.kind),
                     relation.UNLIKE,
                 )
-                links.append(Link(weight, other, "burst", container))
-
-    def _last(self, records: dict[int, Record], scope: Scope) -> Iterator[Record]:
-        """The last few of open incidents of this scope, newest first."""
-        found = 0
-        for looked_at, record in enumerate(reversed(records.values())):
-            group = record.group
-            if group is not None and group.open and group.scope == scope:
-                self.compared += 1
-                yield record
-                found += 1
-            if found >= LAST or looked_at >= LOOK_BACK:
-                return
-
-    def _best(self, record: Record, links: list[Link]) -> Link | None:
-        """The heaviest link that is heavy enough; bursts only where there is no other; ties go to the older."""
-        best: Link | None = None
-        covered: dict[str, bool] = {}
-        for link in links:
-            if link.weight < relation.JOIN or (best is not None and not better(link, best)):
-                continue
-            if link.kind == "effect" and not self._covers(record, link.record, covered):
-                continue
-            best = link
+                if weight >= relation.JOIN:
+                    best = _better(best, Link(weight, other, "burst", container))
         return best
 
-    def _merges(self, record: Record, links: list[Link], into: Group) -> tuple[str, ...]:
-        merged: dict[str, None] = {}
-        covered: dict[str, bool] = {}
-        for link in links:
+    def _shelved(self, role: Role, entity: str, scope: Scope) -> Sequence[Record]:
+        shelf = self._shelves[role].get(entity)
+        if shelf is None:
+            return ()
+        others = shelf.last(scope)
+        self.compared += len(others)
+        return others
+
+    def _merges(
+        self, record: Record, effects: dict[str, Link], into: Group, covered: dict[str, bool]
+    ) -> tuple[str, ...]:
+        merged = []
+        for incident, link in effects.items():
             group = link.record.group
-            if link.kind != "effect" or group is None or group is into or group.id in merged:
-                continue
-            if min(len(group.members), len(into.members)) > relation.SMALL:
+            if group is None or group is into or min(len(group.members), len(into.members)) > relation.SMALL:
                 continue
             if self._covers(record, link.record, covered):
-                merged[group.id] = None
+                merged.append(incident)
         return tuple(sorted(merged))
 
     def _covers(self, record: Record, effect: Record, covered: dict[str, bool]) -> bool:
@@ -258,33 +315,12 @@ class Relator:
         group.members.append(record)
         if len(group.sample) < SAMPLE or record.ref < group.sample[-1].ref:
             group.sample = _first([*group.sample, record])
-        for entity, file in self._files(record):
-            place = self._places.get(entity)
-            if place is None:
-                place = self._places[entity] = Place()
-            records = file_of(place, file)
-            late = bool(records) and record.ref < next(reversed(records))
-            records[record.ref] = record
-            if late:
-                ordered = sorted(records.items())
-                records.clear()
-                records.update(ordered)
-
-    def _files(self, record: Record) -> Iterator[tuple[str, str]]:
-        standing = record.standing
-        for entity in standing.own:
-            yield entity, "own"
-        for entity in standing.near:
-            yield entity, "beside"
-        if record.kind in relation.GOES_DOWN:
-            for entity in standing.containers:
-                yield entity, "down"
-        if record.kind in relation.FAILS:
-            for entity in standing.needs:
-                yield entity, "failing"
-        if record.kind in relation.BURSTS:
-            for entity in standing.within:
-                yield entity, "begun"
+        for role, entity in _roles(record):
+            shelves = self._shelves[role]
+            shelf = shelves.get(entity)
+            if shelf is None:
+                shelf = shelves[entity] = Shelf()
+            shelf.put(record)
 
     def merge(self, younger: str, older: str) -> None:
         """From now on the alerts of the younger are the older's."""
@@ -295,19 +331,30 @@ class Relator:
         self._forget_opener(gone)
         for record in gone.members:
             record.group = into
+        self._look_anew(gone)
         into.members.extend(gone.members)
         into.sample = _first([*into.sample, *gone.sample])
 
     def close(self, incident: str) -> None:
         """The incident takes nothing in any more: it is over, or its window is."""
         group = self._groups.get(incident)
-        if group is not None:
+        if group is not None and group.open:
             group.open = False
+            self._look_anew(group)
 
     def reopen(self, incident: str) -> None:
         group = self._groups.get(incident)
         if group is not None:
-            group.open = group.returned = True
+            group.returned = True
+            if not group.open:
+                group.open = True
+                self._look_anew(group)
+
+    def _look_anew(self, group: Group) -> None:
+        """Whether its alerts count among the last of their entities is no longer what it was."""
+        for record in group.members:
+            for role, entity in _roles(record):
+                self._shelves[role][entity].look_anew()
 
     def forget(self, incident: str) -> None:
         """The incident and its alerts leave memory."""
@@ -316,7 +363,7 @@ class Relator:
             return
         self._forget_opener(group)
         for record in group.members:
-            self._unfile(record)
+            self._take_away(record)
 
     def leave(self, incident: str, ref: int) -> None:
         """One alert leaves its incident, to be placed anew."""
@@ -326,7 +373,7 @@ class Relator:
             return
         group.members = [one for one in group.members if one is not record]
         group.sample = _first(group.members)
-        self._unfile(record)
+        self._take_away(record)
 
     def moved(self, incident: str, ref: int, seconds: float) -> None:
         """One alert began so much earlier than was known."""
@@ -335,14 +382,12 @@ class Relator:
             if record.ref == ref:
                 record.onset -= seconds
 
-    def _unfile(self, record: Record) -> None:
-        for entity, file in self._files(record):
-            place = self._places.get(entity)
-            if place is None:
-                continue
-            file_of(place, file).pop(record.ref, None)
-            if not (place.own or place.beside or place.down or place.begun or place.failing):
-                del self._places[entity]
+    def _take_away(self, record: Record) -> None:
+        for role, entity in _roles(record):
+            shelves = self._shelves[role]
+            shelf = shelves.get(entity)
+            if shelf is not None and shelf.take_away(record):
+                del shelves[entity]
 
     def _forget_opener(self, group: Group) -> None:
         opened = self._opened_by[group.opener]
@@ -352,16 +397,47 @@ class Relator:
 
     def on(self, incident: str, entity: str) -> list[int]:
         """Refs of the incident's alerts on an entity; of one that has none, of those that went down within it."""
-        group, place = self._groups.get(incident), self._places.get(entity)
-        if group is None or place is None:
+        group = self._groups.get(incident)
+        if group is None:
             return []
-        own = [ref for ref, record in place.own.items() if record.group is group]
-        return own or [ref for ref, record in place.down.items() if record.group is group]
+        for shelf in (self._own.get(entity), self._shelves["down"].get(entity)):
+            found = shelf.of(group) if shelf is not None else []
+            if found:
+                return found
+        return []
 
     def members(self, incident: str) -> list[Record]:
         """The incident's alerts that relate to anything, in order of their refs."""
         group = self._groups.get(incident)
         return sorted(group.members, key=lambda record: record.ref) if group is not None else []
+
+
+def _better(best: Link | None, link: Link) -> Link:
+    return link if best is None or better(link, best) else best
+
+
+def _shared(one: Record, other: Record) -> bool:
+    """Whether the two are on one entity."""
+    own = one.standing.own
+    return any(entity in own for entity in other.standing.own)
+
+
+def _roles(record: Record) -> Iterator[tuple[Role, str]]:
+    """On which shelves it stands."""
+    standing = record.standing
+    for entity in standing.own:
+        yield "own", entity
+    for entity in standing.near:
+        yield "beside", entity
+    if record.kind in relation.GOES_DOWN:
+        for entity in standing.containers:
+            yield "down", entity
+    if record.kind in relation.FAILS:
+        for entity in standing.needs:
+            yield "failing", entity
+    if record.kind in relation.BURSTS:
+        for entity in standing.within:
+            yield "begun", entity
 
 
 def _first(records: list[Record]) -> list[Record]:

@@ -65,6 +65,19 @@ EXPLAINS: dict[AlertClass, dict[AlertClass, float]] = {
     _BACKGROUND: {},
 }  # fmt: skip
 
+_EITHER = {
+    one: {other: max(EXPLAINS[one].get(other, 0.0), EXPLAINS[other].get(one, 0.0)) for other in AlertClass}
+    for one in AlertClass
+}
+
+FITS: dict[str, dict[AlertClass, dict[AlertClass, float]]] = {
+    "same": _EITHER,
+    "near": _EITHER,
+    "cause": {one: {other: EXPLAINS[other].get(one, 0.0) for other in AlertClass} for one in AlertClass},
+    "effect": {one: {other: EXPLAINS[one].get(other, 0.0) for other in AlertClass} for one in AlertClass},
+}
+"""By relation, class of the alert that is placed, and class of the other: the most that is left of a weight."""
+
 GOES_DOWN = frozenset({_DOWN, _NET})
 """Classes in which siblings go down together."""
 

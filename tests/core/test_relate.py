@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imd.core.cause import probable
-from imd.core.links import Placement
-from imd.core.relate import LAST, Relator
+from imd.core.links import LAST, Placement
+from imd.core.relate import Relator
 from imd.core.relation import SMALL
 from imd.model.rule import Matcher, Op, Relate
 from imd.model.topology import AlertClass, ClassRule, Entity, FromLabels, Topology
