@@ -76,6 +76,8 @@ class Digester:
                 continue
             if awaited.sent_at + receiver.stale_after <= tx.now:
                 awaited.stale = True
+                if (told := incident.told.get(receiver.name)) is not None:
+                    owe_end(told)
                 tx.effects.append(CancelPages(incident.id, receiver.name, _FOLLOWING))
                 tx.touch(incident)
 
@@ -312,6 +314,12 @@ class Digester:
                 told.news = digest
         many = f"a digest of {size} incidents" if size > 1 else "a digest"
         tx.say(incident, "notified", f"{receiver.name} is told of it in {many}", delivery=digest)
+
+
+def owe_end(told: Told) -> None:
+    """What is under way is called off, and with it the end of what the receiver had heard of before it came back."""
+    if told.before:
+        told.ends, told.before, told.heard = "", False, True
 
 
 def _never_waits(incident: Incident, receiver: Receiver, reason: PageReason) -> bool:

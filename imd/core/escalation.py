@@ -145,8 +145,9 @@ class Escalation:
         self._walker.remind(tx, incident, rule, walk)
 
     def finished(self, tx: Transaction, incident: Incident, rule: Rule, event: DeliveryFinished) -> None:
-        """A delivery ended. Only pages matter here: the others were owed and are over either way."""
+        """A delivery ended. Only pages matter here, and the end: the others were owed and are over either way."""
         awaited = incident.awaited.pop(event.delivery, None)
+        self._notifier.end_finished(tx, incident, event)
         if awaited is not None and awaited.stale and event.outcome is Outcome.CANCELLED:
             self._collapse(tx, incident, event.delivery, awaited)
             return

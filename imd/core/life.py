@@ -279,6 +279,7 @@ class Life:
             lifecycle.move(incident, "calm", tx.now)
             incident.resolved_because = "ended again before hold was over"
             tx.say(incident, "resolved", "ended again before hold was over; nobody was paged")
+            self.notifier.follow_up(tx, incident, self.rule_of(incident), PageKind.RESOLVED, ending=False)
         else:
             lifecycle.move(incident, "cancel", tx.now)
             tx.say(incident, "cancelled", "nothing fires any more before hold is over; nobody was paged")
@@ -298,7 +299,7 @@ class Life:
 
     def resolve(self, tx: Transaction, incident: Incident, because: str, by_hand: bool = False) -> None:
         """The incident is over. Pages that are owed still leave, unless a person ended it."""
-        told = incident.state is not IncidentState.PENDING
+        was_pending = incident.state is IncidentState.PENDING
         rule = self.rule_of(incident)
         self._choose_cause(incident, rule, anew=True)
         self._relator.close(incident.id)
@@ -309,8 +310,7 @@ class Life:
         self.escalation.stop(tx, incident, cancel=by_hand)
         incident.timers.clear()
         tx.say(incident, "resolved", f"resolved: {because}")
-        if told:
-            self.notifier.follow_up(tx, incident, rule, PageKind.RESOLVED)
+        self.notifier.follow_up(tx, incident, rule, PageKind.RESOLVED, ending=not was_pending)
         tx.observe("incident_resolve_seconds", (tx.now - incident.opened_at).total_seconds())
         if by_hand and incident.firing:
             arm(self._state, incident, "still", tx.now + rule.reopen_within)
@@ -323,7 +323,7 @@ class Life:
         incident = self._state.incidents.get(incident_id)
         if incident is None or incident.open:
             return
-        under_way = incident.awaited or any(told.news for told in incident.told.values())
+        under_way = incident.awaited or any(told.news or told.ends for told in incident.told.values())
         if under_way or incident.firing or incident.suppressed or tx.now < self._leaves_at(incident):
             return  # it is looked at again when that changes
         for alert in self._state.members.pop(incident_id):

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from imd.core import page
-from imd.core.digests import Digester
+from imd.core.digests import Digester, owe_end
 from imd.core.state import Due, State
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Deliver
+from imd.model.event import DeliveryFinished
 from imd.model.incident import Awaited, Incident, IncidentState, Told
 from imd.model.policy import PageKind, PageReason, Receiver, Ruleset
 from imd.model.rule import Rule
@@ -45,6 +46,8 @@ class Notifier:
         from now on, once it heard."""
         crowded = self.digests.crowded(tx, incident, receiver, reason)
         told, to = incident.told.setdefault(receiver.name, Told(to=awaited.to, digest=bool(crowded))), awaited.to
+        if told.at is None:  # kept for its end alone
+            told.to, told.digest = to, bool(crowded)
         if crowded:
             sent = self.digests.hold(tx, incident, receiver, awaited)
         else:
@@ -55,15 +58,20 @@ class Notifier:
         told.at, told.changed = tx.now, incident.changed
         return sent, crowded
 
-    def follow_up(self, tx: Transaction, incident: Incident, rule: Rule, kind: PageKind, note: str = "") -> None:
-        """Tells everyone who was paged and wants this kind."""
+    def follow_up(
+        self, tx: Transaction, incident: Incident, rule: Rule, kind: PageKind, note: str = "", ending: bool = True
+    ) -> None:
+        """Tells everyone who was paged and wants this kind; with `ending` False nobody whose end is under way."""
         for name, told in incident.told.items():
             receiver = self._owed(incident, name, told, kind)
-            if receiver is not None:
+            if receiver is not None and (ending or not told.ends):
                 if kind is not PageKind.NOTE and (told.digest or self.digests.stuck(name, tx.now)):
                     self.digests.tell(tx, incident, name, told)
                 else:
-                    self._send(tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note)
+                    sent = self._send(
+                        tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note
+                    )
+                    told.ends = sent if kind is PageKind.RESOLVED else told.ends
                 told.at, told.changed = tx.now, incident.changed
                 incident.timers.pop(update_timer(name), None)
 
@@ -94,16 +102,36 @@ class Notifier:
         told.at, told.changed = tx.now, incident.changed
 
     def begin_anew(self, incident: Incident) -> None:
-        """The incident is reopened. Its end was told; that it came back is news only to those whom it pages."""
+        """The incident is reopened. Its end was told; that it came back is news only to those whom it pages, and to
+        those whom a digest will tell how it stands. An end that is under way is remembered, for it may be called off
+        with what comes behind it."""
         under_way = {one.receiver for one in incident.awaited.values()}
-        incident.told = {name: told for name, told in incident.told.items() if name in under_way}
+        before, incident.told = incident.told, {}
+        for name, told in before.items():
+            if name in under_way or told.news:
+                incident.told[name] = told
+            elif told.ends:
+                incident.told[name] = Told(to=told.to, ends=told.ends, before=True)
+
+    def end_finished(self, tx: Transaction, incident: Incident, event: DeliveryFinished) -> None:
+        """If that said that it is over, the receiver has it, or never will."""
+        told = incident.told.get(event.receiver)
+        if told is None or told.ends != event.delivery:
+            return
+        told.ends, told.before = "", False
+        if told.at is None:
+            del incident.told[event.receiver]
+        tx.touch(incident)
 
     def drop_follow_ups(self, tx: Transaction, incident: Incident, receiver: str) -> None:
-        """No page reached the receiver and none is on its way: it is owed nothing, not even the end."""
+        """No page reached the receiver and none is on its way: it is owed nothing, not even the end, unless it had
+        heard of it before it came back and the end of that has not left yet: both are told by one end then."""
         told = incident.told.get(receiver)
         if told is None or told.heard or any(one.receiver == receiver for one in incident.awaited.values()):
             return
-        del incident.told[receiver]
+        owe_end(told)
+        if not told.heard:
+            del incident.told[receiver]
         incident.timers.pop(update_timer(receiver), None)
         tx.effects.append(CancelPages(incident.id, receiver, FOLLOW_UPS))
 

@@ -66,6 +66,8 @@ class Told(msgspec.Struct):
     `heard` is true once a page was accepted or may have been (a timeout after sending). `at` is the last message,
     `changed` the change counter it told of. `digest`: it knows of it from digests alone; `listed` is what the last one
     said of it, `news` the id of the one under way that says how it changed, or that this waits (core.digests).
+    `ends` is the message under way that says it is over. `before`: it has come back since, the receiver had heard of it
+    until then, and of its coming back no page has reached it yet.
     """
 
     to: str
@@ -75,6 +77,8 @@ class Told(msgspec.Struct):
     digest: bool = False
     listed: str = ""
     news: str = ""
+    ends: str = ""
+    before: bool = False
 
 
 class Awaited(msgspec.Struct):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from imd.model.incident import Level, Priority
 from imd.model.policy import PageKind, Receiver, Route
-from imd.model.rule import Mode, Raise, Resolve, ResolveWhen, Rule
+from imd.model.rule import Flapping, Mode, Raise, Resolve, ResolveWhen, Rule
 from imd.model.template import Template
 from tests.core.making import minutes, policy, seconds, step
 from tests.stories.told import Story
@@ -88,6 +88,46 @@ def test_reopened_within_thirty_minutes_pages_from_step_one() -> None:
     story.at("0:38").resolves("Down").update_to("ana")
     # Ben was not told that it came back, so he is not told that it went.
     story.at("0:39").end_to("ana").is_("resolved")
+
+
+def test_an_end_called_off_with_a_page_is_told_in_the_end() -> None:
+    """Ben was told of it, and its end has not reached him when it comes back. His page is called off by an
+    acknowledgement, and with it all that waits: he hears that it is over when it is, and once."""
+    story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated")
+    story.restart().at("0:16").acknowledged_by("ana").acknowledgement_to("ana").answers("ben-phone")
+    assert story.incident().told["ben-phone"].heard
+    story.at("0:20").resolves("Down").update_to("ana").update_to("ben").at("0:21").end_to("ana").end_to("ben")
+    story.is_("resolved").at("0:21:30").fires("Down").at("0:21:40").page_to("ana", "reopened")
+    assert "ben-phone" not in story.incident().told
+
+
+def test_an_end_that_came_late_is_not_told_twice() -> None:
+    """It reaches ben after the incident came back, of which he never hears: nothing more is owed to him."""
+    story = back_before_its_end_left().answers("ben-phone")
+    assert "ben-phone" not in story.incident().told
+    story.at("0:12").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("0:20").resolves("Down").update_to("ana").at("0:21").end_to("ana").is_("resolved")
+
+
+def test_an_end_called_off_while_it_holds_is_told_when_it_is_calm() -> None:
+    """That ben's page never left is heard of only once it is over and back again; no page will follow, but the end."""
+    story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated").settles_late()
+    story.at("0:16").acknowledged_by("ana").acknowledgement_to("ana").acknowledgement_to("ben")
+    story.at("0:17").resolves("Down").update_to("ana").update_to("ben").at("0:18").end_to("ana").end_to("ben")
+    story.at("0:19").fires("Down").settles().settles().is_("pending", reopened=2).answers("ben-phone")
+    story.at("0:19:05").resolves("Down").end_to("ben").is_("resolved")
+
+
+def back_before_its_end_left() -> Story:
+    """Ben has the page, the end is on its way to him, and ana was paged anew."""
+    rule = Rule(name="r", hold=seconds(10), flapping=Flapping(changes=9))
+    story = Story(rule, policies=[policy(step("ana"), step("ben"))])
+    story.at("0:00").fires("Down")
+    story.at("0:00:10").page_to("ana")
+    story.at("0:05:10").page_to("ben", "escalated").hangs("ben-phone")
+    story.at("0:06").resolves("Down").update_to("ana").at("0:06:10").update_to("ben")
+    story.at("0:07").end_to("ana").end_to("ben").at("0:10").fires("Down")
+    return story.at("0:10:10").page_to("ana", "reopened")
 
 
 def test_past_thirty_minutes_a_fresh_incident() -> None:

@@ -98,6 +98,16 @@ def test_the_end_is_told_in_a_digest_too() -> None:
     assert not any(told.news for told in story.incident(4).told.values())
 
 
+def test_an_end_that_waits_for_a_digest_while_it_comes_back() -> None:
+    """The digest says how it stands, so the chat is owed the end, though no page of its coming back leaves."""
+    story = burst(storm(step("#chat"), receiver=msgspec.structs.replace(CHAT, send=PAGES)).at("0:00"), *"ABCD")
+    story.at("0:00:10").page_to("chat", incident=1).page_to("chat", incident=2).page_to("chat", incident=3)
+    story.at("0:00:20").digest_to("chat", 4)
+    story.at("0:02").resolves("D").at("0:03").is_("resolved", 4).at("0:03:05").fires("D").is_("pending", 4)
+    story.at("0:03:10").digest_to("chat", 4).at("0:03:12").acknowledged_by("ana", 4).is_("acknowledged", 4)
+    story.at("0:05").resolves("D").at("0:06").is_("resolved", 4).at("0:06:10").digest_to("chat", 4)
+
+
 def test_what_ended_before_the_digest_left_is_said_to_be_over() -> None:
     """Behind what is open: one message says both that it was and that it is over."""
     story = storm(step("#chat"), receiver=msgspec.structs.replace(CHAT, send=PAGES))
