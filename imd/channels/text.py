@@ -18,7 +18,7 @@ from imd.channels.said import Said, SaidAlert, SaidIncident, raw, read
 from imd.config.channelsettings import Templates
 from imd.model.effect import Delivery
 from imd.model.policy import PageKind, PageReason
-from imd.model.template import RenderFailed, Template
+from imd.model.template import Labelled, RenderFailed, Template
 
 VALUE_CHARS_MAX = 200  # of one label, summary or reason
 LABELS_MAX = 8  # on one line
@@ -93,7 +93,9 @@ class Writer:
         title, headline = built_in, delivery.headline
         if self._templates.title is not None and said.incident is not None:
             own = self._rendered("title", self._templates.title, delivery, said, built_in, None)
-            title = one_line(own, TITLE_CHARS_MAX) if own is not None else built_in
+            if own is not None and not own.strip():
+                self._failed("title", "it came out empty")
+            title = one_line(own, TITLE_CHARS_MAX) if own is not None and own.strip() else built_in
             headline = f"{delivery.kind.value.upper()} {delivery.priority.value} #{delivery.number} {title}"
         headline = one_line(headline, TITLE_CHARS_MAX + 40)
         return Message(delivery, said, title or headline, headline, _happened(delivery, said))
@@ -153,10 +155,11 @@ def values(delivery: Delivery, said: Said, title: str) -> Mapping[str, Any]:
     """What a receiver's templates see: the body's fields, and short names for what most of them want."""
     body = raw(delivery)
     incident = body.get("incident") or {}
+    labels, group = Labelled(incident.get("labels", {})), Labelled(incident.get("group_key", {}))
     return {
         **body,
         "alerts": [_merged(alert) for alert in body.get("alerts", [])],
-        "incident": incident,
+        "incident": {**incident, "labels": labels, "group_key": group} if incident else {},
         "title": title,
         "headline": delivery.headline,
         "happened": _happened(delivery, said),
@@ -165,15 +168,19 @@ def values(delivery: Delivery, said: Said, title: str) -> Mapping[str, Any]:
         "state": incident.get("state", ""),
         "to": delivery.to,
         "receiver": delivery.receiver,
-        "labels": incident.get("labels", {}),
-        "group": incident.get("group_key", {}),
+        "labels": labels,
+        "group": group,
         "firing": (incident.get("alert_count") or {}).get("firing", 0),
         "cause": (incident.get("root_cause") or {}).get("entity", ""),
     }
 
 
 def _merged(alert: dict[str, Any]) -> dict[str, Any]:
-    return {**alert, "labels": {**alert.get("labels", {}), **alert.get("enriched", {})}}
+    return {
+        **alert,
+        "labels": Labelled({**alert.get("labels", {}), **alert.get("enriched", {})}),
+        "annotations": Labelled(alert.get("annotations", {})),
+    }
 
 
 # Sentences.

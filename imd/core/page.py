@@ -16,7 +16,7 @@ from imd.model.effect import Delivery
 from imd.model.incident import Incident, Priority
 from imd.model.policy import PageKind, PageReason, Receiver
 from imd.model.rule import Rule
-from imd.model.template import RenderFailed
+from imd.model.template import Labelled, RenderFailed
 from imd.model.view import AlertView, IncidentView, alert_view, incident_view
 
 TITLE_CHARS_MAX = 300
@@ -49,13 +49,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def title(incident: Incident, rule: Rule, alerts: int) -> tuple[str, str]:
-    """The title and, where the rule's template failed, why: the built-in title stands in."""
+    """The title and, where the rule's template failed or said nothing, why: the built-in title stands in."""
     if rule.title is None:
         return default_title(incident), ""
     try:
-        return one_line(rule.title.render(_values(incident, alerts))), ""
+        made = one_line(rule.title.render(_values(incident, alerts)).strip())
     except RenderFailed as failed:
         return default_title(incident), str(failed)
+    return (made, "") if made else (default_title(incident), "it came out empty")
 
 
 def default_title(incident: Incident) -> str:
@@ -79,8 +80,8 @@ def _flattened(text: str) -> str:
 
 def _values(incident: Incident, alerts: int) -> Mapping[str, object]:
     return {
-        "labels": incident.labels,
-        "group": dict(incident.group_key),
+        "labels": Labelled(incident.labels),
+        "group": Labelled(incident.group_key),
         "alerts": alerts,
         "firing": incident.firing,
         "cause": incident.root_cause.entity if incident.root_cause else "",

@@ -30,6 +30,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
+from imd.model.template import Labelled
+
 VALUE_CHARS_MAX = 65_536
 WORK_MAX = 1_000_000  # units: some 0.2 s at worst, and a hundred times what a message needs
 NUMBER_BITS_MAX = 256
@@ -95,12 +97,24 @@ def _checked(value: Any) -> Any:
 class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return _lenient(obj, attribute, super().getattr(obj, attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return _lenient(obj, argument, super().getitem(obj, argument))
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" or (operator == "%" and isinstance(left, str)):
             raise SecurityError(f"operator {operator} is not available here")
         if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
             raise SecurityError("only numbers can be multiplied here")
         return _checked(super().call_binop(context, operator, left, right))
+
+
+def _lenient(of: Any, name: Any, found: Any) -> Any:
+    """A label that is missing is empty; any other name that is missing is a fault."""
+    missing = isinstance(found, StrictUndefined) and isinstance(of, Labelled)
+    return Undefined(obj=of, name=name) if missing else found
 
 
 def _range(*bounds: int) -> range:

@@ -51,6 +51,13 @@ def asked_for(source: str) -> list[tuple[str, int]]:
     return rendering.asked_for(source)
 
 
+class Labelled(dict[str, str]):
+    """Labels as templates see them: one that is missing is empty, as it is in matchers, and `| default` sees that it is
+    missing. Members come and go, and with them what is common to all."""
+
+    __slots__ = ()
+
+
 class Template:
     """A template that compiles. Equal when the source is equal. Raises BadTemplate at construction.
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imd.model.metering import METHODS
-from imd.model.template import OUTPUT_CHARS_MAX, SOURCE_CHARS_MAX, BadTemplate, RenderFailed, Template
+from imd.model.template import OUTPUT_CHARS_MAX, SOURCE_CHARS_MAX, BadTemplate, Labelled, RenderFailed, Template
 
 VALUES: dict[str, Any] = {
     "labels": {"cluster": "c1", "node": "n1"},
@@ -38,6 +38,17 @@ SECONDS_MAX = 5.0  # a fraction of it here; what must not be is minutes
 )  # fmt: skip
 def test_what_messages_need_works(source: str, text: str) -> None:
     assert Template(source).render(VALUES) == text
+
+
+def test_a_label_that_is_missing_is_empty_and_a_wrong_name_is_a_fault() -> None:
+    """What is common to all members changes with them; a misspelt `incident.nubmer` does not."""
+    values = {"labels": Labelled(node="n1"), "incident": {"number": 1}}
+    source = "{{ labels.node }}|{{ labels.nope }}|{{ labels['no' ~ 'pe'] }}|{{ labels.nope | default('-') | upper }}"
+    assert Template(source).render(values) == "n1|||-"
+    assert Template("{{ 'is' if labels.nope is defined or labels.nope else 'not' }}").render(values) == "not"
+    for source in ("{{ incident.nubmer }}", "{{ labels.nope.deeper }}", "{{ lables.node }}"):
+        with pytest.raises(RenderFailed):
+            Template(source).render(values)
 
 
 NOT_TAKEN = [

@@ -326,7 +326,8 @@ def test_a_note_reaches_those_who_were_paged() -> None:
 
 
 def test_a_title_of_the_rule_is_rendered_again_as_members_join() -> None:
-    """The rule's template counts what fires; a template that fails leaves the built-in title."""
+    """The rule's template counts what fires. A label that is not common to all is empty, as it is everywhere; a title
+    that fails, or has nothing left to say, gives way to the built-in one."""
     rule = Rule(name="t", group_by=("cluster",), title=Template("{{ labels.cluster }}: {{ firing }} down"))
     story = Story(rule, policies=ANA)
     story.at("0:00").fires("Down", cluster="c1", instance="a").is_("pending", title="c1: 1 down")
@@ -334,6 +335,10 @@ def test_a_title_of_the_rule_is_rendered_again_as_members_join() -> None:
     story.at("0:00:10").page_to("ana")
     story = Story(Rule(name="t", group_by=("cluster",), title=Template("{{ labels.nope }}")), policies=ANA)
     story.at("0:00").fires("Down", cluster="c1").is_("pending", title="Down c1")
+    title = Template("{{ labels.instance }} of {{ group.cluster }} down ({{ firing }})")
+    story = Story(Rule(name="t", group_by=("cluster",), title=title), policies=ANA)
+    story.at("0:00").fires("Down", cluster="c1", instance="a").is_("pending", title="a of c1 down (1)")
+    story.at("0:00:05").fires("Down", cluster="c1", instance="b").is_("pending", title="of c1 down (2)")
 
 
 def test_over_midnight_and_many_days() -> None:
