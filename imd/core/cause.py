@@ -156,7 +156,7 @@ def _container(ill: dict[str, _Ill], world: Map, max_hops: int) -> tuple[str, fl
 
 def _weight_below(container: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> float:
     below = world.effects(container, max_hops)
-    return sum(below.get(entity, 0.0) for entity in ill)
+    return sum(1.0 if entity == container else below.get(entity, 0.0) for entity in ill)
 
 
 def _reason(entity: str, ill: dict[str, _Ill], explained: int) -> str:

@@ -2,13 +2,13 @@
 
 Owns the graph of the map, its bounded neighbourhoods with their weights, and the standing of a set of labels. Pure;
 knows no incidents. Both neighbourhoods of an entity are worked out when an alert first stands on it, nearest first,
-bounded by hops and by NEIGHBOURS_MAX, and remembered, as standings are, up to a bound. Cycles do no harm: an entity is
-visited once, by its heaviest path.
+bounded by hops and by NEIGHBOURS_MAX, and remembered, as standings are, up to a bound; standings share them, and nobody
+writes into them. Cycles do no harm: an entity is visited once, by its heaviest path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from imd.core.entities import EntityIndex, FromLabelsIndex
@@ -22,10 +22,12 @@ NEEDS_MAX = 16
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-Weights = dict[str, float]
+Weights = Mapping[str, float]
 Edges = dict[str, dict[str, None]]
 Way = tuple[bool, bool]
 """Up to causes, or down to effects; along dependencies alone, or along what carries and contains as well."""
+
+_NOTHING: Weights = {}
 
 
 class Standing:
@@ -42,10 +44,7 @@ class Standing:
         self.own = own
         self.mapped = mapped
         self.near: tuple[str, ...] = ()
-        self.above: Weights = {}
-        self.below: Weights = {}
-        self.asked_above: Weights = {}
-        self.asked_below: Weights = {}
+        self.above = self.below = self.asked_above = self.asked_below = _NOTHING
         self.containers: tuple[str, ...] = ()
         self.needs: tuple[str, ...] = ()
         self.within: tuple[str, ...] = ()
@@ -71,9 +70,9 @@ class Map:
             if entity.part_of:
                 self._containers[entity.id] = dict.fromkeys(entity.part_of)
         self._tiers = {entity.id: entity.tier for entity in topology.entities if entity.tier is not None}
-        self._tier_of: dict[tuple[str, ...], str] = {}
+        self._tier_of: dict[tuple[str | None, ...], str] = {}
         self._near: dict[tuple[str, Way, int], Weights] = {}
-        self._standings: dict[tuple[int, tuple[str, ...]], Standing] = {}
+        self._standings: dict[tuple[int, tuple[str | None, ...]], Standing] = {}
 
     def _link(self, cause: str, effect: str, asked: bool) -> None:
         for only in {False, asked}:
@@ -88,25 +87,29 @@ class Map:
         """What directly contains an entity of the map."""
         return tuple(self._containers.get(entity, ()))
 
-    def causes(self, entity: str, max_hops: int, asked: bool = False) -> Weights:
-        """What an entity suffers from, itself at 1. `asked`: along dependencies alone."""
-        return self._neighbourhood(entity, (True, asked), max_hops)
+    def causes(self, entity: str, max_hops: int) -> Weights:
+        """What an entity suffers from, without itself."""
+        return self._around(entity, (True, False), max_hops)
 
-    def effects(self, entity: str, max_hops: int, asked: bool = False) -> Weights:
-        """What suffers from an entity, itself at 1. `asked`: along dependencies alone."""
-        return self._neighbourhood(entity, (False, asked), max_hops)
+    def effects(self, entity: str, max_hops: int) -> Weights:
+        """What suffers from an entity, without itself."""
+        return self._around(entity, (False, False), max_hops)
 
-    def _neighbourhood(self, entity: str, way: Way, max_hops: int) -> Weights:
+    def _around(self, entity: str, way: Way, max_hops: int) -> Weights:
+        edges = self._edges[way]
+        if entity not in edges or max_hops <= 0:
+            return _NOTHING
         known = self._near.get((entity, way, max_hops))
         if known is not None:
             return known
-        edges = self._edges[way]
-        weights, front, weight = {entity: 1.0}, [entity], 1.0
+        weights = {entity: 1.0}
+        front, weight = [entity], 1.0
         for _ in range(max_hops):
             weight *= FADE
             reached = [one for at in front for one in edges.get(at, ()) if one not in weights]
             front = list(dict.fromkeys(reached))[: NEIGHBOURS_MAX - len(weights)]
             weights.update(dict.fromkeys(front, weight))
+        del weights[entity]
         _remember(self._near, (entity, way, max_hops), weights)
         return weights
 
@@ -114,7 +117,7 @@ class Map:
         """Of the entities of an alert with these labels the most important tier; "" where none has one."""
         if not self._tiers:
             return ""
-        key = tuple([labels.get(name, "") for name in self._looked_at])
+        key = tuple(map(labels.get, self._looked_at))
         known = self._tier_of.get(key)
         if known is None:
             own = (*self._entities.find(labels), self._from_labels.find(labels).entity)
@@ -124,7 +127,7 @@ class Map:
 
     def standing(self, labels: Mapping[str, str], max_hops: int) -> Standing:
         """The standing of an alert with these labels; equal labels share one."""
-        key = max_hops, tuple([labels.get(name, "") for name in self._looked_at])
+        key = max_hops, tuple(map(labels.get, self._looked_at))
         known = self._standings.get(key)
         if known is None:
             known = self._work_out(labels, max_hops)
@@ -136,22 +139,16 @@ class Map:
         mapped = self._entities.find(labels)
         own = tuple(dict.fromkeys((*mapped, named.entity) if named.entity else mapped))
         standing = Standing(own, any(entity in self._ids for entity in own))
-        for asked, above, below in (
-            (False, standing.above, standing.below),
-            (True, standing.asked_above, standing.asked_below),
-        ):
-            for entity in own:
-                _widen(above, self.causes(entity, max_hops, asked), 1.0)
-                _widen(below, self.effects(entity, max_hops, asked), 1.0)
-            for cause in named.needs if asked else (*named.parents, *named.carriers, *named.needs):
-                _widen(above, self.causes(cause, max_hops - 1, asked), FADE)
-            for effect in named.serves:
-                _widen(below, self.effects(effect, max_hops - 1, asked), FADE)
         tied = (*named.parents, *named.carriers, *named.needs, *named.serves)
         standing.near = tuple(one for one in dict.fromkeys(tied) if one not in own)
-        for weights in (standing.above, standing.below, standing.asked_above, standing.asked_below):
-            for entity in (*own, *standing.near):
-                weights.pop(entity, None)
+        for asked in (False, True):
+            causes = named.needs if asked else (*named.parents, *named.carriers, *named.needs)
+            above = self._widened(standing, (True, asked), causes, max_hops)
+            below = self._widened(standing, (False, asked), named.serves, max_hops)
+            if asked:
+                standing.asked_above, standing.asked_below = above, below
+            else:
+                standing.above, standing.below = above, below
         needs = [one for entity in own for one in self._edges[True, True].get(entity, ())]
         standing.needs = tuple(dict.fromkeys((*needs, *named.needs)))[:NEEDS_MAX]
         inside = [one for entity in own for one in self.contains(entity)]
@@ -159,11 +156,26 @@ class Map:
         standing.within = tuple(one for one in named.within if one not in own)
         return standing
 
-
-def _widen(weights: Weights, more: Weights, by: float) -> None:
-    for entity, weight in more.items():
-        if weight * by > weights.get(entity, 0.0):
-            weights[entity] = weight * by
+    def _widened(self, standing: Standing, way: Way, tied: Iterable[str], max_hops: int) -> Weights:
+        """What is around the standing's own entities, and a hop further around those `tied` to them, each by its
+        heaviest path, without all those. One neighbourhood alone is mostly all there is, and is not copied."""
+        parts = [(self._around(entity, way, max_hops), 1.0) for entity in standing.own]
+        parts += [(self._around(entity, way, max_hops - 1), FADE) for entity in tied]
+        parts = [part for part in parts if part[0]]
+        if not parts:
+            return _NOTHING
+        here = (*standing.own, *standing.near)
+        first, by = parts[0]
+        if len(parts) == 1 and by == 1.0 and not any(entity in first for entity in here):
+            return first
+        weights: dict[str, float] = {}
+        for more, by in parts:
+            for entity, weight in more.items():
+                if weight * by > weights.get(entity, 0.0):
+                    weights[entity] = weight * by
+        for entity in here:
+            weights.pop(entity, None)
+        return weights
 
 
 def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
