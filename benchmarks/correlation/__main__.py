@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks.correlation.kinds import Kind
-from benchmarks.correlation.trials import NAIVE, OWN, PRESETS, SHARES, BadRules, Found, Scores, Trial, run
+from benchmarks.correlation.trials import ESTATES, NAIVE, OWN, PRESETS, SHARES, BadRules, Found, Scores, Trial, run
 
 PROCESSES_MAX = 2
 COLUMNS = (
@@ -169,8 +169,10 @@ def _seeds(text: str) -> list[int]:
 
 def _presets(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in (*PRESETS, OWN)]:
-        raise argparse.ArgumentTypeError(f"no preset {', '.join(unknown)}; there are {', '.join((*PRESETS, OWN))}")
+    if unknown := [name for name in names if name not in (*PRESETS, OWN, ESTATES)]:
+        raise argparse.ArgumentTypeError(
+            f"no preset {', '.join(unknown)}; there are {', '.join((*PRESETS, OWN, ESTATES))}"
+        )
     return names
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.correlation import estates
+from benchmarks.correlation.dialects import DIALECTS, KINDS
 from benchmarks.correlation.kinds import NOISE, by_kind
 from benchmarks.correlation.order import LATENESS, agreement, in_order, shuffled
 from benchmarks.correlation.sites import write
@@ -52,6 +54,23 @@ def test_our_own_sites_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
         _trace(folder, seed)
     assert (one / "trace.jsonl").read_bytes() == (other / "trace.jsonl").read_bytes()
     assert (one / "trace.jsonl").read_bytes() != (third / "trace.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(7), ids=[dialect.name for dialect in DIALECTS])
+def test_an_estate_tells_in_order_what_its_faults_did(tmp_path: Path, seed: int) -> None:
+    """Every dialect, the same for the same seed; what fires ends, and every alert's fault is among those it says."""
+    known = {fault["truth_incident"] for fault in estates.write(tmp_path, seed)} | {None}
+    text = (tmp_path / "trace.jsonl").read_text()
+    estates.write(tmp_path, seed)
+    assert (tmp_path / "trace.jsonl").read_text() == text
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
+    told = {status: [line["id"] for line in lines if line["status"] == status] for status in ("firing", "resolved")}
+    assert sorted(told["firing"]) == sorted(told["resolved"])
+    assert len(set(told["firing"])) == len(told["firing"])
+    assert {line["truth_incident"] for line in lines} == known
+    names = {name for kind in KINDS.values() for name in kind.names}
+    assert all(line["labels"]["alertname"] in names for line in lines)
 
 
 def _trace(folder: Path, seed: int = 1) -> list[dict[str, object]]:
