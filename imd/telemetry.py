@@ -236,6 +236,7 @@ class Log(enum.StrEnum):
     STORE_OPENED = "store.opened"
     STORE_FAILED = "store.failed"
     STORE_RECOVERED = "store.recovered"
+    STATE_LOST = "store.state_lost"
     STORE_SHORT = "store.short"
     MEMORY_SHORT = "memory.short"
     STORE_PRUNED = "store.pruned"

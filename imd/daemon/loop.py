@@ -33,8 +33,7 @@ from imd.core.state import State
 from imd.daemon import gather
 from imd.daemon.memory import known_of
 from imd.daemon.outgoing import Outgoing, send_off
-from imd.daemon.ownalert import state_lost
-from imd.daemon.restored import restored
+from imd.daemon.restored import restored, said_lost
 from imd.daemon.shortage import Shortage
 from imd.daemon.shown import Shown
 from imd.daemon.wall import Wall
@@ -442,9 +441,7 @@ class Loop(Shown):
         if snapshot.alive_at is not None:
             self._wall.take_jump()  # the engine hears of the outage as a whole
             self._step(Restarted(snapshot.alive_at))
-        if snapshot.lost_at is not None:
-            self._step(state_lost(snapshot.lost_at, now))
-        for event in self._shortage.begin(self._engine.state, now):
+        for event in (*said_lost(snapshot, now), *self._shortage.begin(self._engine.state, now)):
             self._step(event)
         self._spawn(self._shortage.end(self.submit))
         self._open.batch.alive(now)

@@ -14,12 +14,17 @@ _FIRES = timedelta(hours=24)  # nothing clears it but a person, or a day
 DISK_FULL = identify({"alertname": "ImdDiskFull", "severity": "critical"})
 
 
-def state_lost(lost_at: datetime, now: datetime) -> AlertsReported:
-    """The database was recovered at `lost_at`: what was open before may be open no more, and nobody else says so."""
-    text = (
-        f"The database was recovered at {lost_at:%Y-%m-%d %H:%M:%S} UTC and may lack incidents, acknowledgements and "
-        "pages owed. Alerts still firing come back as their senders repeat them; look at what was open before."
+def state_lost(lost_at: datetime, now: datetime, *, log: bool = False) -> AlertsReported:
+    """The database was recovered at `lost_at`, or found without its `log`: what was open before may be open no more,
+    and nobody else says so."""
+    at = f"{lost_at:%Y-%m-%d %H:%M:%S} UTC"
+    what = (
+        f"imd did not end cleanly, and at its start at {at} the newest commits' log (the file beside the database that "
+        "ends in -wal) was gone. Acknowledgements, incidents and pages owed of its last seconds or minutes may be lost."
+        if log
+        else f"The database was recovered at {at} and may lack incidents, acknowledgements and pages owed."
     )
+    text = f"{what} Alerts still firing come back as their senders repeat them; look at what was open before."
     report = AlertReport(
         identify({"alertname": "ImdStateLost", "severity": "critical", "lost_at": lost_at.isoformat()}),
         resolved=False,

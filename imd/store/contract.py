@@ -102,7 +102,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     not pruned, ended ones too; `turns` and `digests` as in core.state. `alive_at` and `presence` are None in a fresh
     store. The two
     `last_` are the highest ever given, deleted rows included. `lost_at`: the database was recovered then, with or
-    without losses, and imd has not been alive since.
+    without losses, and imd has not been alive since; with `lost_log` it was found then without the log of its newest
+    commits.
     """
 
     store_id: str
@@ -120,6 +121,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     digests: list[Digests] = []
     conversations: list[StoredConversation] = []
     lost_at: datetime | None = None
+    lost_log: bool = False
 
 
 class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,9 +124,14 @@ def _prepare(path: Path, now: datetime) -> Names:
             create(path, now)
         sqlite_file.check_before_opening(path)
         sqlite_file.check_recovery(path)
+        logged = sqlite_file.has_log(path)
         connection = sqlite_file.connect(path)
         try:
             sqlite_file.check_after_opening(connection, path)
+            if sqlite_file.in_use(connection):
+                sqlite_file.keep_log(connection)
+                if not logged:
+                    _note_lost_log(connection, now)
             migrate(connection, path, known_migrations(), now)
             return _names(connection)
         finally:
@@ -139,6 +144,17 @@ def _prepare(path: Path, now: datetime) -> Names:
         raise StoreRefused(f"{path}: cannot be written ({error}); imd's user must own it and its folder") from None
     except (apsw.Error, OSError) as error:
         raise StoreRefused(f"{path}: cannot be opened: {error}") from None
+
+
+def _note_lost_log(connection: apsw.Connection, now: datetime) -> None:
+    """The start says so (`Snapshot.lost_log`), also if this one is killed first; a clock that was set back hides it
+    not."""
+    alive = rows(connection, "SELECT value FROM meta WHERE key = 'alive_at'")
+    at = max(micros(now), alive[0][0] + 1 if alive else 0)
+    keys = [(sqlite_file.LOST_AT, at), (sqlite_file.LOG_LOST_AT, at)]
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", keys)
+    connection.execute("COMMIT")
 
 
 def _names(connection: apsw.Connection) -> Names:
@@ -222,3 +238,4 @@ def _check_history(path: Path, applied: dict[int, tuple[str, str]], known: Seque
 def _copy(connection: apsw.Connection, to: Path) -> None:
     to.unlink(missing_ok=True)
     connection.execute("VACUUM INTO ?", (str(to),))
+    sqlite_file.close_copy(to)

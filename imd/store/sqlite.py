@@ -237,6 +237,7 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         deliveries=_records(connection, path, "delivery", _PENDING, _pending),
         alive_at=instant_or_none(meta.get("alive_at")),
         lost_at=instant_or_none(meta["lost_at"]) if meta.get("lost_at", 0) > meta.get("alive_at", 0) else None,
+        lost_log="log_lost_at" in meta and meta["log_lost_at"] == meta.get("lost_at"),
         last_alert_id=max(highest[0], meta.get("last_alert_id", 0)),
         last_number=max(highest[1], meta.get("last_number", 0)),
         beats=_records(connection, path, "heartbeat", _BEATS, unpack_beat),

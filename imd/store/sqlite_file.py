@@ -3,6 +3,10 @@
 SQLite opens more than it should here. An empty file is a fresh database to it, a write-ahead log with a damaged head is
 ignored, and with it everything committed since the last checkpoint. A pager that starts empty pages nobody, so each of
 these is a refusal.
+
+A log that is gone looks like none at all. So the main file itself says while a daemon has it open (`IN_USE`), from before
+the first commit until after the last: found so without its log, it has gone back in time. Nothing is left there to
+refuse for, so it is told (`Snapshot.lost_at`).
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ _WAL_FRAME = struct.Struct(">6I")  # page, size of the database in pages or 0 (n
 _WAL_MAGICS = {0x377F0682: "<", 0x377F0683: ">"}
 
 RESTORE = "restore a backup, or let `imd db recover` save what can be read (--quarantine: nothing, open alerts go)"
+IN_USE, LOST_AT, LOG_LOST_AT = "in_use", "lost_at", "log_lost_at"  # keys in `meta`
 RECOVERED = ".recovered"  # a database that a recovery builds, beside the damaged one
 
 
@@ -74,6 +79,43 @@ def check_before_opening(path: Path) -> None:
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise StoreRefused(f"{path}: is a database of another program; let `store:` name a file of its own")
     _check_wal_header(beside(path, "-wal"))
+
+
+def has_log(path: Path) -> bool:
+    """Whether there is a log with a frame in it: as long as the database is in use there is one. Raises OSError."""
+    try:
+        return beside(path, "-wal").stat().st_size > _WAL_HEADER.size + _WAL_FRAME.size
+    except FileNotFoundError:
+        return False
+
+
+def in_use(connection: apsw.Connection) -> bool:
+    """Whether it was not closed as it should. Raises apsw.Error."""
+    return bool(rows(connection, "SELECT 1 FROM meta WHERE key = ?", (IN_USE,)))
+
+
+def mark_in_use(connection: apsw.Connection) -> None:
+    """Raises apsw.Error."""
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, 1)", (IN_USE,))
+
+
+def mark_closed(connection: apsw.Connection) -> None:
+    """Raises apsw.Error."""
+    connection.execute("DELETE FROM meta WHERE key = ?", (IN_USE,))
+
+
+def keep_log(connection: apsw.Connection) -> None:
+    """At its closing the log stays, though it be the last connection: only who closes the database takes it away."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
+def close_copy(path: Path) -> None:
+    """A copy was made of a database in use; it has no log of its own, nor lacks one. Raises apsw.Error."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        mark_closed(connection)
+    finally:
+        connection.close(True)
 
 
 def check_recovery(path: Path) -> None:

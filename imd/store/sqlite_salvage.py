@@ -22,10 +22,9 @@ from imd.store.contract import StoreRefused
 from imd.store.lock import Lock
 from imd.store.migrate import create, known_migrations
 from imd.store.record import BadRecord, micros
-from imd.store.sqlite_file import rows
+from imd.store.sqlite_file import LOST_AT, rows
 from imd.store.sqlite_upkeep import RECORDS
 
-LOST_AT = "lost_at"
 _PROBES_MAX = 50_000  # keys that cannot be read, one by one, before the rest of a range is given up
 _RANGE = 10_000  # keys read at once
 
@@ -242,6 +241,7 @@ def _stream(old: apsw.Connection, query: str) -> Iterable[_Row]:
 def _note_loss(new: Path, now: datetime) -> None:
     connection = sqlite_file.connect(new)
     try:
+        sqlite_file.mark_closed(connection)
         connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (LOST_AT, micros(now)))
     finally:
         connection.close(True)

@@ -86,6 +86,7 @@ def back_up(path: Path, to: Path, progress: Callable[[], None] | None = None) ->
     try:
         with _reading(path, progress) as connection:
             connection.execute("VACUUM INTO ?", (str(unfinished),))
+        sqlite_file.close_copy(unfinished)
         with _reading(unfinished, progress) as copy:
             found = [row[0] for row in rows(copy, "PRAGMA quick_check(5)")]
         if found != ["ok"]:
@@ -108,11 +109,14 @@ def verify(path: Path, progress: Callable[[], None] | None = None) -> Verified:
     if not path.exists():
         raise StoreRefused(f"{path}: no such file")
     sqlite_file.check_before_opening(path)
+    logged = sqlite_file.has_log(path)
     try:
         with _reading(path, progress) as connection:
             connection.execute("BEGIN")
             found = [str(row[0]) for row in rows(connection, f"PRAGMA integrity_check({FAULTS_MAX})")]
             faults = [] if found == ["ok"] else found
+            if not logged and sqlite_file.in_use(connection) and not sqlite_file.has_log(path):
+                faults.append(f"it was not closed, and its log {path.name}-wal is gone: the newest commits may be lost")
             schema = rows(connection, "SELECT coalesce(max(number), 0) FROM schema_version")[0][0]
             newest = rows(connection, "SELECT seal FROM audit ORDER BY seq DESC LIMIT 1")
             counts: dict[str, int] = {}

@@ -6,12 +6,16 @@ closes the connection, fails the group, and everything behind it too, until a pr
 that was lost. A failed sync is never tried again on the same log (the kernel may have dropped the pages): the probe
 first moves the log into the main file, which is synced anew, and writes on an empty one.
 
+The first opening marks the database as in use, and the closing takes the mark away; both are in the main file before
+the log may be short of them. While the mark stands the log is never left empty (`sqlite_file`).
+
 Checkpoints: PASSIVE when idle, and while busy as soon as the log has grown by CHECKPOINT_PAGES; TRUNCATE when its file
 is over WAL_BYTES_MAX, which only a reader that will not end can bring about.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -23,7 +27,7 @@ import apsw
 from imd.store import sqlite_rows
 from imd.store.batch import Batch
 from imd.store.contract import StoreFailed
-from imd.store.sqlite_file import BUSY_TIMEOUT_MS
+from imd.store.sqlite_file import BUSY_TIMEOUT_MS, keep_log, mark_closed, mark_in_use
 
 GROUP_ROWS_MAX = 2_000
 CHECKPOINT_PAGES = 1_000  # 4 MiB, SQLite's own default
@@ -57,7 +61,7 @@ class Writer:
         self._failure = "not opened yet"
         self._log_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
-        self._failed = self._closed = self._stopped = self._made_room = False
+        self._failed = self._closed = self._stopped = self._made_room = self._marked = False
         self._begin()
 
     def _begin(self) -> None:
@@ -115,6 +119,10 @@ class Writer:
 
     def _stop(self) -> None:
         self._stopped = True
+        if self._connection is not None:
+            with contextlib.suppress(StoreFailed):  # the log stays then, and tells the next opening
+                self._in_transaction(mark_closed)
+                self._marked = False
 
     def _commit_group(self, first: Commit) -> Job | None:
         """Commit `first` and what is queued behind it; answers with the job that ended the group, if one did."""
@@ -182,11 +190,13 @@ class Writer:
             raise StoreFailed(self._failure) from error
 
     def _open(self) -> None:
-        """Raises apsw.Error. The log is emptied before anything is written behind frames whose sync may have failed;
+        """Raises apsw.Error, StoreFailed. The log is emptied before anything is written behind frames whose sync may have failed;
         at the first opening none of ours has, and a backup that reads just then is no reason not to start."""
         connection = self._connect()
         try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            # Both begin the log anew; only after a failure does its room count for more than that it is seen to be there.
+            mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._failed else apsw.SQLITE_CHECKPOINT_RESTART
+            connection.wal_checkpoint(mode=mode)
         except apsw.BusyError:
             if self._failed:
                 _close(connection)
@@ -196,6 +206,11 @@ class Writer:
             raise
         connection.set_wal_hook(self._on_commit)
         self._connection = connection
+        if not self._marked:
+            self._in_transaction(mark_in_use)
+            with contextlib.suppress(apsw.BusyError):  # then it is there with the next checkpoint
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._marked = True
 
     def _on_commit(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._log_pages = pages
@@ -211,6 +226,7 @@ class Writer:
         try:
             if self._wal_bytes() > WAL_BYTES_MAX:
                 whole = _truncate(connection)
+                _write_probe(connection)  # an empty log would look like a lost one
             else:
                 in_log, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 whole = in_log == moved
@@ -230,6 +246,8 @@ class Writer:
         connection, self._connection = self._connection, None
         self._log_pages = 0
         if connection is not None:
+            if self._marked:
+                keep_log(connection)
             _close(connection)
 
     def _settle(self, future: Future[T], work: Callable[[], T]) -> None:

@@ -97,7 +97,7 @@ DAMAGES: dict[str, Damage] = {
     "the log cut off": _in_log(_cut),
     "the log deleted": _in_log(lambda path, _chance: path.unlink()),
 }
-LOST_IN_SILENCE = {"the log cut off", "the log deleted", "the log zeroed from somewhere on"}
+LOST_IN_SILENCE = {"the log cut off", "the log zeroed from somewhere on"}
 """What no check can find: a log that ends early looks like one that was never longer."""
 
 
@@ -107,6 +107,8 @@ def _outcome(database: Path, state: bytes) -> str:
     except StoreRefused as refused:
         return "refused" if "imd.db" in str(refused) else f"refused without its name: {refused}"
     try:
+        if store.load().lost_log:
+            return "said at the start"
         return "harmless" if _state(store) == state else "lost"
     except (StoreRefused, StoreFailed):
         return "refused"
@@ -127,8 +129,9 @@ def test_damage_is_found_or_harmless(what: str, killed: tuple[Path, bytes], tmp_
         DAMAGES[what](database, random.Random(f"{what}/{seed}"))
         outcomes[_outcome(database, state)] += 1
         shutil.rmtree(folder)
-    harmful = outcomes["refused"] + outcomes["lost"]
-    found = share(outcomes["refused"], harmful) if harmful else "none"
+    caught = outcomes["refused"] + outcomes["said at the start"]
+    harmful = caught + outcomes["lost"]
+    found = share(caught, harmful) if harmful else "none"
     figures.append(f"row 8, {what}: {SEEDS} trials, {outcomes['harmless']} harmless, of the others found: {found}")
-    assert outcomes.keys() <= {"refused", "harmless", "lost"}
+    assert outcomes.keys() <= {"refused", "said at the start", "harmless", "lost"}
     assert what in LOST_IN_SILENCE or not outcomes["lost"], outcomes

@@ -40,6 +40,7 @@ def test_kill_at_random_instants(database: Path) -> None:
         store = open_store(f"sqlite:///{database}")
         snapshot = store.load()
         store.close()
+        assert (snapshot.lost_at, snapshot.lost_log) == (None, False), "the log was there, whatever the instant"
         numbers = [each.number for each in snapshot.incidents]
         assert numbers == list(range(1, len(numbers) + 1)), f"a gap after cycle {cycle}"
         assert len(numbers) >= acknowledged, f"acknowledged and lost in cycle {cycle}"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
@@ -16,10 +17,12 @@ import pytest
 
 from imd.model.effect import SaveAlert
 from imd.store import migrate as migrations
+from imd.store import sqlite_upkeep
+from imd.store.batch import Batch
 from imd.store.contract import StoreRefused
 from imd.store.migrate import Migration, known_migrations, open_store
 from imd.store.sqlite_file import APPLICATION_ID
-from tests.store.samples import NOW, alert, commit, incident_id, pair
+from tests.store.samples import NOW, alert, commit, commit_batch, incident_id, pair
 
 ROOT = Path(__file__).parents[2]
 ALERTS = 300
@@ -137,6 +140,42 @@ def test_a_damaged_log_of_durable_commits_is_refused(killed: Path, damage: str) 
     WAL_DAMAGES[damage](killed.with_name("imd.db-wal"))
     with pytest.raises(StoreRefused, match="log"):
         open_store(url(killed))
+
+
+@pytest.mark.parametrize("how", [Path.unlink, lambda wal: cut(wal, 0), lambda wal: cut(wal, 40)])
+def test_a_log_that_is_gone_after_an_unclean_end_is_told_until_somebody_heard(
+    killed: Path, how: Callable[[Path], object]
+) -> None:
+    """SQLite takes it for a database that was closed as it should: the commits are gone without a word."""
+    how(killed.with_name("imd.db-wal"))
+    [fault] = sqlite_upkeep.verify(killed).faults
+    assert "its log imd.db-wal is gone" in fault
+    for _ in range(2):  # the first start is killed before it could say so
+        store = open_store(url(killed))
+        snapshot = store.load()
+        assert (snapshot.incidents, snapshot.lost_log) == ([], True)
+        assert snapshot.lost_at is not None
+        store.close()
+    store = open_store(url(killed))
+    said = Batch()
+    said.alive(snapshot.lost_at + timedelta(seconds=1))
+    commit_batch(store, said)
+    assert store.load().lost_at is None
+    store.close()
+    assert sqlite_upkeep.verify(killed).faults == []
+
+
+def test_a_log_that_was_moved_into_the_database_is_not_missed(stopped: Path, tmp_path: Path) -> None:
+    """Stopped as it should be, copied by imd or restored from such a copy, made before the mark: none lacks a log."""
+    store = open_store(url(stopped))
+    copy = tmp_path / "copy.db"
+    sqlite_upkeep.back_up(stopped, copy)
+    store.close()
+    assert not stopped.with_name("imd.db-wal").exists()
+    for database in (stopped, copy):
+        store = open_store(url(database))
+        assert (store.load().lost_at, len(store.load().alerts)) == (None, ALERTS)
+        store.close()
 
 
 def test_a_torn_last_commit_is_no_damage(killed: Path) -> None:

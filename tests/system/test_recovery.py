@@ -51,6 +51,29 @@ def test_a_recovered_database_goes_on_and_pages_that_state_may_be_lost(daemons: 
     assert len(daemon.items("/v1/alerts")) == kept, "it is said once"
 
 
+def test_a_log_that_was_deleted_after_a_kill_pages_that_state_may_be_lost(daemons: Daemons, sink: Sink) -> None:
+    """What was acknowledged a moment ago is in the log alone. Who deletes it ("those are only temporary files") sets the
+    pager back in time."""
+    daemon = daemons(RECEIVER.format(url=sink.url), RULES)
+    daemon.start()
+    log = daemon.folder / "imd.db-wal"
+    assert daemon.post("/api/v2/alerts", [{"labels": {"alertname": "Load", "serial": "1"}}]).status == 200
+    daemon.kill()
+    daemon.start()
+    assert len(daemon.items("/v1/alerts")) == 1, "a kill alone loses nothing, and nothing is said"
+    assert daemon.post("/api/v2/alerts", [{"labels": {"alertname": "Load", "serial": "2"}}]).status == 200
+    daemon.kill()
+    log.unlink()
+    daemon.start()
+    [page] = until("the page", lambda: [one for one in sink.of("page") if "ImdStateLost" in one.incident["title"]])
+    assert "the file beside the database that ends in -wal) was gone" in page.incident["title"]
+    assert "store.state_lost" in daemon.log()
+    assert daemon.stop() == 0
+    assert not log.exists()
+    daemon.start()
+    assert [one for one in sink.of("page") if "ImdStateLost" in one.incident["title"]] == [page], "it is said once"
+
+
 def _flip_a_bit_of_alert(database: Path, number: int) -> None:
     connection = apsw.Connection(str(database))
     [(record,)] = connection.execute("SELECT record FROM alert WHERE id = ?", (number,))
