@@ -684,8 +684,8 @@ class History(RuleBasedStateMachine):
     def restore_the_twin(self) -> None:
         """From here on one engine goes on and the other knows what was on disk, once repeats have reached it."""
         self.tick_until(self.now)
-        while self.engine.state.unseen:  # a deadline on the way may bring another repeat: of an alert of imd's own
-            self.tick_until(max(self.now, self.engine.state.flush_at or self.now))
+        while (flush_at := self.engine.state.flush_at) is not None:  # on the way an alert of imd's own may be repeated
+            self.tick_until(max(self.now, flush_at))
         self.twin = Engine(self.configured(self.version), self.kept.restored(self.now))
         self.restored = True
 
