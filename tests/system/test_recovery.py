@@ -52,7 +52,7 @@ def test_a_recovered_database_goes_on_and_pages_that_state_may_be_lost(daemons: 
 
 
 def test_a_log_that_was_deleted_after_a_kill_pages_that_state_may_be_lost(daemons: Daemons, sink: Sink) -> None:
-    """What was acknowledged a moment ago is in the log alone. Who deletes it ("those are only temporary files") sets the
+    """What was acknowledged a moment ago is in the log alone. Who deletes it (a "temporary file") sets the
     pager back in time."""
     daemon = daemons(RECEIVER.format(url=sink.url), RULES)
     daemon.start()
