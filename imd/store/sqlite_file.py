@@ -4,9 +4,9 @@ SQLite opens more than it should here. An empty file is a fresh database to it, 
 ignored, and with it everything committed since the last checkpoint. A pager that starts empty pages nobody, so each of
 these is a refusal.
 
-A log that is gone looks like none at all. So the main file itself says while a daemon has it open (`IN_USE`), from before
-the first commit until after the last: found so without its log, it has gone back in time. Nothing is left there to
-refuse for, so it is told (`Snapshot.lost_at`).
+A log that is gone looks like none at all. So the main file itself says while a daemon has it open (`IN_USE`), from
+before the first commit until after the last: found so without its log, it has gone back in time. Nothing is left there
+to refuse for, so it is told (`Snapshot.lost_at`).
 """
 
 from __future__ import annotations

@@ -190,11 +190,12 @@ class Writer:
             raise StoreFailed(self._failure) from error
 
     def _open(self) -> None:
-        """Raises apsw.Error, StoreFailed. The log is emptied before anything is written behind frames whose sync may have failed;
-        at the first opening none of ours has, and a backup that reads just then is no reason not to start."""
+        """Raises apsw.Error, StoreFailed. The log is emptied before anything is written behind frames whose sync may
+        have failed; at the first opening none of ours has, and a backup that reads just then is no reason not to
+        start."""
         connection = self._connect()
         try:
-            # Both begin the log anew; only after a failure does its room count for more than that it is seen to be there.
+            # Both begin the log anew; after a failure its room may be needed, else it had better be seen to be there.
             mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._failed else apsw.SQLITE_CHECKPOINT_RESTART
             connection.wal_checkpoint(mode=mode)
         except apsw.BusyError:
