@@ -6,7 +6,7 @@ Owns the shapes that `core.relate` works on, and what one link weighs and says; 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from imd.core import relation
 from imd.core.standing import Standing
@@ -19,12 +19,6 @@ LAST = 8
 
 LOOK_BACK = 32
 """Records of one entity looked at to find those: the rest of a chatty host's are past."""
-
-Role = Literal["own", "beside", "down", "failing", "begun"]
-"""How a record is with an entity: `own` on it, `beside` tied to it by labels, `down` and `begun` within it, `failing`
-depending on it."""
-
-ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Firing(Protocol):
@@ -113,6 +107,37 @@ class Shelf:
 
     def of(self, group: Group) -> list[int]:
         return [ref for ref, record in self._records.items() if record.group is group]
+
+
+class Shelves:
+    """The shelves of all entities that have any records, by how these are with it: `own` on it, `beside` tied to it by
+    labels, `down` and `begun` within it, `failing` depending on it."""
+
+    __slots__ = ("begun", "beside", "down", "failing", "own")
+
+    def __init__(self) -> None:
+        self.own: dict[str, Shelf] = {}
+        self.beside: dict[str, Shelf] = {}
+        self.down: dict[str, Shelf] = {}
+        self.begun: dict[str, Shelf] = {}
+        self.failing: dict[str, Shelf] = {}
+
+    def of(self, record: Record) -> Iterator[tuple[dict[str, Shelf], str]]:
+        """Where a record stands: the shelves by entity, and the entity."""
+        standing = record.standing
+        for entity in standing.own:
+            yield self.own, entity
+        for entity in standing.near:
+            yield self.beside, entity
+        if record.kind in relation.GOES_DOWN:
+            for entity in standing.containers:
+                yield self.down, entity
+        if record.kind in relation.FAILS:
+            for entity in standing.needs:
+                yield self.failing, entity
+        if record.kind in relation.BURSTS:
+            for entity in standing.within:
+                yield self.begun, entity
 
 
 class Link:

@@ -78,6 +78,9 @@ FITS: dict[str, dict[AlertClass, dict[AlertClass, float]]] = {
 }
 """By relation, class of the alert that is placed, and class of the other: the most that is left of a weight."""
 
+WAS_FIRST = {one: {other: fit * BACKWARD for other, fit in fits.items()} for one, fits in FITS["effect"].items()}
+"""The same of an effect that did not begin clearly after its cause."""
+
 GOES_DOWN = frozenset({_DOWN, _NET})
 """Classes in which siblings go down together."""
 

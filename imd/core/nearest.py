@@ -1,0 +1,213 @@
+"""The search of one alert for the recent alerts that it is related to.
+
+Owns what is looked at, in which order, and what is passed over: all that cannot weigh more than the heaviest link found
+so far, before anything is weighed; the answer is that of a search that weighs everything. Pure; it changes nothing.
+Same entity, tied entities, causes and siblings come first; then effects, which also say what is to be merged; and only
+where nothing was found what hardly more than the time speaks for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from imd.core import relation
+from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, still_down, weigh
+from imd.core.relation import FADE
+from imd.model.topology import AlertClass
+
+
+class Search:
+    """Of one alert, among incidents of one scope. `half`: seconds in which a gap halves a weight. `best`: the heaviest
+    link that is heavy enough; ties go to the older. `compared`: how many alerts were looked at."""
+
+    __slots__ = ("_covered", "_effects", "_far", "_half", "_record", "_scope", "_shelves", "best", "compared")
+
+    def __init__(self, shelves: Shelves, record: Record, half: float, scope: Scope) -> None:
+        self._shelves = shelves
+        self._record = record
+        self._half = half
+        self._scope = scope
+        self._far = relation.FAR * half + record.usual
+        self._effects: dict[Group, Link] = {}
+        self._covered: dict[Group, bool] = {}
+        self.best: Link | None = None
+        self.compared = 0
+        self._nearest()
+        self._explained()
+        if self.best is None:
+            self._by_time()
+
+    def merges(self, into: Group) -> tuple[str, ...]:
+        """The incidents that the alert draws into this one: it explains them as a whole."""
+        merged = []
+        for group, link in self._effects.items():
+            if group is into or min(len(group.members), len(into.members)) > relation.SMALL:
+                continue
+            if self._covers(link):
+                merged.append(group.id)
+        return tuple(sorted(merged))
+
+    # -- what is where it is, above it and beside it --------------------------------------------------------------
+
+    def _nearest(self) -> None:
+        standing = self._record.standing
+        for entity in standing.own:
+            self._at(entity, (1.0, 1.0), "same", "near")
+        for entity in standing.near:
+            self._at(entity, (FADE, FADE), "near", "near")
+        asked = standing.asked_above
+        for entity, weight in standing.above.items():
+            if self.best is None or weight >= self.best.weight:
+                self._at(entity, (weight, asked.get(entity, 0.0)), "cause", "cause")
+        if self._record.kind in relation.GOES_DOWN:
+            self._siblings()
+
+    def _at(self, entity: str, weights: tuple[float, float], kind: str, tied: str) -> None:
+        """The alerts on and beside one entity, which are so related. `weights`: of any alert there, and of those whose
+        trouble goes along dependencies alone."""
+        on = self._shelves.own.get(entity)
+        if on is not None:
+            self._look(entity, on, weights, kind)
+        beside = self._shelves.beside.get(entity)
+        if beside is not None:
+            self._look(entity, beside, (weights[0] * FADE, weights[1] * FADE), tied)
+
+    def _look(self, entity: str, shelf: Shelf, weights: tuple[float, float], kind: str) -> None:
+        record, half = self._record, self._half
+        fits = relation.FITS[kind][record.kind]
+        # What is still down is near, however long ago that began.
+        far = math.inf if kind == "same" and record.kind is AlertClass.DOWN else self._far
+        least = relation.JOIN if self.best is None else self.best.weight
+        others = shelf.last(self._scope)
+        self.compared += len(others)
+        for other in others:
+            weight = weights[other.kind in relation.ASKED]
+            if weight * fits[other.kind] < least or record.onset - other.onset > far:
+                continue
+            weight *= weigh(record, other, kind, half)
+            how = kind
+            if weight < relation.JOIN and kind == "same" and still_down(other, record):
+                weight, how = relation.JOIN, "still"
+            if weight >= least:
+                self._found(Link(weight, other, how, entity))
+                least = weight
+
+    def _siblings(self) -> None:
+        record = self._record
+        for container in record.standing.containers:
+            for other in self._last(self._shelves.down.get(container)):
+                weight = relation.SIBLINGS * relation.decay(record.onset - other.onset, self._half)
+                if weight >= relation.JOIN and not _together(record, other):
+                    self._found(Link(weight, other, "sibling", container))
+
+    def _found(self, link: Link) -> None:
+        if self.best is None or better(link, self.best):
+            self.best = link
+
+    # -- what is below it -----------------------------------------------------------------------------------------
+
+    def _explained(self) -> None:
+        """Finds the heaviest link to each incident that has an effect heavy enough to merge it, and the best of those
+        that the alert covers."""
+        standing, shelves = self._record.standing, self._shelves
+        below = standing.asked_below if self._record.kind in relation.ASKED else standing.below
+        for entity, weight in below.items():
+            on, beside = shelves.own.get(entity), shelves.beside.get(entity)
+            if on is not None:
+                self._look_below(entity, on, weight)
+            if beside is not None:
+                self._look_below(entity, beside, weight * FADE)
+        for link in self._effects.values():
+            if link.weight < relation.JOIN or (self.best is not None and not better(link, self.best)):
+                continue
+            if self._covers(link):
+                self.best = link
+
+    def _look_below(self, entity: str, shelf: Shelf, weight: float) -> None:
+        record, half, effects = self._record, self._half, self._effects
+        came_after, was_first = relation.FITS["effect"][record.kind], relation.WAS_FIRST[record.kind]
+        best = 0.0 if self.best is None else self.best.weight
+        others = shelf.last(self._scope)
+        self.compared += len(others)
+        for other in others:
+            gap = record.onset - other.onset
+            fits = was_first if gap >= -half and record.usual == other.usual else came_after
+            group = other.group
+            assert group is not None
+            known = effects.get(group)
+            least = relation.MERGE if known is None else max(known.weight, best)
+            if weight * fits[other.kind] < least or gap > self._far:
+                continue
+            heavy = weight * weigh(record, other, "effect", half)
+            if heavy >= least:
+                link = Link(heavy, other, "effect", entity)
+                if known is None or better(link, known):
+                    effects[group] = link
+
+    def _covers(self, effect: Link) -> bool:
+        """Whether the alert explains what the incident of `effect` is about."""
+        group = effect.record.group
+        assert group is not None
+        known = self._covered.get(group)
+        if known is None:
+            known = self._covered[group] = not group.returned and self._share(group) >= relation.COVER
+        return known
+
+    def _share(self, group: Group) -> float:
+        record, sample = self._record, group.sample
+        standing = record.standing
+        explained = 0
+        for member in sample:
+            self.compared += 1
+            reached = any(entity in standing.below or entity in standing.own for entity in member.standing.own)
+            explained += reached and relation.explains(record.kind, member.kind) > 0
+        return explained / len(sample) if sample else 0.0
+
+    # -- what begins with it --------------------------------------------------------------------------------------
+
+    def _by_time(self) -> None:
+        if self._record.kind in relation.FAILS:
+            self._dependents()
+        if self._record.kind in relation.BURSTS:
+            self._bursts()
+
+    def _dependents(self) -> None:
+        """What began to fail with it and depends on the same: that may be ill, and nobody has said so yet."""
+        record = self._record
+        for need in record.standing.needs:
+            for other in self._last(self._shelves.failing.get(need)):
+                weight = relation.BURST * relation.decay(record.onset - other.onset, self._half)
+                if weight >= relation.JOIN and not _together(record, other):
+                    self._found(Link(weight, other, "common", need))
+
+    def _bursts(self) -> None:
+        record = self._record
+        like = relation.BEGIN_WITH[record.kind]
+        for container in record.standing.within:
+            for other in self._last(self._shelves.begun.get(container)):
+                weight = relation.BURST * relation.decay(record.onset - other.onset, self._half / 2)
+                if weight < relation.JOIN or other.kind not in like:
+                    continue
+                if record.standing.mapped and other.standing.mapped:
+                    weight *= relation.BURST_MAPPED
+                weight *= max(
+                    relation.explains(other.kind, record.kind),
+                    relation.UNLIKE * relation.explains(record.kind, other.kind),
+                    relation.UNLIKE,
+                )
+                if weight >= relation.JOIN:
+                    self._found(Link(weight, other, "burst", container))
+
+    def _last(self, shelf: Shelf | None) -> Sequence[Record]:
+        if shelf is None:
+            return ()
+        others = shelf.last(self._scope)
+        self.compared += len(others)
+        return others
+
+
+def _together(one: Record, other: Record) -> bool:
+    """Whether the two are on one entity."""
+    own = one.standing.own
+    return any(entity in own for entity in other.standing.own)
