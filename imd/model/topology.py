@@ -67,8 +67,8 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _named(words: str) -> Match:
-    """Alerts whose name holds one of these words, in any case."""
-    return ((Matcher("alertname", Op.REGEX, f"(?i).*(?:{words}).*"),),)
+    """Alerts whose name holds one of these words, in any case, written together or apart."""
+    return ((Matcher("alertname", Op.REGEX, f"(?i).*(?:{words.replace(' ', '[ _-]?')}).*"),),)
 
 
 FROM_LABELS = (
@@ -91,22 +91,39 @@ to cluster and from namespace to namespace, so both are part of each where label
 
 CLASSES = (
     ClassRule(kind=AlertClass.BACKGROUND, match=((Matcher("severity", Op.REGEX, "info|none"),),)),
+    ClassRule(kind=AlertClass.DOWN, match=_named("(?:cert|tls|ssl).*(?:expired|invalid|(?:not|longer) valid)")),
     ClassRule(
         kind=AlertClass.BACKGROUND,
-        match=_named("backup|cert|expir|clock|skew|cron|job|watchdog|version|config|inhibitor|heartbeat"),
+        match=_named("backup|snapshot|cert|expir|clock|skew|ntp|cron|job|watchdog|version|inhibitor|reboot"),
     ),
-    ClassRule(kind=AlertClass.NET, match=_named("network|interface|bonding|packet|bgp|conntrack|partition")),
-    ClassRule(kind=AlertClass.DISK, match=_named("filesystem|disk|volume|raid|inode|storage")),
-    ClassRule(kind=AlertClass.LATENCY, match=_named("latency|slow|duration|response|lag")),
-    ClassRule(kind=AlertClass.ERROR, match=_named("5xx|4xx|error|fail|reject|deadlock|burn")),
+    ClassRule(kind=AlertClass.NET, match=_named("network|interface|bonding|packet|bgp|conntrack|partition|tunnel|vpn")),
+    ClassRule(kind=AlertClass.DISK, match=_named("filesystem|disk|volume|raid|inode|storage|io wait|iops")),
+    ClassRule(kind=AlertClass.DOWN, match=_named("not respond|unresponsive|no response|not answer")),
+    ClassRule(
+        kind=AlertClass.LATENCY,
+        match=_named("latency|slow|duration|response|lag|delay|p9[0-9]|percentile|apdex|too long|behind|stale"),
+    ),
+    ClassRule(
+        kind=AlertClass.ERROR,
+        match=_named("5xx|4xx|error|fail|reject|deadlock|burn|refus|denied|exception|timeout|broken"),
+    ),
     ClassRule(
         kind=AlertClass.SATURATION,
-        match=_named("cpu|memory|load|oom|saturat|throttl|queue|connections|hpa|usage|pressure|fault|filling|capacity"),
+        match=_named(
+            "cpu|memory|load|oom|saturat|throttl|queue|connections|clients|hpa|autoscal|usage|utili[sz]ation|pressure|fault"
+            "|filling|capacity|backlog|exhaust|pool|at limit|limit reached|nearly full|almost full|swap"
+        ),
     ),
-    ClassRule(kind=AlertClass.WORKLOAD, match=_named("pod|container|deploy|replica|rollout|statefulset|daemonset")),
+    ClassRule(
+        kind=AlertClass.WORKLOAD,
+        match=_named("pod|container|deploy|replica|rollout|statefulset|daemonset|restart|crash|evict"),
+    ),
     ClassRule(
         kind=AlertClass.DOWN,
-        match=_named("down|notready|unreachable|missing|unavailable|absent|unhealthy|lost|offline|dead"),
+        match=_named(
+            "down|not ready|unreachable|not reachable|cannot be reached|missing|unavailable|absent|unhealthy|lost"
+            "|offline|dead|gone|silent|no data|stopped|not running"
+        ),
     ),
 )
 """The built-in table, tried after the operator's own. What nothing matches is an error: something is wrong there."""
