@@ -91,9 +91,10 @@ def _direct(rules: Path, told: Callable[[int], Iterator[dict[str, str]]], size: 
         began = time.thread_time_ns()
         found = relator.place(ref, labels, ref * 0.02, relate, ())
         relator.enter(found.record, found.join or f"i{ref:012d}", (), str(ref).encode())
+        into = found.join
         for other in found.merges:
-            older, younger = sorted((found.join, other))
-            relator.merge(younger, older)
+            into, younger = sorted((into, other))
+            relator.merge(younger, into)
         spent.append((time.thread_time_ns() - began) / 1e3)
     return spent
 

@@ -5,7 +5,9 @@ Owns the shapes that `core.relate` works on, and what one link weighs and says; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Protocol
 
 from imd.core import relation
@@ -63,6 +65,19 @@ class Record:
         self.alert: Firing | None = None
 
 
+class Last:
+    """The last records of a shelf, newest first, and what is true of all: their incidents, the latest onset, and what
+    each `usual`ly waits; NaN where that differs."""
+
+    __slots__ = ("groups", "onset", "records", "usual")
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.groups: dict[Group, None] = {}
+        self.onset = -math.inf
+        self.usual = 0.0
+
+
 class Shelf:
     """The records of one entity in one role, in order of their refs, whenever they came."""
 
@@ -71,23 +86,34 @@ class Shelf:
     def __init__(self) -> None:
         self._records: dict[int, Record] = {}
         self._scope: Scope = ()
-        self._last: tuple[Record, ...] | None = None
+        self._last: Last | None = None
 
-    def last(self, scope: Scope) -> tuple[Record, ...]:
-        """The last LAST of open incidents of this scope, newest first. Remembered for the scope asked about last."""
-        if self._last is None or self._scope != scope:
-            self._last, self._scope = tuple(self._found(scope)), scope
-        return self._last
+    def last(self, scope: Scope) -> Last:
+        """The last LAST of open incidents of this scope. Remembered for the scope that was asked for last."""
+        last = self._last
+        if last is None or self._scope != scope:
+            last, self._scope = self._look_back(scope), scope
+            self._last = last
+        return last
 
-    def _found(self, scope: Scope) -> Iterator[Record]:
-        found = 0
-        for looked_at, record in enumerate(reversed(self._records.values())):
+    def _look_back(self, scope: Scope) -> Last:
+        last = Last()
+        records = last.records
+        for record in islice(reversed(self._records.values()), LOOK_BACK):
             group = record.group
-            if group is not None and group.open and group.scope == scope:
-                yield record
-                found += 1
-            if found >= LAST or looked_at >= LOOK_BACK:
-                return
+            if group is None or not group.open or group.scope != scope:
+                continue
+            if not records:
+                last.usual = record.usual
+            elif record.usual != last.usual:
+                last.usual = math.nan
+            if record.onset > last.onset:
+                last.onset = record.onset
+            records.append(record)
+            last.groups[group] = None
+            if len(records) == LAST:
+                break
+        return last
 
     def look_anew(self) -> None:
         self._last = None

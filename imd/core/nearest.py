@@ -9,7 +9,7 @@ where nothing was found what hardly more than the time speaks for.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from imd.core import relation
 from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, still_down, weigh
@@ -56,10 +56,11 @@ class Search:
             self._at(entity, (1.0, 1.0), "same", "near")
         for entity in standing.near:
             self._at(entity, (FADE, FADE), "near", "near")
-        asked = standing.asked_above
-        for entity, weight in standing.above.items():
-            if self.best is None or weight >= self.best.weight:
-                self._at(entity, (weight, asked.get(entity, 0.0)), "cause", "cause")
+        for weight, asked, entities in standing.above:
+            if weight < (relation.JOIN if self.best is None else self.best.weight):
+                break
+            for entity in entities:
+                self._at(entity, (weight, asked), "cause", "cause")
         if self._record.kind in relation.GOES_DOWN:
             self._siblings()
 
@@ -78,10 +79,12 @@ class Search:
         fits = relation.FITS[kind][record.kind]
         # What is still down is near, however long ago that began.
         far = math.inf if kind == "same" and record.kind is AlertClass.DOWN else self._far
+        last = shelf.last(self._scope)
+        if record.onset - last.onset > far:
+            return
         least = relation.JOIN if self.best is None else self.best.weight
-        others = shelf.last(self._scope)
-        self.compared += len(others)
-        for other in others:
+        self.compared += len(last.records)
+        for other in last.records:
             weight = weights[other.kind in relation.ASKED]
             if weight * fits[other.kind] < least or record.onset - other.onset > far:
                 continue
@@ -110,14 +113,17 @@ class Search:
     def _explained(self) -> None:
         """Finds the heaviest link to each incident that has an effect heavy enough to merge it, and the best of those
         that the alert covers."""
-        standing, shelves = self._record.standing, self._shelves
-        below = standing.asked_below if self._record.kind in relation.ASKED else standing.below
-        for entity, weight in below.items():
-            on, beside = shelves.own.get(entity), shelves.beside.get(entity)
-            if on is not None:
-                self._look_below(entity, on, weight)
-            if beside is not None:
-                self._look_below(entity, beside, weight * FADE)
+        shelves, waits = self._shelves, self._record.kind in relation.ASKED
+        for weight, asked, entities in self._record.standing.below:
+            left = asked if waits else weight
+            if left < relation.MERGE:
+                continue
+            for entity in entities:
+                on, beside = shelves.own.get(entity), shelves.beside.get(entity)
+                if on is not None:
+                    self._look_below(entity, on, left)
+                if beside is not None:
+                    self._look_below(entity, beside, left * FADE)
         for link in self._effects.values():
             if link.weight < relation.JOIN or (self.best is not None and not better(link, self.best)):
                 continue
@@ -126,11 +132,15 @@ class Search:
 
     def _look_below(self, entity: str, shelf: Shelf, weight: float) -> None:
         record, half, effects = self._record, self._half, self._effects
-        came_after, was_first = relation.FITS["effect"][record.kind], relation.WAS_FIRST[record.kind]
+        last = shelf.last(self._scope)
+        gap = record.onset - last.onset
+        most = weight * relation.BACKWARD if gap >= -half and record.usual == last.usual else weight
         best = 0.0 if self.best is None else self.best.weight
-        others = shelf.last(self._scope)
-        self.compared += len(others)
-        for other in others:
+        if most < relation.MERGE or gap > self._far or not self._wanted(last.groups, most, best):
+            return
+        came_after, was_first = relation.FITS["effect"][record.kind], relation.WAS_FIRST[record.kind]
+        self.compared += len(last.records)
+        for other in last.records:
             gap = record.onset - other.onset
             fits = was_first if gap >= -half and record.usual == other.usual else came_after
             group = other.group
@@ -145,6 +155,14 @@ class Search:
                 if known is None or better(link, known):
                     effects[group] = link
 
+    def _wanted(self, groups: Iterable[Group], most: float, best: float) -> bool:
+        """Whether a link of this weight would say anything new of any of these incidents."""
+        for group in groups:
+            known = self._effects.get(group)
+            if known is None or most >= max(known.weight, best):
+                return True
+        return False
+
     def _covers(self, effect: Link) -> bool:
         """Whether the alert explains what the incident of `effect` is about."""
         group = effect.record.group
@@ -156,11 +174,13 @@ class Search:
 
     def _share(self, group: Group) -> float:
         record, sample = self._record, group.sample
-        standing = record.standing
+        within = {*record.standing.own}
+        for weight, _, entities in record.standing.below:
+            within.update(entities if weight else ())
         explained = 0
         for member in sample:
             self.compared += 1
-            reached = any(entity in standing.below or entity in standing.own for entity in member.standing.own)
+            reached = any(entity in within for entity in member.standing.own)
             explained += reached and relation.explains(record.kind, member.kind) > 0
         return explained / len(sample) if sample else 0.0
 
@@ -202,7 +222,7 @@ class Search:
     def _last(self, shelf: Shelf | None) -> Sequence[Record]:
         if shelf is None:
             return ()
-        others = shelf.last(self._scope)
+        others = shelf.last(self._scope).records
         self.compared += len(others)
         return others
 

@@ -2,13 +2,13 @@
 
 Owns the graph of the map, its bounded neighbourhoods with their weights, and the standing of a set of labels. Pure;
 knows no incidents. Both neighbourhoods of an entity are worked out when an alert first stands on it, nearest first,
-bounded by hops and by NEIGHBOURS_MAX, and remembered, as standings are, up to a bound; standings share them, and nobody
-writes into them. Cycles do no harm: an entity is visited once, by its heaviest path.
+bounded by hops and by NEIGHBOURS_MAX, and remembered, as standings are, up to a bound; standings share them. Cycles do
+no harm: an entity is visited once, by its heaviest path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from imd.core.entities import EntityIndex, FromLabelsIndex
@@ -16,7 +16,13 @@ from imd.core.relation import FADE
 from imd.model.topology import Topology
 
 NEIGHBOURS_MAX = 256
-REMEMBERED_MAX = 4_000
+REMEMBERED_MAX = 16_000
+"""Standings, and neighbourhoods: a storm over a large map meets all of its entities again and again. Each takes a
+kilobyte or two."""
+
+WEIGHED_MAX = 2_000
+"""Neighbourhoods by entity, which are larger, and wanted only for the members of the incidents that grow just now."""
+
 NEEDS_MAX = 16
 
 Key = TypeVar("Key")
@@ -27,24 +33,25 @@ Edges = dict[str, dict[str, None]]
 Way = tuple[bool, bool]
 """Up to causes, or down to effects; along dependencies alone, or along what carries and contains as well."""
 
-_NOTHING: Weights = {}
+Rings = tuple[tuple[float, float, tuple[str, ...]], ...]
+"""A neighbourhood, heaviest first: what a path leaves of a weight, what one along dependencies alone leaves (0: there
+is none), and the entities of which both are true."""
 
 
 class Standing:
     """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways. `above` and `below`: what
-    they suffer from and what suffers from them, by weight, without those; `asked_above` and `asked_below`: the same
-    along dependencies alone. `containers`: what directly contains them. `needs`: what they directly depend on.
-    `within`: what they merely are in the midst of. `mapped`: the map declares one of its own."""
+    they suffer from and what suffers from them, without those. `containers`: what directly contains them. `needs`: what
+    they directly depend on. `within`: what they merely are in the midst of. `mapped`: the map declares one of its
+    own."""
 
-    __slots__ = (
-        "above", "asked_above", "asked_below", "below", "containers", "mapped", "near", "needs", "own", "within",
-    )  # fmt: skip
+    __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "within")
 
     def __init__(self, own: tuple[str, ...], mapped: bool) -> None:
         self.own = own
         self.mapped = mapped
         self.near: tuple[str, ...] = ()
-        self.above = self.below = self.asked_above = self.asked_below = _NOTHING
+        self.above: Rings = ()
+        self.below: Rings = ()
         self.containers: tuple[str, ...] = ()
         self.needs: tuple[str, ...] = ()
         self.within: tuple[str, ...] = ()
@@ -71,7 +78,8 @@ class Map:
                 self._containers[entity.id] = dict.fromkeys(entity.part_of)
         self._tiers = {entity.id: entity.tier for entity in topology.entities if entity.tier is not None}
         self._tier_of: dict[tuple[str | None, ...], str] = {}
-        self._near: dict[tuple[str, Way, int], Weights] = {}
+        self._near: dict[tuple[str, bool, int], Rings] = {}
+        self._weights: dict[tuple[str, bool, int], Weights] = {}
         self._standings: dict[tuple[int, tuple[str | None, ...]], Standing] = {}
 
     def _link(self, cause: str, effect: str, asked: bool) -> None:
@@ -89,19 +97,32 @@ class Map:
 
     def causes(self, entity: str, max_hops: int) -> Weights:
         """What an entity suffers from, without itself."""
-        return self._around(entity, (True, False), max_hops)
+        return self._weighed(entity, True, max_hops)
 
     def effects(self, entity: str, max_hops: int) -> Weights:
         """What suffers from an entity, without itself."""
-        return self._around(entity, (False, False), max_hops)
+        return self._weighed(entity, False, max_hops)
 
-    def _around(self, entity: str, way: Way, max_hops: int) -> Weights:
+    def _weighed(self, entity: str, up: bool, max_hops: int) -> Weights:
+        known = self._weights.get((entity, up, max_hops))
+        if known is None:
+            known = self._walked(entity, (up, False), max_hops)
+            _remember(self._weights, (entity, up, max_hops), known, WEIGHED_MAX)
+        return known
+
+    def _around(self, entity: str, up: bool, max_hops: int) -> Rings:
+        if entity not in self._edges[up, False]:
+            return ()
+        known = self._near.get((entity, up, max_hops))
+        if known is None:
+            walked = self._walked(entity, (up, False), max_hops)
+            known = _rings(walked, self._walked(entity, (up, True), max_hops))
+            _remember(self._near, (entity, up, max_hops), known, REMEMBERED_MAX)
+        return known
+
+    def _walked(self, entity: str, way: Way, max_hops: int) -> dict[str, float]:
+        """All that is reached from an entity, without itself."""
         edges = self._edges[way]
-        if entity not in edges or max_hops <= 0:
-            return _NOTHING
-        known = self._near.get((entity, way, max_hops))
-        if known is not None:
-            return known
         weights = {entity: 1.0}
         front, weight = [entity], 1.0
         for _ in range(max_hops):
@@ -110,7 +131,6 @@ class Map:
             front = list(dict.fromkeys(reached))[: NEIGHBOURS_MAX - len(weights)]
             weights.update(dict.fromkeys(front, weight))
         del weights[entity]
-        _remember(self._near, (entity, way, max_hops), weights)
         return weights
 
     def tier(self, labels: Mapping[str, str]) -> str:
@@ -122,7 +142,7 @@ class Map:
         if known is None:
             own = (*self._entities.find(labels), self._from_labels.find(labels).entity)
             known = str(min((self._tiers[one] for one in own if one in self._tiers), default=""))
-            _remember(self._tier_of, key, known)
+            _remember(self._tier_of, key, known, REMEMBERED_MAX)
         return known
 
     def standing(self, labels: Mapping[str, str], max_hops: int) -> Standing:
@@ -131,7 +151,7 @@ class Map:
         known = self._standings.get(key)
         if known is None:
             known = self._work_out(labels, max_hops)
-            _remember(self._standings, key, known)
+            _remember(self._standings, key, known, REMEMBERED_MAX)
         return known
 
     def _work_out(self, labels: Mapping[str, str], max_hops: int) -> Standing:
@@ -141,14 +161,14 @@ class Map:
         standing = Standing(own, any(entity in self._ids for entity in own))
         tied = (*named.parents, *named.carriers, *named.needs, *named.serves)
         standing.near = tuple(one for one in dict.fromkeys(tied) if one not in own)
-        for asked in (False, True):
-            causes = named.needs if asked else (*named.parents, *named.carriers, *named.needs)
-            above = self._widened(standing, (True, asked), causes, max_hops)
-            below = self._widened(standing, (False, asked), named.serves, max_hops)
-            if asked:
-                standing.asked_above, standing.asked_below = above, below
-            else:
-                standing.above, standing.below = above, below
+        around = self._around
+        above = [(around(entity, True, max_hops), 1.0, 1.0) for entity in own]
+        above += [(around(cause, True, max_hops - 1), FADE, FADE) for cause in named.needs]
+        above += [(around(cause, True, max_hops - 1), FADE, 0.0) for cause in (*named.parents, *named.carriers)]
+        below = [(around(entity, False, max_hops), 1.0, 1.0) for entity in own]
+        below += [(around(effect, False, max_hops - 1), FADE, FADE) for effect in named.serves]
+        standing.above = self._joined(above, standing)
+        standing.below = self._joined(below, standing)
         needs = [one for entity in own for one in self._edges[True, True].get(entity, ())]
         standing.needs = tuple(dict.fromkeys((*needs, *named.needs)))[:NEEDS_MAX]
         inside = [one for entity in own for one in self.contains(entity)]
@@ -156,31 +176,39 @@ class Map:
         standing.within = tuple(one for one in named.within if one not in own)
         return standing
 
-    def _widened(self, standing: Standing, way: Way, tied: Iterable[str], max_hops: int) -> Weights:
-        """What is around the standing's own entities, and a hop further around those `tied` to them, each by its
-        heaviest path, without all those. One neighbourhood alone is mostly all there is, and is not copied."""
-        parts = [(self._around(entity, way, max_hops), 1.0) for entity in standing.own]
-        parts += [(self._around(entity, way, max_hops - 1), FADE) for entity in tied]
+    def _joined(self, parts: list[tuple[Rings, float, float]], standing: Standing) -> Rings:
+        """Of several neighbourhoods, with what is left of their weights, one by the heaviest paths, without what is in
+        the standing itself. One alone is mostly all there is, and stays what it is."""
         parts = [part for part in parts if part[0]]
+        causes, effects = self._edges[False, False], self._edges[True, False]
+        here = [one for one in (*standing.own, *standing.near) if one in causes or one in effects]
         if not parts:
-            return _NOTHING
-        here = (*standing.own, *standing.near)
-        first, by = parts[0]
-        if len(parts) == 1 and by == 1.0 and not any(entity in first for entity in here):
-            return first
+            return ()
+        if len(parts) == 1 and parts[0][1:] == (1.0, 1.0) and len(here) == 1:
+            return parts[0][0]
         weights: dict[str, float] = {}
-        for more, by in parts:
-            for entity, weight in more.items():
-                if weight * by > weights.get(entity, 0.0):
-                    weights[entity] = weight * by
+        asked: dict[str, float] = {}
+        for rings, by, asked_by in parts:
+            for weight, asked_weight, entities in rings:
+                for entity in entities:
+                    weights[entity] = max(weight * by, weights.get(entity, 0.0))
+                    asked[entity] = max(asked_weight * asked_by, asked.get(entity, 0.0))
         for entity in here:
             weights.pop(entity, None)
-        return weights
+            asked.pop(entity, None)
+        return _rings(weights, asked)
 
 
-def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+def _rings(weights: Weights, asked: Weights) -> Rings:
+    by_weights: dict[tuple[float, float], list[str]] = {}
+    for entity in (*weights, *(one for one in asked if one not in weights)):
+        by_weights.setdefault((weights.get(entity, 0.0), asked.get(entity, 0.0)), []).append(entity)
+    return tuple((*both, tuple(by_weights[both])) for both in sorted(by_weights, reverse=True))
+
+
+def _remember(known: dict[Key, Value], key: Key, value: Value, most: int) -> None:
     """Bounded: past the bound the older half is forgotten."""
-    if len(known) >= REMEMBERED_MAX:
-        for old in list(known)[: REMEMBERED_MAX // 2]:
+    if len(known) >= most:
+        for old in list(known)[: most // 2]:
             del known[old]
     known[key] = value
