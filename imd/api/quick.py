@@ -111,6 +111,8 @@ def whole(head: bytes, message: object) -> int:
         return -1
     if message.chunked or message.upgrade or head.count(b"\n") != head.count(b"\r\n") or b"\0" in head:
         return -1
+    if not head[:1].isalpha():
+        return -1  # empty lines before a request are passed over: two of them would look like the end of a head
     lengths = message.headers.getall("Content-Length", ["0"])
     return int(lengths[0]) if len(lengths) == 1 and lengths[0].isdecimal() and lengths[0].isascii() else -1
 

@@ -168,6 +168,20 @@ async def test_no_two_ways_to_read_a_length(server: Server, taken: list[bytes]) 
     assert taken == []
 
 
+async def test_empty_lines_before_a_request_are_no_head(server: Server, taken: list[bytes]) -> None:
+    """Two of them end with what ends a head. Once it was answered, any body of that length was taken as another like
+    it, with the token of whoever sent it."""
+    length = 900
+    wire = b"\r\n\r\n" + request(b" " * length)
+    body = body_of("A").ljust(length)
+    client = await connect(server)
+    sent = wire[: len(wire) - length] + body
+    assert (await client.ask(sent[: 4 + length], sent[4 + length :]))[0].endswith("200 OK")
+    client = await connect(server)
+    assert (await client.ask(b"\r\n\r\n" + body))[0].endswith("400 Bad Request")
+    assert taken == []
+
+
 @pytest.mark.parametrize("cut", [1, 30, -len(body_of("A")) - 2, -len(body_of("A")), -1])
 async def test_a_request_in_two_parts(server: Server, taken: list[bytes], cut: int) -> None:
     client, wire = await connect(server), request(body_of("A"))
