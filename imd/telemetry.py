@@ -115,6 +115,9 @@ class Metrics:
         self.incident_resolve_seconds = self._histogram(
             "incident_resolve_seconds", "From opened to resolved.", buckets=_HUMAN
         )
+        self.targets_missed_total = self._counter(
+            "targets_missed", "Incidents that were not acknowledged or resolved in time.", "target", "priority"
+        )
         self.templates_failed_total = self._counter(
             "templates_failed", "Titles whose template failed; the built-in title was used.", "rule"
         )

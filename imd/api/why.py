@@ -55,7 +55,7 @@ _ABOUT_PRIORITY = frozenset({"triggered", "priority"})
 _ABOUT_SUPPRESSION = frozenset({"suppressed", "released"})
 _ABOUT_PAGES = frozenset(
     {"route", "paged", "not_notified", "delivery_failed", "passed_on", "exhausted", "reminded", "notified", "updated",
-     "acknowledged", "unacknowledged", "ack_lapsed", "priority", "suppressed", "released", "restarted"}
+     "acknowledged", "unacknowledged", "ack_lapsed", "late", "priority", "suppressed", "released", "restarted"}
 )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ from imd.model.rule import (
     Flapping,
     Mode,
     PriorityTable,
+    PriorityTarget,
     Raise,
     Relate,
     Resolve,
@@ -77,10 +78,6 @@ def rule_name(node: Node, scope: Scope) -> str:
 
 
 _ZERO, _YEAR = timedelta(0), 365 * _DAY
-
-
-def _later(*names: str) -> dict[str, Key]:
-    return {word: Key(any_text, later=True) for word in names}
 
 
 @takes(Several(form_of(label_name)))
@@ -133,6 +130,12 @@ def _matrix(node: Node, scope: Scope) -> dict[Level, dict[Level, Priority]]:
     return {Level(impact): {Level(urgency): cell for urgency, cell in cells.items()} for impact, cells in rows.items()}
 
 
+def _targets(node: Node, scope: Scope) -> dict[Priority, PriorityTarget]:
+    """By priority; those that are left out have none."""
+    found = nested(_TARGETS, lambda **given: given)(node, scope)
+    return {Priority(word): target for word, target in found.items()}
+
+
 def priority_table(values: dict[str, Any]) -> PriorityTable:
     """What the file says over the built-in tables, key by key and cell by cell."""
     table = PriorityTable()
@@ -141,6 +144,7 @@ def priority_table(values: dict[str, Any]) -> PriorityTable:
         urgency_from_severity={**table.urgency_from_severity, **values.get("urgency_from_severity", {})},
         impact_from_tier={**table.impact_from_tier, **values.get("impact_from_tier", {})},
         matrix=matrix,
+        targets=values.get("targets", {}),
     )
 
 
@@ -271,6 +275,16 @@ ROUTE: Keys = {
 _LEVEL = form_of(choice(Level))
 _CELL, _LEVELS = Key(choice(Priority)), [level.value for level in Level]
 _MATRIX = Table({impact: Key(any_text, form=Table(dict.fromkeys(_LEVELS, _CELL))) for impact in _LEVELS})
+TARGET: Keys = {
+    "ack": Key(
+        duration(_SECOND, _YEAR), "An incident of this priority should be acknowledged so soon after it opened."
+    ),
+    "resolve": Key(duration(_SECOND, _YEAR), "And resolved."),
+}
+_TARGETS: Keys = {
+    one.value: Key(nested(TARGET, PriorityTarget), f"By when incidents of {one.value} should be done with.")
+    for one in Priority
+}
 PRIORITY: Keys = {
     "urgency_from_severity": Key(
         _level_map,
@@ -285,7 +299,12 @@ PRIORITY: Keys = {
         form=ByName(_LEVEL),
     ),
     "matrix": Key(_matrix, "Priority by impact, then urgency; cells left out stay as built in.", form=_MATRIX),
-    **_later("targets"),
+    "targets": Key(
+        _targets,
+        "By when incidents of a priority should be acknowledged and resolved; what is late is said and counted.",
+        {},
+        form=Table(_TARGETS),
+    ),
 }
 
 

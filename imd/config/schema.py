@@ -68,13 +68,12 @@ class _Maker:
                 return self._table(form)
 
     def _table(self, table: Table) -> dict[str, Any]:
-        built = {word: key for word, key in table.keys.items() if not key.later}
-        made: dict[str, Any] = {"type": "object", "properties": dict(self._properties(built))}
-        needed = [word for word, key in built.items() if key.required and not key.secret]
+        made: dict[str, Any] = {"type": "object", "properties": dict(self._properties(table.keys))}
+        needed = [word for word, key in table.keys.items() if key.required and not key.secret]
         if needed:
             made["required"] = needed
         made |= {"additionalProperties": False, **table.also}
-        secrets = [_one_of_twins(word, key) for word, key in built.items() if key.secret]
+        secrets = [_one_of_twins(word, key) for word, key in table.keys.items() if key.secret]
         if secrets:
             made["allOf"] = [*made.get("allOf", []), *secrets]
         return made

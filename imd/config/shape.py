@@ -113,7 +113,7 @@ def form_of(read: Reader[Any]) -> Form:
 class Key(msgspec.Struct, frozen=True):
     """How a key is read, and what it means: `about` is one sentence for an editor's hover and for the reference, with
     the unit if there is one; `default` is as YAML has it, None where there is none; `form` that of the reader, where
-    another one reads the key. `later`: known from the design and not built.
+    another one reads the key.
 
     `secret`: has a `_file` twin; `check` sees the text of whichever of the two is given, and raises Refused.
     """
@@ -123,7 +123,6 @@ class Key(msgspec.Struct, frozen=True):
     default: object = None
     examples: tuple[object, ...] = ()
     required: bool = False
-    later: bool = False
     secret: bool = False
     check: Callable[[Secret, Node, Scope], None] | None = None
     form: Form | None = None
@@ -187,10 +186,6 @@ def _read_entry(keys: Keys, name: str, entry: Entry, scope: Scope, values: dict[
     key = keys.get(base)
     if key is None or (base != name and not key.secret):
         raise _unknown(keys, name, entry, scope)
-    if key.later:
-        raise scope.fault(
-            codes.NOT_BUILT, entry.key, f"{scope.subject} is not built in this version", help="leave it out until it is"
-        )
     if base in values:
         twin = name if base != name else f"{name}_file"
         raise scope.fault(
@@ -203,7 +198,7 @@ def _read_entry(keys: Keys, name: str, entry: Entry, scope: Scope, values: dict[
 
 
 def _unknown(keys: Keys, name: str, entry: Entry, scope: Scope) -> Refused:
-    known = [word for word, key in keys.items() if not key.later]
+    known = list(keys)
     twins = [f"{word}_file" for word in known if keys[word].secret]
     return scope.fault(
         codes.UNKNOWN_KEY,

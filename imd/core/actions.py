@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
-from imd.core import journal, lifecycle
+from imd.core import journal, lifecycle, targets
 from imd.core.incidents import Incidents
 from imd.core.notify import arm
 from imd.core.regroup import Regroup
@@ -152,6 +152,8 @@ def _take(work: Work) -> None:
     incident = work.incident
     if incident.state is IncidentState.PENDING:
         work.incidents.route(work.tx, incident)  # it will not trigger, and its policy still says when this lapses
+        work.incidents.aim(work.tx, incident)
+    targets.acknowledged(incident)
     work.incidents.escalation.stop(work.tx, incident, cancel=True)
     incident.timers.pop("hold", None)
 

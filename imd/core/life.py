@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from imd.core import breadth, cause, lifecycle, page, priority
+from imd.core import breadth, cause, lifecycle, page, priority, targets
 from imd.core.correlate import GroupKey, bound_reached, window_end
 from imd.core.escalation import Escalation
 from imd.core.heartbeats import built_in_rules
@@ -218,6 +218,8 @@ class Life:
             f"impact {incident.impact.value}, urgency {incident.urgency.value}",
         )
         worked_on = (IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
+        if incident.state in worked_on:
+            self.aim(tx, incident)
         if incident.state in worked_on and not woken and not incident.hushed:
             self.name(tx, incident, rule)
             self.escalation.raised(tx, incident, rule, self.route(tx, incident))
@@ -260,12 +262,21 @@ class Life:
         incident.timers.pop("hold", None)
         self._choose_cause(incident, rule, anew=True)
         lifecycle.move(incident, "trigger", tx.now)
+        self.aim(tx, incident)
         tx.say(incident, "triggered", f"still firing after hold: {incident.priority.value}, impact "
                f"{incident.impact.value} x urgency {incident.urgency.value}")  # fmt: skip
         if not incident.reopened:
             tx.count("incidents_opened_total", rule.name, incident.priority.value)
         reason = PageReason.REOPENED if incident.reopened else PageReason.FIRST
         self.start(tx, incident, PageReason.FLAPPING if incident.flapping else reason)
+
+    def aim(self, tx: Transaction, incident: Incident) -> None:
+        """By when it should be acknowledged and resolved."""
+        targets.aim(tx, self._state, incident, self._ruleset.priority)
+
+    def late(self, tx: Transaction, incident: Incident, timer: str) -> None:
+        """The timer `ack_target` or `resolve_target`."""
+        targets.due(tx, incident, timer, self._ruleset.priority)
 
     def start(self, tx: Transaction, incident: Incident, reason: PageReason) -> None:
         """Reads the routes and begins the policy at step 1."""
@@ -291,6 +302,7 @@ class Life:
         lifecycle.move(incident, "reopen", tx.now)
         incident.reopened += 1
         incident.reopened_at = tx.now
+        incident.judged = ()
         incident.timers.clear()
         self.notifier.begin_anew(incident)
         hold = self.rule_of(incident).hold

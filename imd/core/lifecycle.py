@@ -28,14 +28,16 @@ TRANSITIONS: dict[str, tuple[frozenset[IncidentState], IncidentState]] = {
     "merge": (frozenset({_PENDING, _TRIGGERED, _ACKNOWLEDGED, _SNOOZED}), _MERGED),
 }
 
-TIMERS = ("hold", "rate", "resolve", "ack", "route", "accept", "reach", "escalate", "remind", "still")
+TIMERS = ("hold", "rate", "resolve", "ack", "route", "accept", "reach", "escalate", "remind", "still",
+          "ack_target", "resolve_target")  # fmt: skip
 """Deadlines of an incident by name, in the order in which those due together are taken; behind them come, by name,
 those of policies beside its own (`escalate:POLICY`, `remind:POLICY`), then `update:RECEIVER`.
 
 hold: page if still firing. rate: too little is new to hold the incident open any more. resolve: nothing fires, resolve
 now. ack: the acknowledgement or the snooze lapses. route: it waits for hours of a route, which begin or end. accept:
 a page was not accepted in time. reach: a person's next way, or the end of quiet hours. escalate: the next escalation
-step. remind: exhausted and unanswered. still: resolved by hand and yet firing.
+step. remind: exhausted and unanswered. still: resolved by hand and yet firing. ack_target,
+resolve_target: late by the targets of its priority.
 """
 
 _STAMPS = {_TRIGGERED: "triggered_at", _ACKNOWLEDGED: "acknowledged_at", _RESOLVED: "resolved_at", _CLOSED: "closed_at"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from imd.core import journal, lifecycle
+from imd.core import journal, lifecycle, targets
 from imd.core.incidents import Incidents
 from imd.core.life import LOOK_AGAIN
 from imd.core.notify import arm
@@ -55,11 +55,7 @@ class Timers:
         kind, _, which = name.partition(":")
         match kind:
             case "hold":
-                incident.timers["hold"] = tx.now
-                if incident.state is IncidentState.PENDING and incident.firing:
-                    self._incidents.name(tx, incident, rule)
-                    self._incidents.trigger(tx, incident, rule)
-                incident.timers.pop("hold", None)
+                self._held(tx, incident, rule)
             case "resolve":
                 self._incidents.resolve(tx, incident, incident.resolved_because or "alerts resolved")
             case "rate":
@@ -78,8 +74,17 @@ class Timers:
                 self._incidents.escalation.escalate_due(tx, incident, rule, which)
             case "remind":
                 self._incidents.escalation.remind_due(tx, incident, rule, which)
+            case targets.ACK | targets.RESOLVE:
+                self._incidents.late(tx, incident, name)
             case _:
                 self._incidents.notifier.update(tx, incident, rule, which)
+
+    def _held(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
+        incident.timers["hold"] = tx.now
+        if incident.state is IncidentState.PENDING and incident.firing:
+            self._incidents.name(tx, incident, rule)
+            self._incidents.trigger(tx, incident, rule)
+        incident.timers.pop("hold", None)
 
     def _lapse(self, tx: Transaction, incident: Incident, rule: Rule) -> None:
         by, snoozed = incident.acknowledged_by, incident.state is IncidentState.SNOOZED

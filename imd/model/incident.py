@@ -157,6 +157,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     `kept`: nothing fires and a person keeps it open, so that only a person, or alerts that come and go, resolve it.
     `stays_until`: it is over and stays in memory until then, beyond what reopening asks for: merged, and its end is
     being told; or it had left, and somebody works on it again.
+    `judged`: the targets of its priority that were met or missed, since it opened or came back (core.targets).
     `outcome`, `cause` and `actionable` are what was said at closing; `responders` who was asked to help.
 
     `firing` counts members that fire and are not suppressed, `suppressed` those that fire and are; of these `held`
@@ -230,6 +231,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     actionable: bool | None = None
     responders: tuple[str, ...] = ()
     stays_until: datetime | None = None
+    judged: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Filed, ...]:

@@ -338,6 +338,13 @@ MATRIX = {
 """matrix[impact][urgency]; ServiceNow's sample priority lookup, moved to high, medium, low."""
 
 
+class PriorityTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """By when an incident should be acknowledged and resolved, from when it opened or came back; None: no matter."""
+
+    ack: timedelta | None = None
+    resolve: timedelta | None = None
+
+
 class PriorityTable(msgspec.Struct, frozen=True, kw_only=True):
     """impact x urgency -> priority; every cell is filled. Keys "default" catch what is not listed.
 
@@ -347,3 +354,4 @@ class PriorityTable(msgspec.Struct, frozen=True, kw_only=True):
     urgency_from_severity: dict[str, Level] = msgspec.field(default_factory=URGENCY_FROM_SEVERITY.copy)
     impact_from_tier: dict[str, Level] = msgspec.field(default_factory=IMPACT_FROM_TIER.copy)
     matrix: dict[Level, dict[Level, Priority]] = msgspec.field(default_factory=MATRIX.copy)
+    targets: dict[Priority, PriorityTarget] = {}

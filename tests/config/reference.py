@@ -55,6 +55,7 @@ RULE_TABLES: Mapping[str, Keys] = {
     "onset": topologyfile.ONSET,
     "heartbeats": openingkeys.HEARTBEAT,
     "priority": rulekeys.PRIORITY,
+    "targets": rulekeys.TARGET,
     "people": oncallkeys.PERSON,
     "reach": oncallkeys.REACH,
     "teams": oncallkeys.TEAM,
@@ -141,7 +142,7 @@ def _row(line: str) -> Row:
 
 def built(tables: Mapping[str, Keys], names: tuple[str, ...]) -> dict[str, Key]:
     """The keys that these tables have together."""
-    return {word: key for name in names for word, key in tables[name].items() if not key.later}
+    return {word: key for name in names for word, key in tables[name].items()}
 
 
 def type_of(key: Key) -> str:

@@ -27,9 +27,8 @@ def _keys(form: Form, at: str) -> Iterator[tuple[str, Key]]:
     match form:
         case Table(keys=keys):
             for word, key in keys.items():
-                if not key.later:
-                    yield f"{at}.{word}", key
-                    yield from _keys(key.taken(), f"{at}.{word}")
+                yield f"{at}.{word}", key
+                yield from _keys(key.taken(), f"{at}.{word}")
         case Several(of=of) | ByName(of=of):
             yield from _keys(of, at)
         case Either(forms=forms):
@@ -77,7 +76,7 @@ def test_defaults_are_those_of_the_code(keys: Keys, struct: type[msgspec.Struct]
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for word, key in keys.items():
         field = fields.get(renamed.get(word, word))
-        if field is None or field.required or key.required or key.later:
+        if field is None or field.required or key.required:
             continue
         made = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         if key.default is None:
