@@ -3,9 +3,11 @@
     python -m benchmarks.storm [--rounds N] [--quick] [--json FILE]
 
 The alerts make a thousand incidents (groups of Alertmanager), in bodies of 100 and of 5,000, and each is held for a
-second. Meanwhile /-/healthy is asked each 5 ms from a process of its own, so what it shows includes the wait for a
-processor. `first page s`: from the end of the first incident's hold to the first message at the sink. `loop lag` is
-imd's own metric, the upper bound of the bucket. `unheard` are alerts' incidents without a message, and must be 0.
+second. As long as alerts are sent, and no longer, /-/healthy is asked each 5 ms from a process of its own, so what it
+shows includes the wait for a processor. `first page s`: from the end of the first incident's hold to the first message
+at the sink. `loop lag` is imd's own metric of that time, the upper bound of the bucket. `cores missed`: for
+how many processors its threads waited meanwhile, on average; where that is not small, times say more of the machine
+than of the server. `unheard` are alerts' incidents without a message, and must be 0.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import math
 import re
 
 from benchmarks.driver import alerts, process
-from benchmarks.driver.client import Load, drive
+from benchmarks.driver.client import drive
 from benchmarks.driver.figures import Results, quantile
 from benchmarks.driver.options import Options, conclude, parse, quiet_driver
 from benchmarks.driver.probe import Probe
@@ -35,6 +37,7 @@ COLUMNS = (
     HEALTHY_P99,
     "healthy max ms",
     LAG_P99,
+    "cores missed",
     FIRST_PAGE,
     "last page s",
     PAGES,
@@ -57,13 +60,6 @@ def lag_p99(before: dict[float, float], after: dict[float, float]) -> float:
     return next((bound for bound, count in sorted(counts.items()) if whole and count >= 0.99 * whole), math.nan)
 
 
-async def storm(server: Server, target: Target, sink: Sink, requests: list[alerts.Request], incidents: int) -> Load:
-    load = await drive(server.port, requests)
-    await sink.wait(incidents, LAST_MESSAGE_SECONDS)
-    await asyncio.sleep(1)  # what comes beyond is counted too
-    return load
-
-
 async def measure(results: Results, options: Options, number: int, size: int, target: Target) -> None:
     sink = await Sink().start()
     count, incidents = options.count(ALERTS), options.count(INCIDENTS)
@@ -71,10 +67,14 @@ async def measure(results: Results, options: Options, number: int, size: int, ta
     with target.server(sink.url, f"{HOLD_SECONDS:g}s", Grouping.BY_NAME) as server:
         before = lag_buckets(server)
         probe = await asyncio.to_thread(Probe, server.port, "/-/healthy")
+        waited = process.waited_seconds(server.pid)
         began = asyncio.get_running_loop().time()
-        load = await storm(server, target, sink, requests, incidents)
+        load = await drive(server.port, requests)
+        waited = process.waited_seconds(server.pid) - waited
         waits = await asyncio.to_thread(probe.stop)
-        lag = lag_p99(before, lag_buckets(server))
+        lag = lag_p99(before, await asyncio.to_thread(lag_buckets, server))
+        await sink.wait(incidents, LAST_MESSAGE_SECONDS)
+        await asyncio.sleep(1)  # what comes beyond is counted too
         held, peak = process.rss_bytes(server.pid), process.peak_rss_bytes(server.pid)
     sink.close()
     came = [at - began - HOLD_SECONDS for at, _ in sink.messages]
@@ -85,6 +85,7 @@ async def measure(results: Results, options: Options, number: int, size: int, ta
         HEALTHY_P99: quantile(waits, 0.99) * 1e3,
         "healthy max ms": max(waits) * 1e3,
         LAG_P99: lag * 1e3,
+        "cores missed": waited / load.seconds,
         FIRST_PAGE: min(came, default=math.nan),
         "last page s": max(came, default=math.nan),
         PAGES: len(came),

@@ -51,6 +51,13 @@ def threads(pid: int) -> dict[int, ThreadCpu]:
     return used
 
 
+def waited_seconds(pid: int) -> float:
+    """How long the living threads were ready to run and had no processor. `schedstat` counts it in nanoseconds (Linux,
+    Documentation/scheduler/sched-stats; read 2026-11)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory of the process and its children."""
     return sum(_status_kib(one, "VmRSS") for one in tree(pid)) * 1024
