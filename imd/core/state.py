@@ -29,7 +29,7 @@ from imd.model.schedule import Override
 
 AT_ONCE = datetime(1, 1, 2, tzinfo=UTC)  # a deadline that the next step takes before any other
 
-INCIDENT_COSTS = 10  # what an incident's deadline may do, with a page that names a hundred alerts, beside an alert's
+INCIDENT_COSTS = 40  # what an incident's deadline may do, with a page that names a hundred alerts, beside an alert's
 
 
 class Due(enum.IntEnum):
@@ -50,6 +50,10 @@ class Due(enum.IntEnum):
     BEAT = 11
     DIGEST = 12
     STALE = 13
+
+
+_DUES = tuple(Due)
+_INCIDENT = Due.INCIDENT.value
 
 
 class Distinct:
@@ -106,6 +110,10 @@ Deadline = tuple[datetime, Due, int | str, int, object]
 """When, what about, then the subject's own order (an alert's id, an incident's or source's name), so that deadlines of
 one instant are taken in the same order whether or not imd was restarted meanwhile; a count settles the rest."""
 
+_Filed = tuple[datetime, int, int | str, int, object]
+"""A deadline in the heap, with the number of its Due: beside an enum's member, an object like any other, garbage
+collection would look at every alert's deadline each time."""
+
 
 class State:
     """`alerts` holds the newest resident episode of each identity, `older` those behind it; `members` every resident
@@ -157,7 +165,7 @@ class State:
         self.at: datetime | None = None
         self.last_alert_id = 0
         self.last_number = 0
-        self._heap: list[Deadline] = []
+        self._heap: list[_Filed] = []
         self._sequence = 0
         self._last_at = AT_ONCE
 
@@ -168,10 +176,10 @@ class State:
         else:
             self._last_at = at
         if isinstance(subject, Alert):  # its id is enough, and an integer for each of very many would be memory
-            heapq.heappush(self._heap, (at, due, subject.id, 0, subject))
+            heapq.heappush(self._heap, (at, due._value_, subject.id, 0, subject))
         else:
             self._sequence += 1
-            heapq.heappush(self._heap, (at, due, str(subject), self._sequence, subject))
+            heapq.heappush(self._heap, (at, due._value_, str(subject), self._sequence, subject))
 
     def next_deadline(self) -> datetime | None:
         """Timers of incidents that are off, or set to another time, are passed by: nobody need wake for them."""
@@ -182,10 +190,10 @@ class State:
         """What is dropped is void for good, for whatever sets a timer reminds of it anew: so nothing that is decided
         depends on when somebody has looked here."""
         heap = self._heap
-        while heap and heap[0][1] is Due.INCIDENT and self._off(heap[0]):
+        while heap and heap[0][1] == _INCIDENT and self._off(heap[0]):
             heapq.heappop(heap)
 
-    def _off(self, deadline: Deadline) -> bool:
+    def _off(self, deadline: _Filed) -> bool:
         incident = self.incidents.get(str(deadline[4]))
         return incident is None or deadline[0] not in incident.timers.values()
 
@@ -202,8 +210,8 @@ class State:
             deadline, known = heapq.heappop(self._heap), self._sequence
             while self._heap and self._heap[0][:3] == deadline[:3] and self._heap[0][3] <= known:
                 heapq.heappop(self._heap)
-            left -= INCIDENT_COSTS if deadline[1] is Due.INCIDENT else 1
-            yield deadline
+            left -= INCIDENT_COSTS if deadline[1] == _INCIDENT else 1
+            yield deadline[0], _DUES[deadline[1]], *deadline[2:]
 
     def new_alert_id(self) -> int:
         self.last_alert_id += 1
