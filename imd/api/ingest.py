@@ -45,7 +45,7 @@ from imd.sources.contract import (
 from imd.sources.labels import KnownLabels
 from imd.telemetry import Log
 
-SLICE_ALERTS = 200
+SLICE_ALERTS = 100
 """Alerts in one event: the engine takes some 4 ms for as many new ones, and the loop turns between slices."""
 
 LARGE_BYTES = 1 << 19

@@ -17,7 +17,7 @@ from imd.model.effect import Refused
 from imd.model.event import AlertsReported
 from imd.store.contract import Batch
 
-ALERTS_MAX = 200
+ALERTS_MAX = 100
 """Together in one step: 4 ms, or 8 where each opens an incident."""
 
 

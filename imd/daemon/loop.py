@@ -36,9 +36,10 @@ from imd.daemon.outgoing import Outgoing, send_off
 from imd.daemon.restored import restored, said_lost
 from imd.daemon.shortage import Shortage
 from imd.daemon.shown import Shown
+from imd.daemon.turns import Turns
 from imd.daemon.wall import Wall
 from imd.model.effect import Counted, Effect, Refused
-from imd.model.event import AlertsReported, ClockStepped, Event, Restarted, Tick
+from imd.model.event import AlertsReported, ClockStepped, DeliveryFinished, Event, Restarted, Tick
 from imd.model.policy import Ruleset
 from imd.sources.contract import Rejection
 from imd.store.contract import Snapshot, Store
@@ -50,7 +51,7 @@ COMMIT_SPACING_SECONDS = 0.002
 measured at one new alert a body, a commit costs 100 us before its first row: 20 % less CPU and no fewer alerts a
 second. An idle daemon never waits for it."""
 ALIVE_EVERY_SECONDS = 5.0
-LAG_EVERY_SECONDS = 0.25  # how late the loop runs a timer is looked at as often
+LAG_EVERY_SECONDS = 0.1  # how late the loop runs a timer is looked at as often
 PROBE_EVERY_SECONDS = 1.0
 SLEEP_SECONDS_MAX = 60.0  # a wall deadline is looked at again at least so often, for the clock may be set meanwhile
 
@@ -79,7 +80,8 @@ class Loop(Shown):
         self._open = gather.Open()
         self._gathered = gather.Gathered()
         self._under_way: deque[gather.Open] = deque()
-        self._flush_planned = self._turn_planned = False
+        self._flush_planned = False
+        self._turns = Turns(self._turn)
         self._flushed = 0.0
         self._down = "not started"
         self._shortage = Shortage(store, clock, metrics)
@@ -155,6 +157,8 @@ class Loop(Shown):
 
         Raises Overloaded (the inbox is full) and StoreDown (nothing was taken, or its commit failed).
         """
+        if type(event) is DeliveryFinished:
+            await self._turns.light()
         if self._down:
             raise StoreDown(self._down)
         if self._shortage.reason:
@@ -188,7 +192,7 @@ class Loop(Shown):
         self._gathered.add(event, part)
         self._inbox_bytes += size_bytes
         if self._gathered.full:
-            self._plan_turn()
+            self._turns.plan()
         self._plan_flush()
         await part.committed
         return part.refused
@@ -218,19 +222,15 @@ class Loop(Shown):
 
     # -- stepping -------------------------------------------------------------------------------------------------
 
-    def _plan_turn(self) -> None:
-        if not self._turn_planned:
-            self._turn_planned = True
-            asyncio.get_running_loop().call_soon(self._turn)
-
     def _turn(self) -> None:
-        """One step's worth of what has gathered; then others have the loop."""
-        self._turn_planned = False
+        """One step's worth of what has gathered, or of what was due before; then others have the loop."""
         if self._gathered.full and not self._down:
             self._step_gathered()
             if self._gathered.full:
-                self._plan_turn()
+                self._turns.plan()
             self._plan_flush()
+        elif self._timer is None:
+            self._tick()
 
     def _step_gathered(self) -> bool:
         """What was due before, a step of it, or the oldest that has gathered; whether it was the latter. A failure is
@@ -256,7 +256,7 @@ class Loop(Shown):
         assert engine is not None
         now = self._wall.now()
         current, metrics = self._open, self._metrics
-        batch = current.batch
+        batch, before = current.batch, current.effects
         refused: list[Refused] = []
         try:
             for effect in self._effects(engine, event, now):
@@ -272,6 +272,7 @@ class Loop(Shown):
             _log.exception(Log.FAILED, step=type(event).__name__)
             self._fail(f"the engine failed on {type(event).__name__}: {type(error).__name__}")
             raise StoreDown(self._down) from error
+        self._turns.stepped(current.effects - before)
         self._arm_timer(engine.next_deadline(), now)
         if current.effects >= BATCH_EFFECTS_MAX:
             self._flush()
@@ -294,8 +295,8 @@ class Loop(Shown):
 
     def _tick(self) -> None:
         self._timer = self._timer_at = None
-        if self._down or self._engine is None or self._stopping:
-            return
+        if self._down or self._engine is None or self._stopping or self._turns.planned:
+            return  # a turn that is planned begins with what is due: two steps in one would hold the loop
         deadline = self._engine.next_deadline()
         now = self._wall.now()
         if (deadline is not None and deadline <= now) or self._wall.jumped:
@@ -339,8 +340,7 @@ class Loop(Shown):
             return
         self._flushed = current.since = self._clock.monotonic()
         self._under_way.append(current)
-        loop = asyncio.get_running_loop()
-        self._store.commit(current.batch, self._hand_over(loop, current))
+        self._store.commit(current.batch, self._hand_over(asyncio.get_running_loop(), current))
 
     def _hand_over(
         self, loop: asyncio.AbstractEventLoop, current: gather.Open
