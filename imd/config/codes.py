@@ -234,7 +234,7 @@ TITLES = {
     UNREACHABLE_ROUTE: "a route can never be taken",
     QUIET_WITHOUT_END: "a maintenance never ends",
     ALLOWS_NOTHING: "a comment allows nothing",
-    TYPOGRAPHIC_QUOTES: "quotes that are none",
+    TYPOGRAPHIC_QUOTES: "quotes or an operator that are none",
     PAGES_NOBODY: "an escalation that ends in nobody",
     UNUSED_SCHEDULE: "a schedule is never used",
     UNUSED_TEAM: "a team is never used",

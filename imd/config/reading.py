@@ -26,6 +26,7 @@ from imd.model.template import BadTemplate, Template, asked_for
 _EXAMPLE = "'severity=\"critical\"'"
 _LITERAL = {Op.EQUAL: "=~", Op.NOT_EQUAL: "!~"}
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f]")
+_MEANT_AS_SYNTAX = re.compile("[=!~]|'.*'$")
 _LIKE_REGEX = re.compile(r"\.[*+]|\w\|\w")
 MATCHERS = form.text("matcher", "(=|!=|=~|!~)", 'severity="critical"', 'alertname=~"Kube.*"')
 MATCH = Either((MATCHERS, Several(MATCHERS, 1), Several(Several(MATCHERS, 1), 1)), said="matchers", name="match")
@@ -54,7 +55,9 @@ def matchers(node: Node, scope: Scope) -> tuple[Matcher, ...]:
             help=f"write the value in plain double quotes, as in {_EXAMPLE}",
         )
     for matcher in found:
-        if matcher.op in _LITERAL and _LIKE_REGEX.search(matcher.value):
+        if _MEANT_AS_SYNTAX.match(matcher.value) and f'"{matcher.value}' not in node.text:
+            _lint_syntax(node, scope, matcher)
+        elif matcher.op in _LITERAL and _LIKE_REGEX.search(matcher.value):
             _lint_literal(node, scope, matcher)
     return found
 
@@ -66,6 +69,19 @@ def _lint_literal(node: Scalar, scope: Scope, matcher: Matcher) -> None:
         point_in(scope.document, node, at, len(matcher.value)),
         f"{scope.subject}: {quote(matcher.value)} is compared as it stands, for the operator is {matcher.op.value}",
         help=f'for a regular expression write {matcher.name}{_LITERAL[matcher.op]}"{matcher.value}"',
+    )
+
+
+def _lint_syntax(node: Scalar, scope: Scope, matcher: Matcher) -> None:
+    """`a == b`, `a=!b` and `a='b'` are matchers to Alertmanager, of values that nobody has."""
+    at = max(node.text.find(matcher.value), 0)
+    meant = matcher.value.strip("'").lstrip("=!~ ")
+    op = "!=" if matcher.op is Op.EQUAL and matcher.value.startswith("!") else matcher.op.value
+    scope.document.lint(
+        codes.TYPOGRAPHIC_QUOTES,
+        point_in(scope.document, node, at, len(matcher.value)),
+        f"{scope.subject}: {quote(matcher.value)} is the value, with {quote(matcher.value[0])} as a part of it",
+        help=f'write {matcher.name}{op}"{meant}"; if the value is meant, put it in double quotes',
     )
 
 
