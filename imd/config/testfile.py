@@ -406,10 +406,6 @@ class _Reader:
         assert isinstance(node, MappingNode)
         if len(values) < len(node.entries) or any(key.required and word not in values for word, key in keys.items()):
             raise Refused
-        if not values:
-            raise scope.fault(
-                codes.EMPTY, node, f"{scope.owner} is empty", expected=f"expected some of: {', '.join(keys)}"
-            )
         if "alert" in values:
             self._alerts_known([values["alert"]], scope)
         if "members" in values:

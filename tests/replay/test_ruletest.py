@@ -88,6 +88,7 @@ def told(result: Result) -> str:
 
 SOUND = {
     "a page after hold": "events: [{at: 0s, fire: node}]\nexpect: [{at: 9s, pages: []}, {at: 10s, pages: [{to: ana}]}]",
+    "any incident and any page": "events: [{at: 0s, fire: node}]\nexpect: [{at: 1m, incidents: [{}], pages: [{}]}]",
     "a person's receiver": "events: [{at: 0s, fire: node}]\nexpect: [{at: 1m, pages: [{to: ntfy-ana, step: 1}]}]",
     "escalation": (
         "events: [{at: 0s, fire: node}]\n"
@@ -280,6 +281,11 @@ FAILS = {
             "  #1 {group_key: {node: n1}}",
             "+ #2 {rule: node-loss, state: triggered, priority: P2, alerts: 1, group_key: {cluster: c1, node: n2}}",
         ],
+    ),
+    "one more of any": (
+        "events: [{at: 0s, fire: node}]\nexpect: [{at: 2m, incidents: [{}, {}]}]",
+        "at 2m: 1 incident, expected 2",
+        ["  #1 {}", "- {}"],
     ),
     "one missing": (
         "expect: [{at: 2m, incidents: [{rule: node-loss}]}]",
