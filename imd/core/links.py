@@ -66,16 +66,14 @@ class Record:
 
 
 class Last:
-    """The last records of a shelf, newest first, and what is true of all: their incidents, the latest onset, and what
-    each `usual`ly waits; NaN where that differs."""
+    """The last records of a shelf, newest first, their incidents, and the latest onset."""
 
-    __slots__ = ("groups", "onset", "records", "usual")
+    __slots__ = ("groups", "onset", "records")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.groups: dict[Group, None] = {}
         self.onset = -math.inf
-        self.usual = 0.0
 
 
 class Shelf:
@@ -89,24 +87,21 @@ class Shelf:
         self._last: Last | None = None
 
     def last(self, scope: Scope) -> Last:
-        """The last LAST of open incidents of this scope. Remembered for the scope that was asked for last."""
+        """`look_back`, remembered for the scope that was asked for last."""
         last = self._last
         if last is None or self._scope != scope:
-            last, self._scope = self._look_back(scope), scope
+            last, self._scope = self.look_back(scope), scope
             self._last = last
         return last
 
-    def _look_back(self, scope: Scope) -> Last:
+    def look_back(self, scope: Scope) -> Last:
+        """The last LAST of open incidents of this scope."""
         last = Last()
         records = last.records
         for record in islice(reversed(self._records.values()), LOOK_BACK):
             group = record.group
             if group is None or not group.open or group.scope != scope:
                 continue
-            if not records:
-                last.usual = record.usual
-            elif record.usual != last.usual:
-                last.usual = math.nan
             if record.onset > last.onset:
                 last.onset = record.onset
             records.append(record)

@@ -134,7 +134,7 @@ class Search:
         record, half, effects = self._record, self._half, self._effects
         last = shelf.last(self._scope)
         gap = record.onset - last.onset
-        most = weight * relation.BACKWARD if gap >= -half and record.usual == last.usual else weight
+        most = weight * relation.LEFT_BACKWARD if gap >= -half else weight
         best = 0.0 if self.best is None else self.best.weight
         if most < relation.MERGE or gap > self._far or not self._wanted(last.groups, most, best):
             return
@@ -142,7 +142,7 @@ class Search:
         self.compared += len(last.records)
         for other in last.records:
             gap = record.onset - other.onset
-            fits = was_first if gap >= -half and record.usual == other.usual else came_after
+            fits = was_first if gap >= -half else came_after
             group = other.group
             assert group is not None
             known = effects.get(group)

@@ -35,7 +35,7 @@ class Relator:
         self._pending = topology.pending
         self._usual = topology.usual
         self._classes = Classifier(topology.classes)
-        self._shelves = Shelves()
+        self.shelves = Shelves()
         self._groups: dict[str, Group] = {}
         self._opened_by: dict[bytes, list[str]] = {}
         self.compared = 0
@@ -48,7 +48,7 @@ class Relator:
         record = self.record(ref, labels, began, relate)
         if record.kind is AlertClass.BACKGROUND:
             return Placement(record)
-        search = Search(self._shelves, record, relate.within.total_seconds() / 5, scope)
+        search = Search(self.shelves, record, relate.within.total_seconds() / 5, scope)
         self.compared += search.compared
         best = search.best
         if best is None:
@@ -92,18 +92,21 @@ class Relator:
         group.members.append(record)
         if len(group.sample) < SAMPLE or record.ref < group.sample[-1].ref:
             group.sample = _first([*group.sample, record])
-        for shelves, entity in self._shelves.of(record):
+        for shelves, entity in self.shelves.of(record):
             shelf = shelves.get(entity)
             if shelf is None:
                 shelf = shelves[entity] = Shelf()
             shelf.put(record)
 
     def merge(self, younger: str, older: str) -> None:
-        """From now on the alerts of the younger are the older's."""
-        gone = self._groups.pop(younger, None)
-        into = self._groups.get(older)
-        if gone is None or into is None:
+        """From now on the alerts of the younger are the older's. Those of one that relates to nothing do so no more."""
+        gone, into = self._groups.get(younger), self._groups.get(older)
+        if gone is None:
             return
+        if into is None:
+            self.forget(younger)
+            return
+        del self._groups[younger]
         self._forget_opener(gone)
         for record in gone.members:
             record.group = into
@@ -129,7 +132,7 @@ class Relator:
     def _look_anew(self, group: Group) -> None:
         """Whether its alerts count among the last of their entities is no longer what it was."""
         for record in group.members:
-            for shelves, entity in self._shelves.of(record):
+            for shelves, entity in self.shelves.of(record):
                 shelves[entity].look_anew()
 
     def forget(self, incident: str) -> None:
@@ -159,7 +162,7 @@ class Relator:
                 record.onset -= seconds
 
     def _take_away(self, record: Record) -> None:
-        for shelves, entity in self._shelves.of(record):
+        for shelves, entity in self.shelves.of(record):
             shelf = shelves.get(entity)
             if shelf is not None and shelf.take_away(record):
                 del shelves[entity]
@@ -175,7 +178,7 @@ class Relator:
         group = self._groups.get(incident)
         if group is None:
             return []
-        for shelf in (self._shelves.own.get(entity), self._shelves.down.get(entity)):
+        for shelf in (self.shelves.own.get(entity), self.shelves.down.get(entity)):
             found = shelf.of(group) if shelf is not None else []
             if found:
                 return found

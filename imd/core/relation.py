@@ -78,8 +78,11 @@ FITS: dict[str, dict[AlertClass, dict[AlertClass, float]]] = {
 }
 """By relation, class of the alert that is placed, and class of the other: the most that is left of a weight."""
 
-WAS_FIRST = {one: {other: fit * BACKWARD for other, fit in fits.items()} for one, fits in FITS["effect"].items()}
-"""The same of an effect that did not begin clearly after its cause."""
+LEFT_BACKWARD = max(BACKWARD, USUAL * 2.0 ** (-1.0 / SLOW))
+"""The most that is left where the effect began before its cause, or hardly after it; also if both waited as usual."""
+
+WAS_FIRST = {one: {other: fit * LEFT_BACKWARD for other, fit in fits.items()} for one, fits in FITS["effect"].items()}
+"""As FITS, of an effect that did not begin clearly after its cause."""
 
 GOES_DOWN = frozenset({_DOWN, _NET})
 """Classes in which siblings go down together."""
