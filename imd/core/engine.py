@@ -287,7 +287,7 @@ class Engine:
         self._intake.incidents.notifier.digests.adopt()
         restore(self._relator, self.state, self._rules())
         for alert in self.state.alerts.values():
-            self._intake.hearing.watch(alert, alert.seen_at)
+            self._intake.hearing.watch(alert, min(alert.seen_at, self.state.at or alert.seen_at))
         self._intake.quiet.arm()
         flapping.arm(self.state, self._intake.incidents)
         openings, waiting = self._intake.incidents.openings, self.state.restored_waiting

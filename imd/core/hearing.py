@@ -7,7 +7,7 @@ its incident is `incidents`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from imd.core import expiry, journal, keeping
 from imd.core.expiry import Heard
@@ -59,7 +59,7 @@ class Hearing:
             if not self._expires:
                 return
             due = expiry.deadline(alert, self._source(alert.source), self._state.outages)
-            self._state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
+            self._state.remind(max(now, _next_look(alert, due, now)), Due.ALERT, alert)
         elif not alert.incident:
             keeping.plan_leave(self._state, alert, now)
 
@@ -96,7 +96,7 @@ class Hearing:
             return
         if judged.stale:
             self._state.stale.setdefault(alert.source, {})[alert.id] = alert
-        self._state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
+        self._state.remind(_next_look(alert, judged.at, tx.now), Due.ALERT, alert)
 
     def expire_all(self, tx: Transaction, expired: Iterable[Expired]) -> None:
         """The alerts of these identities have expired, as somebody else saw."""
@@ -142,3 +142,11 @@ class Hearing:
 
     def _source(self, name: str) -> Source:
         return self._ruleset.sources.get(name) or Source(name=name, type=name)
+
+
+def _next_look(alert: Alert, due: datetime, now: datetime) -> datetime:
+    """Where the clock was set back the alert was seen later than now, and its next report may make its deadline an
+    earlier one: as if it were seen now."""
+    if alert.seen_at > now and due - alert.seen_at > timedelta(0):
+        due = now + (due - alert.seen_at)
+    return min(due, now + expiry.LOOK_EVERY)

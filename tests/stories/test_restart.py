@@ -291,3 +291,14 @@ def test_what_came_by_its_key_into_an_incident_of_related_alerts_is_related_to_n
     restores(story)
     story.at("0:02").fires("Slow", n="1", cluster="c", pod="3").is_("triggered", firing=4)
     assert "nothing else is ill" in str(story.incident().root_cause)
+
+
+@EITHER
+def test_an_alert_repeated_after_the_clock_was_set_back_expires_by_that_repeat(restores: Restore) -> None:
+    """Seen at 2:00, and at 1:01 then: nobody vouches for it from 1:31 on, its source is silent, and at 1:41 it ends."""
+    source = Source(name="am", type="alertmanager", expire_after=minutes(30), silent_after=minutes(10))
+    story = Story(policies=TWO, sources=[source])
+    story.at("2:00").fires("Down", starts="2:00").at("2:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.clock_falls("1:00").at("1:01").fires("Down", starts="2:00").at("1:01:20")
+    restores(story)
+    story.at("1:40:59").is_("acknowledged", firing=1).at("1:41").is_("acknowledged", firing=0)
