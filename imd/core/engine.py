@@ -138,9 +138,18 @@ class Engine:
         """What was due before the event came happened before it, however late the Tick: a replay says so too. Silences
         and windows hold, or hold no more, from the very instant on."""
         state, last = self.state, Due.MAINTENANCE
+        self._mute_all(tx, event)
         if state.due(tx.now, last) and not isinstance(event, Restarted | ClockStepped):
             self._take_due(tx, state.take_due(tx.now, DUE_MAX, last))
             tx.expired = False
+            self._mute_all(tx, event)
+
+    def _mute_all(self, tx: Transaction, event: Event) -> None:
+        """What a silence muted is quiet before anything else is decided, also where only some had their turn so far: in
+        how many steps it came to that must not show. Whoever can wait does so, for this is one long step then."""
+        if self.state.to_mute and not isinstance(event, Tick | Restarted):
+            self._intake.quiet.mute_all(tx)
+            self._intake.incidents.settle(tx)
 
     # -- deadlines -------------------------------------------------------------------------------------------------
 
@@ -165,6 +174,8 @@ class Engine:
         if due is Due.ALERT:
             assert isinstance(subject, Alert)
             self._intake.hearing.look(tx, subject)
+        elif due is Due.MUTE:
+            self._intake.quiet.mute_due(tx)
         elif due is Due.JUDGE:
             self._intake.quiet.judge_due(tx)
         elif due is Due.INCIDENT:

@@ -18,6 +18,7 @@ from imd.core.correlate import GroupKey
 from imd.core.enrich import Pool
 from imd.core.expiry import Heard
 from imd.core.opening import Waiting
+from imd.core.inturn import InTurn
 from imd.model.alert import Alert
 from imd.model.digest import Digests
 from imd.model.heartbeat import Beat, By
@@ -33,27 +34,28 @@ INCIDENT_COSTS = 40  # what an incident's deadline may do, with a page that name
 
 
 class Due(enum.IntEnum):
-    """What a deadline in the heap is about, in the order in which those of one instant are taken. JUDGE: alerts whose
-    verdict is to be looked at again. FORGET_*: the record may leave memory."""
+    """What a deadline in the heap is about, in the order in which those of one instant are taken. MUTE: alerts that are
+    to be quiet, JUDGE: those whose verdict is to be looked at again. FORGET_*: the record may leave memory."""
 
     SILENCE = 0
     MAINTENANCE = 1
-    ALERT = 2
-    SOURCE = 3
-    JUDGE = 4
-    INCIDENT = 5
-    FLUSH = 6
-    FORGET_ALERT = 7
-    FORGET_INCIDENT = 8
-    WAITING = 9
-    FLAPPING = 10
-    BEAT = 11
-    DIGEST = 12
-    STALE = 13
+    MUTE = 2
+    ALERT = 3
+    SOURCE = 4
+    JUDGE = 5
+    INCIDENT = 6
+    FLUSH = 7
+    FORGET_ALERT = 8
+    FORGET_INCIDENT = 9
+    WAITING = 10
+    FLAPPING = 11
+    BEAT = 12
+    DIGEST = 13
+    STALE = 14
 
 
 _DUES = tuple(Due)
-_INCIDENT = Due.INCIDENT.value
+_MUTE, _INCIDENT = Due.MUTE.value, Due.INCIDENT.value
 
 
 class Distinct:
@@ -120,6 +122,7 @@ class State:
     member, by id; `by_key` the incidents of a rule and group key, oldest first, without cancelled and merged ones and
     old ones that somebody works on again;
     `rules` the rule that each incident opened with; `silences` those of the last days, by id, ended ones too;
+    `to_mute` alerts that something new may suppress, by id: with the next steps, before anything else is decided;
     `to_judge` alerts whose verdict may be another one, by id, to be looked at `judge_at`, and not before `judge_after`.
     `heard_moved`: `heard` is ahead of the record. `at` is the instant of the last step; what fell due by then was done,
     unless it was too much for one step.
@@ -156,7 +159,8 @@ class State:
         self.digests: dict[str, Digests] = {}
         self.in_digests: dict[str, dict[str, None]] = {}
         self.suppressed = Suppressed()
-        self.to_judge: dict[int, Alert] = {}
+        self.to_mute: dict[int, Alert] = {}
+        self.to_judge = InTurn()
         self.judge_after: datetime | None = None
         self.judge_at: datetime | None = None
         self.flush_at: datetime | None = None
@@ -204,7 +208,8 @@ class State:
 
     def take_due(self, now: datetime, at_most: int, last: Due = Due.STALE) -> Iterator[Deadline]:
         """Such deadlines, oldest first, also those that are set meanwhile; at most so many, each of an incident counted
-        as INCIDENT_COSTS. Without `last`: all up to now. One that was set twice is taken once."""
+        as INCIDENT_COSTS, and none behind a MUTE. Without `last`: all up to now. One that was set twice is taken
+        once."""
         left = at_most
         while left > 0 and self.due(now, last):
             deadline, known = heapq.heappop(self._heap), self._sequence
@@ -212,6 +217,8 @@ class State:
                 heapq.heappop(self._heap)
             left -= INCIDENT_COSTS if deadline[1] == _INCIDENT else 1
             yield deadline[0], _DUES[deadline[1]], *deadline[2:]
+            if deadline[1] == _MUTE:
+                return
 
     def new_alert_id(self) -> int:
         self.last_alert_id += 1

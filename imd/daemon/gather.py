@@ -94,6 +94,12 @@ class Open:
         self.since = 0.0
 
 
+def fail(waiting: Iterable[asyncio.Future[None]], error: Exception) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_exception(error)
+
+
 def tell(parts: Iterable[Part], refused: Iterable[Refused]) -> None:
     """Each part hears what was refused of it."""
     left = sorted(refused, key=lambda one: one.index)

@@ -32,8 +32,9 @@ from imd.core.engine import Engine
 from imd.core.state import State
 from imd.daemon import gather
 from imd.daemon.memory import known_of
+from imd.daemon.muting import Muting
 from imd.daemon.outgoing import Outgoing, send_off
-from imd.daemon.restored import restored, said_lost
+from imd.daemon.restored import log_restored, restored, said_lost
 from imd.daemon.shortage import Shortage
 from imd.daemon.shown import Shown
 from imd.daemon.turns import Turns
@@ -80,10 +81,10 @@ class Loop(Shown):
         self._open = gather.Open()
         self._gathered = gather.Gathered()
         self._under_way: deque[gather.Open] = deque()
+        self._muting = Muting()
         self._flush_planned = False
         self._turns = Turns(self._turn)
-        self._flushed = 0.0
-        self._down = "not started"
+        self._flushed, self._down = 0.0, "not started"
         self._shortage = Shortage(store, clock, metrics)
         self._engine: Engine | None = None
         self._stored: State | None = None
@@ -128,6 +129,7 @@ class Loop(Shown):
             self._flush()
             await asyncio.sleep(0.001)
         self._down = "stopping"
+        self._muting.wake()
 
     # -- what others see ------------------------------------------------------------------------------------------
 
@@ -170,7 +172,9 @@ class Loop(Shown):
             if short := self.crowded():
                 await self._take_known_alone(event, size_bytes, short)
             return await self._report(event, size_bytes, rejected)
+        await self._all_muted()
         refused = self._step(event)
+        await self._all_muted()
         current = self._open
         self._reject(event, rejected)
         if current.batch.empty and not self._under_way and not current.waiting:
@@ -196,6 +200,13 @@ class Loop(Shown):
         self._plan_flush()
         await part.committed
         return part.refused
+
+    async def _all_muted(self) -> None:
+        """Raises StoreDown."""
+        while self._engine is not None and self._engine.state.to_mute:
+            await self._muting.wait()
+        if self._down:
+            raise StoreDown(self._down)
 
     def _reject(self, event: Event, rejected: Sequence[Rejection]) -> None:
         source = getattr(event, "source", "")
@@ -273,6 +284,7 @@ class Loop(Shown):
             self._fail(f"the engine failed on {type(event).__name__}: {type(error).__name__}")
             raise StoreDown(self._down) from error
         self._turns.stepped(current.effects - before)
+        self._muting.look(engine.state)
         self._arm_timer(engine.next_deadline(), now)
         if current.effects >= BATCH_EFFECTS_MAX:
             self._flush()
@@ -383,13 +395,10 @@ class Loop(Shown):
         self._metrics.store_up.set(0)
         for void in (*self._under_way, self._open):
             self._inbox_bytes -= void.bytes
-            for waiting in void.waiting:
-                if not waiting.done():
-                    waiting.set_exception(StoreDown(self._down))
-        for part in self._gathered.parts:
-            self._inbox_bytes -= part.bytes
-            if not part.committed.done():
-                part.committed.set_exception(StoreDown(self._down))
+            gather.fail(void.waiting, StoreDown(self._down))
+        self._inbox_bytes -= sum(part.bytes for part in self._gathered.parts)
+        gather.fail((part.committed for part in self._gathered.parts), StoreDown(self._down))
+        self._muting.wake()
         self._under_way.clear()
         self._open, self._gathered = gather.Open(), gather.Gathered()
         self._stored, self._engine = self.state, None  # a moment ahead of the disk, until that is read
@@ -447,13 +456,7 @@ class Loop(Shown):
         self._open.batch.alive(now)
         self._plan_flush()
         self._arm_timer(self._engine.next_deadline(), now)
-        _log.info(
-            Log.ENGINE_RESTORED,
-            alerts=len(snapshot.alerts),
-            incidents=len(snapshot.incidents),
-            silences=len(snapshot.silences),
-            deliveries=len(snapshot.deliveries),
-        )
+        log_restored(snapshot)
 
     def use(self, ruleset: Ruleset) -> None:
         """The rules to build the engine with should it be rebuilt; the running one hears of them by RulesChanged."""

@@ -38,3 +38,13 @@ def said_lost(snapshot: Snapshot, now: datetime) -> list[AlertsReported]:
         return []
     _log.error(Log.STATE_LOST, at=snapshot.lost_at.isoformat(), log_gone=snapshot.lost_log)
     return [state_lost(snapshot.lost_at, now, log=snapshot.lost_log)]
+
+
+def log_restored(snapshot: Snapshot) -> None:
+    _log.info(
+        Log.ENGINE_RESTORED,
+        alerts=len(snapshot.alerts),
+        incidents=len(snapshot.incidents),
+        silences=len(snapshot.silences),
+        deliveries=len(snapshot.deliveries),
+    )

@@ -32,7 +32,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person mutes what all matchers take, from `starts_at` until before `ends_at`. `id` is a UUID, or PAUSE.
 
     A record is never changed: an update and an early end put another one with the same id in its place. `begun`: its
-    beginning has had its effect on the alerts that fired then.
+    beginning has its effect on the alerts that fired then; `spreading`: some of them may not have felt it yet.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     comment: str = ""
     annotations: dict[str, str] = {}
     begun: bool = False
+    spreading: bool = False
 
     @property
     def cause(self) -> str:

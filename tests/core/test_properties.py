@@ -14,6 +14,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from imd.core import quiet
 from imd.core.engine import Engine
 from imd.core.oncall import on_call
 from imd.core.quiet import KEPT
@@ -888,7 +889,40 @@ class Beating(History):
         assert not self.engine.state.beats
 
 
+class Spreading(History):
+    """The same with silences that are rolled out alert by alert, and kills in the middle of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slices = quiet.MUTED_MAX, quiet.LOOKED_MAX
+        quiet.MUTED_MAX = quiet.LOOKED_MAX = 1
+
+    @rule(
+        name=st.sampled_from(NAMES), cluster=st.sampled_from("cd"), kind=st.sampled_from("csp"), halt=st.integers(0, 3)
+    )
+    def kill_while_a_silence_is_rolled_out(self, name: str, cluster: str, kind: str, halt: int) -> None:
+        """After so many slices the twin is what the store kept."""
+        self.restore_the_twin()
+        by = {"cluster": cluster} if kind == "c" else {"alertname": name}
+        at = (self.now - T0).total_seconds()
+        pause = PauseSet(until=self.now + seconds(60), by="ana")
+        self.take(pause if kind == "p" else SilenceSet(silence(at, at + 60, 3, **by)))
+        for _ in range(halt):
+            if self.engine.state.to_mute:
+                self.take(Tick())
+        if self.engine.state.to_mute:
+            self.twin = Engine(self.configured(self.version), self.kept.restored(self.now))
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            quiet.MUTED_MAX, quiet.LOOKED_MAX = self.slices
+
+
 TestHistory = History.TestCase
 TestBeating = Beating.TestCase
+TestSpreading = Spreading.TestCase
 TestBeating.settings = histories(100)
+TestSpreading.settings = histories(100)
 TestHistory.settings = histories(250)

@@ -298,7 +298,9 @@ def test_an_alert_repeated_after_the_clock_was_set_back_expires_by_that_repeat(r
     """Seen at 2:00, and at 1:01 then: nobody vouches for it from 1:31 on, its source is silent, and at 1:41 it ends."""
     source = Source(name="am", type="alertmanager", expire_after=minutes(30), silent_after=minutes(10))
     story = Story(policies=TWO, sources=[source])
-    story.at("2:00").fires("Down", starts="2:00").at("2:00:10").page_to("ana").acknowledged_by("ana").acknowledgement_to("ana")
+    story.at("2:00").fires("Down", starts="2:00").at("2:00:10").page_to("ana").acknowledged_by(
+        "ana"
+    ).acknowledgement_to("ana")
     story.clock_falls("1:00").at("1:01").fires("Down", starts="2:00").at("1:01:20")
     restores(story)
     story.at("1:40:59").is_("acknowledged", firing=1).at("1:41").is_("acknowledged", firing=0)
