@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from imd.core.correlate import GroupKey
 from imd.core.enrich import Pool
 from imd.core.expiry import Heard
-from imd.core.opening import Waiting
 from imd.core.inturn import InTurn
+from imd.core.opening import Waiting
 from imd.model.alert import Alert
 from imd.model.digest import Digests
 from imd.model.heartbeat import Beat, By
