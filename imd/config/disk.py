@@ -33,10 +33,12 @@ class NotAFile(ValueError):
 
 
 class Disk:
-    """Everything that was read is in `opened`, in order: what `watch` looks at."""
+    """Every file that was asked for is in `opened`, in order, whether it was there or not, and in `listed` the folders
+    that were looked through: what `watch` looks at."""
 
     def __init__(self) -> None:
         self.opened: list[Path] = []
+        self.listed: list[Path] = []
         self._folders: list[str] = []
 
     def reach(self, folder: Path) -> None:
@@ -51,21 +53,21 @@ class Disk:
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         """Up to one byte more than `bytes_max`. Raises OSError, NotAFile, and ValueError for what cannot be a name."""
+        self.opened.append(path)
         # Without O_NONBLOCK opening a FIFO waits for somebody to write.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as file:
             kind = stat.S_IFMT(os.fstat(handle).st_mode)
             if kind != stat.S_IFREG:
                 raise NotAFile(f"it is {_KINDS.get(kind, 'something else')}, not a file")
-            raw = file.read(bytes_max + 1)
-        self.opened.append(path)
-        return raw
+            return file.read(bytes_max + 1)
 
     def matching(self, path: Path) -> list[Path]:
         """The files that the last part of a path, a pattern with * or ?, stands for; the path itself if it is none.
         Raises Outside, and OSError where there are too many."""
         if not set(path.name) & set("*?["):
             return [self.within(path)]
+        self.listed.append(path.parent)
         found = list(_first(self.within(path.parent).glob(path.name), GLOB_FILES_MAX + 1))
         if len(found) > GLOB_FILES_MAX:
             raise OSError(0, f"it stands for more than {GLOB_FILES_MAX} files")

@@ -52,23 +52,31 @@ HASH_BYTES = 6  # 48 bits, which a float of the metrics holds exactly
 _TOP = Span(1, 1, 1, 2)
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """What `watch` looks at: the files that were asked for, secrets and tables included, and the folders that were
+    looked through."""
+
+    files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A set of files without errors. `files` are those that were read, secrets and tables included: what `watch` looks
-    at."""
+    """A set of files without errors."""
 
     settings: Settings
     ruleset: Ruleset
     warnings: tuple[Diagnostic, ...]
-    files: tuple[Path, ...]
+    looked: Looked
 
 
 class Faulty(Exception):
     """The files have errors; `diagnostics` are all of them, warnings included, in order of file, line and column."""
 
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+    def __init__(self, diagnostics: tuple[Diagnostic, ...], looked: Looked = Looked()) -> None:  # noqa: B008 - frozen
         errors = [found for found in diagnostics if found.severity is Severity.ERROR]
         super().__init__(f"{len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {errors[0].headline()}")
         self.diagnostics = diagnostics
+        self.looked = looked
 
 
 def load(
@@ -89,13 +97,13 @@ def load(
     loading.read(config, paths, maps)
     diagnostics = loading.diagnostics()
     if any(document.failed for document in loading.documents):
-        raise Faulty(diagnostics)
+        raise Faulty(diagnostics, loading.looked)
     settings = loading.found.settings if loading.found else Settings()
     return Loaded(
         settings=settings,
         ruleset=_ruleset(loading.files, settings if config is not None else None),
         warnings=diagnostics,
-        files=loading.opened,
+        looked=loading.looked,
     )
 
 
@@ -195,8 +203,8 @@ class _Loading:
             self.allowed += allow(one, complete)
 
     @property
-    def opened(self) -> tuple[Path, ...]:
-        return tuple(self._disk.opened)
+    def looked(self) -> Looked:
+        return Looked(tuple(self._disk.opened), tuple(self._disk.listed))
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         return _ordered(fault for document in self.documents for fault in document.faults)
@@ -259,6 +267,7 @@ class _Loading:
         if not os.path.isdir(path):
             yield path
             return
+        self._disk.listed.append(path)
         try:
             files = sorted(file for file in path.iterdir() if _is_rule_file(file))
         except OSError as error:

@@ -48,6 +48,7 @@ from imd.daemon.reconcile import Reconciler
 from imd.daemon.ringing import Ringing
 from imd.daemon.systemd import Notifier, inherited_sockets, watchdog_interval
 from imd.daemon.testpage import test_delivery
+from imd.daemon.watching import Watch
 from imd.model.alert import Alert
 from imd.model.effect import Delivery
 from imd.model.event import ActionKind, RulesChanged
@@ -156,6 +157,7 @@ class Daemon:
         self._code = 0
         self._last_reload: ReloadStatus | None = None
         self._reloading = asyncio.Lock()
+        self._watch = Watch(loaded.looked, lambda: self._settings.watch, self._reload)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -179,6 +181,7 @@ class Daemon:
                 self._ring(),
             )
         ]
+        self._watch.keep()
         self._notifier.ready(f"listening on {self._settings.listen}")
         _log.info(
             Log.STARTED,
@@ -213,6 +216,7 @@ class Daemon:
     async def _shut_down(self, runner: web.AppRunner) -> None:
         _log.info(Log.STOPPING)
         self._notifier.stopping("taking no more alerts")
+        self._watch.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -342,12 +346,16 @@ class Daemon:
     async def _reload(self) -> None:
         """All or nothing: with any fault the old rules and receivers run on. Raises ReloadRefused, StoreDown."""
         async with self._reloading:
+            before = await asyncio.to_thread(self._watch.loads)
             try:
                 loaded = await asyncio.to_thread(self._load, self._config)
+                self._watch.loaded(before, loaded.looked)
                 # In a thread as well: apprise takes half a second to import.
                 fresh = await asyncio.to_thread(channels.build, loaded.settings.receivers, self._shared)
             except (Faulty, BadSettings) as error:
                 faults = [one.render() for one in error.diagnostics] if isinstance(error, Faulty) else [str(error)]
+                if isinstance(error, Faulty):
+                    self._watch.loaded(before, error.looked)
                 self._reloaded("\n".join(faults))
                 _log.error(Log.CONFIG_REFUSED, error=str(error))
                 raise ReloadRefused("\n".join(faults)) from None
@@ -374,6 +382,7 @@ class Daemon:
         self._notifier.ready()
         _log.info(Log.CONFIG_RELOADED, config_hash=loaded.ruleset.config_hash, rules=len(loaded.ruleset.rules))
         self._warn_of_tee()
+        self._watch.keep()
 
     def _reloaded(self, faults: str) -> None:
         """Says how the last reload went, to metrics and status. `faults` "": well."""

@@ -114,7 +114,7 @@ enrich:
     )
     assert isinstance(shard, Relabel)
     assert (shard.action, shard.modulus) == (Action.HASHMOD, 18)
-    assert tmp_path / "tables/hosts.csv" in loaded.files
+    assert tmp_path / "tables/hosts.csv" in loaded.looked.files
 
 
 def test_a_table_is_beside_the_file_that_names_it_and_read_once(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_table_is_beside_the_file_that_names_it_and_read_once(tmp_path: Path) 
     loaded = load_rules([tmp_path / "a", tmp_path / "b"])
     tables = [entry.table for entry in loaded.ruleset.enrich if isinstance(entry, TableLookup)]
     assert [table.rows["n1"][0] for table in tables] == ["a", "a", "b"]
-    assert len(loaded.files) == 5
+    assert len(loaded.looked.files) == 5
 
 
 def test_the_hash_follows_the_table(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_lists_add_up_over_files_and_the_matchless_route_is_last(tmp_path: Path)
     assert ruleset.routes[-1].match == MATCH_ALL
     assert ruleset.priority.matrix[Level.LOW][Level.LOW] is Priority.P4
     assert ruleset.priority.matrix[Level.HIGH][Level.HIGH] is Priority.P1
-    assert [file.name for file in loaded.files] == ["a.yaml", "b.yaml", "c.yaml"]
+    assert [file.name for file in loaded.looked.files] == ["a.yaml", "b.yaml", "c.yaml"]
 
 
 def test_without_a_config_every_receiver_is_known(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_settings_from_a_config(tmp_path: Path) -> None:
     assert loaded.ruleset.bounds.open_alerts_max == 7
     assert loaded.ruleset.fallback == "log"
     assert (settings.log.level, settings.watch, settings.storm.pages) == (LogLevel.DEBUG, True, 9)
-    assert credentials / "hook" in loaded.files
+    assert credentials / "hook" in loaded.looked.files
     assert "s3cr3t-path" not in repr(settings) + str(hook.url) + f"{hook.url}"
 
 

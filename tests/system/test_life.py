@@ -121,6 +121,27 @@ def _by_rule(daemon: Daemon) -> dict[str, list[tuple[str, int]]]:
     return found
 
 
+def test_with_watch_a_changed_file_is_taken_and_one_with_faults_is_not(daemons: Daemons, sink: Sink) -> None:
+    """Also once it is mended, and `watch` itself may be set by a reload."""
+    config = RECEIVER.format(url=sink.url)
+    daemon = daemons(config, SMALL)
+    daemon.start()
+    daemon.configure(config + "watch: true\n", SMALL)
+    assert daemon.post("/-/reload").status == 200
+
+    def names() -> set[str]:
+        return {one["name"] for one in daemon.items("/v1/rules")}
+
+    daemon.configure(config + "watch: true\n", LARGE)
+    until("the changed file is taken", lambda: "large" in names(), seconds=20)
+    daemon.configure(config + "watch: true\n", BROKEN)
+    until("the faults are seen", lambda: not _successful(daemon), seconds=20)
+    assert "large" in names()
+    daemon.configure(config + "watch: true\n", SMALL)
+    until("the mended file is taken", lambda: _successful(daemon) and "small" in names(), seconds=20)
+    assert daemon.stop() == 0
+
+
 def test_a_reload_is_all_or_nothing(daemons: Daemons, sink: Sink) -> None:
     """Bad files: 400 with every fault, metric 0, the old rules run on. Good ones: new alerts go by the new rules, open
     incidents keep theirs."""
