@@ -266,6 +266,9 @@ class Engine:
 
     def _restarted(self, tx: Transaction, alive_at: datetime) -> None:
         tx.effects.append(Journal(tx.now, journal.restarted(tx.now, alive_at)))
+        if alive_at > tx.now:  # the clock was set back meanwhile, by at least so much
+            self._shift(tx, tx.now - alive_at)
+            alive_at = tx.now
         self._intake.hearing.away(tx, alive_at)
         self._intake.heartbeats.away(tx, alive_at)
         self._intake.quiet.restarted(tx)
@@ -273,8 +276,11 @@ class Engine:
         keeping.save_presence(tx, self.state)
 
     def _clock_stepped(self, tx: Transaction, by: timedelta) -> None:
-        """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
         tx.effects.append(Journal(tx.now, journal.clock_stepped(tx.now, by)))
+        self._shift(tx, by)
+
+    def _shift(self, tx: Transaction, by: timedelta) -> None:
+        """Deadlines keep their distance in real time; alerts get the benefit of an outage of that length."""
         if by > timedelta(0):
             self._intake.hearing.away(tx, tx.now - by)
         elif self.state.flush_at is not None:  # set for an instant that is now far ahead

@@ -140,5 +140,5 @@ class Timers:
                 arm(self._state, incident, name, at if name == "route" else at + by)
             shift(incident, by)
             self._incidents.escalation.reacher.arm(incident)
-            if incident.timers or incident.reaches:
+            if incident.timers or incident.reaches or incident.told:
                 tx.touch(incident)

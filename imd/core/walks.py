@@ -110,6 +110,9 @@ def shift(incident: Incident, by: timedelta) -> None:
     for awaited in incident.awaited.values():
         if awaited.deadline_at is not None:
             awaited.deadline_at += by
+    for told in incident.told.values():
+        if told.at is not None:
+            told.at += by
     for reach in incident.reaches:
         if reach.way == 0:
             continue

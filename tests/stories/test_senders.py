@@ -130,6 +130,15 @@ def test_a_clock_set_back_puts_off_no_page() -> None:
     story.at("2:02").clock_falls("1:00").at("1:05:10").page_to("ben", "escalated")
 
 
+def test_a_clock_set_back_while_imd_is_down_puts_off_no_page() -> None:
+    """Nobody saw it fall: what was decided last is ahead of now, so it fell by that much at least."""
+    story = Story(policies=ANA)
+    story.at("2:00").fires("Down").at("2:00:10").page_to("ana")
+    story.at("2:02").set_back_while_down("1:00").at("1:05:10").page_to("ben", "escalated")
+    story.at("1:20").resolves("Down").update_to("ana").update_to("ben")
+    story.at("1:21").end_to("ana").end_to("ben")
+
+
 def test_silent_after_of_the_source_counts() -> None:
     """A source whose silence is normal for a day keeps its alerts that long."""
     source = Source(name="prom", type="alertmanager", silent_after=minutes(24 * 60))

@@ -128,6 +128,13 @@ class Story:
         self._step(Restarted(alive_at))
         return self
 
+    def set_back_while_down(self, by: str) -> Self:
+        """imd stops, the wall clock is set back by so much, and imd comes back at once."""
+        alive_at, self.now = self.now, self.now - (time_of(by) - T0)
+        self.engine = Engine(self.ruleset, self.kept.restored(alive_at))
+        self._step(Restarted(alive_at))
+        return self
+
     def clock_jumps(self, by: str) -> Self:
         """The wall clock is set forward by so much; no time has passed."""
         self.now += time_of(by) - T0
