@@ -52,8 +52,8 @@ class Regroup:
         gone.timers.clear()
         tx.say(gone, "merged", f"merged into #{into.number}: {why}", by=by)
         tx.say(into, "merged", f"#{gone.number} is part of this: {why}", by=by)
-        if was_told:
-            self._incidents.notifier.follow_up(tx, gone, self._incidents.rule_of(gone), PageKind.RESOLVED)
+        rule = self._incidents.rule_of(gone)
+        self._incidents.notifier.follow_up(tx, gone, rule, PageKind.RESOLVED, ending=was_told)
         self._hand_over(tx, into, gone, because)
         if because == "merged":
             self._relator.merge(gone.id, into.id)

@@ -118,6 +118,16 @@ def test_an_end_called_off_while_it_holds_is_told_when_it_is_calm() -> None:
     story.at("0:19:05").resolves("Down").end_to("ben").is_("resolved")
 
 
+def test_an_end_called_off_while_it_holds_is_told_when_it_is_merged() -> None:
+    """As above, and before its hold is over it becomes part of another: its own key is to be ended."""
+    story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated").settles_late()
+    story.at("0:16").acknowledged_by("ana").acknowledgement_to("ana").acknowledgement_to("ben")
+    story.at("0:17").resolves("Down").update_to("ana").update_to("ben").at("0:18").end_to("ana").end_to("ben")
+    story.fires("Other").at("0:18:10").page_to("ana", incident=2)
+    story.at("0:19").fires("Down").settles().settles().answers("ben-phone")
+    story.at("0:19:05").does("merge", "ana", into=2).end_to("ben").is_("merged")
+
+
 def back_before_its_end_left() -> Story:
     """Ben has the page, the end is on its way to him, and ana was paged anew."""
     rule = Rule(name="r", hold=seconds(10), flapping=Flapping(changes=9))
