@@ -128,6 +128,72 @@ class Sender:
         self.door.ask(self.name, "POST", "/v1/ingest/am", body, then, at_once)
 
 
+API_EVERY_SECONDS = 60.0
+API_AHEAD = timedelta(minutes=4)
+API_TELLS_ENDS = 15
+
+
+@dataclass
+class Prometheus(Sender):
+    """One alert of a sender that speaks to /api/v2/alerts: it says each minute what there is, with an end ahead, and
+    tries nothing again. What is `gone` is not spoken of any more, though it never ended. Its clock is imd's host's."""
+
+    _told: int = field(default=0)
+    _left: int = field(default=0)
+
+    def turns(self, status: str) -> None:
+        if status == self.status:
+            return
+        if status == "firing":
+            self.starts_at = self.universe.now()
+        self.status, self._told, self._left = status, self._told + 1, API_TELLS_ENDS
+        if status != "gone":
+            self._round(self._told)
+
+    def _round(self, told: int) -> None:
+        """`told` counts its turns: what was planned for the one before is void."""
+        if told == self._told and self._left:
+            self._left -= self.status == "resolved"
+            self._tell()
+            self.universe.after(API_EVERY_SECONDS, lambda: self._round(told))
+
+    def _tell(self) -> None:
+        status, told, starts_at = self.status, self._told, self.starts_at
+        assert starts_at is not None
+        ends_at = self.universe.now() + API_AHEAD if status == "firing" else self.universe.now()
+        alert = {"labels": self.labels, "annotations": {"summary": self.name},
+                 "startsAt": _text(starts_at), "endsAt": _text(ends_at)}  # fmt: skip
+        self.unsure = self.unsure or self.known != status
+
+        def at_once(code: int, _answer: Any) -> None:
+            if code == 200 and told == self._told:
+                self.known, self.unsure = status, False
+                self.taken(self, status)
+
+        self.door.ask(self.name, "POST", "/api/v2/alerts", [alert], lambda _status, _answer: None, at_once)
+
+
+BEAT_SECONDS = 40.0
+
+
+@dataclass
+class Beater:
+    """Beats for one heartbeat, but for a time in which it is `silent` (from, until)."""
+
+    name: str
+    door: Door
+    universe: Universe
+    silent: tuple[float, ...]
+
+    def begin(self) -> None:
+        if not self.quiet():
+            self.door.ask(self.name, "POST", f"/v1/heartbeats/{self.name}", None, lambda _status, _answer: None)
+        self.universe.after(BEAT_SECONDS, self.begin)
+
+    def quiet(self) -> bool:
+        return bool(self.silent) and self.silent[0] <= self.universe.elapsed < self.silent[1]
+
+
 def _text(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 

@@ -1,7 +1,12 @@
-"""The configuration files of a simulated site: two that are good and one that is not, read once by imd's own loader.
+"""The configuration files of simulated sites: for each two that are good and one that is not, read once by imd's own
+loader.
 
 Short steps and holds, so that a walk to the end of a policy takes minutes. Groups of alerts: two clusters (rule web),
-two services (rule db), and what can wait (rule low).
+two services (rule db), and what can wait (rule low). Sites:
+
+    plain   a few rules and policies; every receiver is a program
+    crowd   people read all receivers but ops, so that storms reach them in digests and old pages are called back
+    wide    what most sites have a little of: a map, inhibition, maintenance, a heartbeat, a schedule, a Prometheus
 """
 
 from __future__ import annotations
@@ -9,7 +14,10 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+
+import msgspec
 
 from imd.config.load import Loaded, load_config
 
@@ -75,18 +83,80 @@ policies:
     remind: 10m
 """
 
+CROWD = """
+storm: {pages: 1, per: 2m}
+"""
+STALE_AFTER = timedelta(seconds=70)
+READ_BY_PEOPLE = ("ana", "ana-sms", "ben", "desk")  # a webhook is a program's; here it stands for a chat or a phone
+
+PROMETHEUS = """
+  - {name: alertmanager, type: alertmanager, silent_after: 2m}
+"""
+WIDE = """
+  - name: net
+    match: 'team="net"'
+    group_by: []
+    relate: {along: topology, max_hops: 3, within: 2m}
+    hold: 5s
+    resolve: {after: 10s}
+    reopen_within: 3m
+    flapping: {changes: 6, within: 8m, calm: 1m}
+    policy: duty
+  - name: count
+    match: 'team="count"'
+    group_by: [cluster]
+    hold: 0s
+    open_when: {count: {at_least: 2, within: 2m}}
+    resolve: {after: 5s}
+    reopen_within: 2m
+    flapping: {changes: 6, within: 8m, calm: 1m}
+    priority: P1
+    policy: duty
+topology:
+  entities:
+    - {id: service/s1, match: 'service="s1"', depends_on: [service/s3]}
+    - {id: service/s2, match: 'service="s2"', depends_on: [service/s3]}
+    - {id: service/s3, match: 'service="s3"'}
+inhibit:
+  - {name: a0-hides-low, source: 'alertname="A0"', target: 'team="low"'}
+maintenance:
+  - {name: users, match: 'service="users"', weekly: {from: "09:04", to: "09:08"}}
+heartbeats:
+  - {name: job, every: 1m, grace: 30s}
+schedules:
+  - name: duty
+    rotations: [{people: [ana, ben], every: 1h, handoff: {at: "09:07"}, start: "2026-03-01"}]
+"""
+DUTY = """
+  - name: duty
+    steps:
+      - {notify: ['schedule:duty'], for: 1m}
+      - {notify: ['receiver:ops'], for: 1m}
+    remind: 6m
+"""
+
+
+def _wide(rules: str) -> str:
+    head, people, rest = rules.partition("people:")
+    return head + WIDE.lstrip("\n").replace("topology:", people + rest.rstrip() + DUTY + "topology:")
+
+
 CHANGED = RULES.replace("hold: 5s", "hold: 8s").replace("for: 90s", "for: 2m").replace("remind: 6m", "remind: 5m")
 BROKEN = RULES.replace("policy: web", "policy: wbe")
 VERSIONS = {"first": RULES, "changed": CHANGED, "broken": BROKEN}
+SITES = ("plain", "crowd", "wide")
 
 
 @functools.cache
-def version(name: str) -> Callable[[], Loaded]:
+def version(name: str, site: str = "plain") -> Callable[[], Loaded]:
     """What the files of this version load as: called, it answers or raises Faulty, as `load_config` would."""
+    rules = _wide(VERSIONS[name]) if site == "wide" else VERSIONS[name]
+    if site == "wide" and name == "changed":  # and the inhibition is gone
+        rules = rules.replace("source: 'alertname=\"A0\"'", "source: 'alertname=\"none\"'")
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
-        config.write_text(CONFIG)
-        (Path(folder) / "rules.yaml").write_text(VERSIONS[name])
+        config.write_text(CONFIG + {"crowd": CROWD, "wide": PROMETHEUS.lstrip("\n")}.get(site, ""))
+        (Path(folder) / "rules.yaml").write_text(rules)
         try:
             loaded = load_config(config)
         except Exception as error:
@@ -96,4 +166,11 @@ def version(name: str) -> Callable[[], Loaded]:
                 raise fault
 
             return refuse
+    if site == "crowd":
+        readers = {
+            name: msgspec.structs.replace(one, people=name in READ_BY_PEOPLE, stale_after=STALE_AFTER)
+            for name, one in loaded.ruleset.receivers.items()
+        }
+        ruleset = msgspec.structs.replace(loaded.ruleset, receivers=readers)
+        loaded = msgspec.structs.replace(loaded, ruleset=ruleset)
     return lambda: loaded

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from imd.model.alert import Alert, AlertState, identify
+from imd.model.alert import Alert, AlertState
 from imd.model.effect import Delivery
-from imd.model.incident import Incident, IncidentState, TimelineEntry
+from imd.model.incident import Incident, IncidentState
 from imd.store.record import (
-    unpack_alert,
     unpack_delivery,
-    unpack_entry,
     unpack_incident,
     unpack_silence,
-    whole_alert,
 )
 from tests.simulation.disk import STORE_ID
+from tests.simulation.ondisk import OnDisk, Row
 
 if TYPE_CHECKING:
     from tests.simulation.clients import Sender
@@ -35,28 +32,22 @@ if TYPE_CHECKING:
 
 _STOPPED = frozenset({IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED, IncidentState.RESOLVED, IncidentState.CLOSED})
 _BEGINS = frozenset(
-    {"triggered", "ack_lapsed", "unacknowledged", "released", "reopened", "escalated", "priority", "route", "flapping"}
-)
+    {"triggered", "ack_lapsed", "unacknowledged", "released", "reopened", "escalated", "priority", "route", "flapping",
+     "merged", "split", "responder"}
+)  # fmt: skip
 """Lines of a timeline after which a policy may begin anew."""
-_STEPS = {"web": (60.0, 60.0), "db": (90.0, 60.0, 60.0)}  # the shortest `for` of each step over all versions
+_STEPS = {"web": (60.0, 60.0), "db": (90.0, 60.0, 60.0), "duty": (60.0, 60.0)}
+"""The shortest `for` of each step over all versions."""
 _WALK_SECONDS = 420.0  # the longest walk through all rounds, with what follows a restart
-_HEARD_BY = {"web": {"ana", "ben", "ops", "desk"}, "db": {"ana", "ben", "ops", "desk"}}
+_HEARD_BY = {"web": {"ana", "ben", "ops", "desk"}, "db": {"ana", "ben", "ops", "desk"}, "duty": {"ops", "desk"}}
 _ACCEPTED_WITHIN = 20.0
+_MISSED_AFTER = 130.0  # `every`, `grace`, and what lies between two beats
 _SLACK = 12.0
 
 
-@dataclass
-class Row:
-    """A delivery as the database has it."""
-
-    seq: int
-    state: str
-    cancelled: bool
-    delivery: Delivery
-
-
-class Oracles:
+class Oracles(OnDisk):
     def __init__(self, sim: Simulation) -> None:
+        super().__init__(sim.disk)
         self._sim = sim
         self.violations: list[str] = []
         self._bodies: dict[str, tuple[str, str, bytes]] = {}
@@ -67,6 +58,7 @@ class Oracles:
         self._ends: list[float] = []
         self._clock_set: list[float] = []
         self._calm_wall: datetime | None = None
+        self._digested: set[tuple[str, str]] = set()
 
     def _fails(self, text: str) -> None:
         if len(self.violations) < 20:
@@ -99,7 +91,8 @@ class Oracles:
         it ended by itself."""
         record = self._sim.disk.rows("SELECT record FROM incident WHERE id = ?", (send.incident,))[0][0]
         incident = unpack_incident(record)
-        assigned = delivery.step == 0 and delivery.to == incident.assignee
+        asked = {incident.assignee, *(one.partition(":")[2] for one in incident.responders)}
+        assigned = delivery.step == 0 and delivery.to in asked
         over = incident.state in (IncidentState.RESOLVED, IncidentState.CLOSED)
         heard = self._answered.get((send.incident, delivery.to), 0)
         news = seq > max(heard, self._stopped[send.incident][0])
@@ -110,11 +103,11 @@ class Oracles:
     def taken(self, sender: Sender, status: str) -> None:
         """A report got its 2xx: it is on disk at this instant."""
         alert = self._alert(sender.labels)
-        wanted = AlertState.FIRING if status == "firing" else AlertState.RESOLVED
+        wanted = (AlertState.FIRING,) if status == "firing" else (AlertState.RESOLVED, AlertState.EXPIRED)
         if alert is None:
             if status == "firing":  # what ended without ever being in an incident may be gone
                 self._fails(f"{sender.name} got its 2xx and is not on disk")
-        elif alert.state is not wanted and alert.flapping_since is None:
+        elif alert.state not in wanted and alert.flapping_since is None:
             self._fails(f"{sender.name} {status} got its 2xx and is {alert.state.name} on disk")
 
     def acted(self, incident: str, action: str, who: str, answer: Any) -> None:
@@ -132,7 +125,7 @@ class Oracles:
             self._answered[incident, who] = decided
             if found.state not in _STOPPED:
                 self._fails(f"{action} of {incident} was answered 200 and is not on disk: {answer['state']}")
-        elif action in ("unack", "reopen", "escalate"):
+        elif action in ("unack", "reopen", "escalate", "responder"):
             self._stopped.pop(incident, None)
 
     def queued(self, delivery: Delivery) -> None:
@@ -173,6 +166,9 @@ class Oracles:
         for sender in self._sim.senders:
             if not sender.status:
                 continue
+            if sender.status == "gone":
+                self._check_gone(sender)
+                continue
             if sender.unsure or sender.known != sender.status:
                 self._fails(f"{sender.name} was not taken for a quarter of an hour without faults")
                 continue
@@ -183,10 +179,17 @@ class Oracles:
                     self._fails(f"{sender.name} was taken and is not on disk")
             elif alert.firing != firing and alert.flapping_since is None:
                 self._fails(f"{sender.name} was last taken as {sender.known} and is {alert.state.name} on disk")
-            elif firing and alert.suppressed_by and not quiet:
+            elif firing and alert.suppressed_by and not quiet and not self._muted(alert):
                 self._fails(f"{sender.name} is suppressed by {alert.suppressed_by}, which is over")
-            elif firing and not alert.suppressed_by:
+            elif firing and not alert.suppressed_by and not (alert.waiting or alert.seen_off):
                 self._check_member(sender, incidents.get(alert.incident))
+
+    def _check_gone(self, sender: Sender) -> None:
+        """Nobody speaks of it any more, so it is over by now, but for what imd's absences put off."""
+        ends = [*self._ends, *self._clock_set, *self._troubles]
+        alert = self._alert(sender.labels)
+        if not ends and alert is not None and alert.firing and alert.flapping_since is None:
+            self._fails(f"{sender.name} is not spoken of any more and fires still: {alert.spans}")
 
     def _check_member(self, sender: Sender, incident: Incident | None) -> None:
         if incident is None:
@@ -194,7 +197,9 @@ class Oracles:
             return
         team = sender.labels["team"]
         key = {name: sender.labels[name] for name in ("cluster", "service") if name in sender.labels}
-        if incident.rule != team or dict(incident.group_key) != key:
+        key = {} if team == "net" else key
+        moved = incident.split_from or any(entry.kind == "merged" for entry in self._timeline(incident.id))
+        if (incident.rule != team or dict(incident.group_key) != key) and not moved:
             self._fails(f"{sender.name} is in {incident.id} of rule {incident.rule} and key {incident.group_key}")
         by_hand = any(entry.kind == "resolved" and entry.by != "imd" for entry in self._timeline(incident.id))
         if not incident.open and not by_hand and "still" not in incident.timers:
@@ -216,7 +221,11 @@ class Oracles:
             self._fails(f"{incident.id} is unanswered and not at the end of its policy: step {incident.step}, timers "
                         f"{sorted(incident.timers)}")  # fmt: skip
         key = f"{STORE_ID}-{incident.id}"
-        told = {send.receiver for send in self._sim.servers.sends if send.key == key and send.taken_at is not None}
+        told = {
+            send.receiver
+            for send in self._sim.servers.sends
+            if send.taken_at is not None and (send.key == key or incident.id in send.digest)
+        }
         owed = {"ana"} if low else _HEARD_BY.get(incident.policy, set())  # imd's own alert goes to the built-in policy
         missing = owed - told
         if missing:
@@ -237,6 +246,7 @@ class Oracles:
 
     def at_the_end(self) -> None:
         self._check_answers()
+        self._check_heartbeat()
         rows = self._rows()
         for row in rows:
             self._check_row(row)
@@ -247,6 +257,7 @@ class Oracles:
         for incident in self._incidents().values():
             if incident.open and not incident.kept:
                 self._fails(f"{incident.id} is {incident.state} although nothing fires: timers {incident.timers}")
+            self._check_settled(incident)
             self._check_numbers(incident, by_incident[incident.id])
             self._check_steps(incident, by_incident[incident.id])
             self._check_pace(incident, by_incident[incident.id])
@@ -255,6 +266,20 @@ class Oracles:
         for at, what, status in self._sim.door.answers:
             if status >= 500 and status != 503:
                 self._fails(f"{what} was answered {status} at {at:.3f}")
+
+    def _check_heartbeat(self) -> None:
+        """Who was silent for long was missed, unless imd was away too; and is missed no more."""
+        beater = self._sim.beater
+        if beater is None:
+            return
+        found = [one for one in self._incidents().values() if one.rule == f"heartbeat:{beater.name}"]
+        if any(one.open for one in found):
+            self._fails(f"{beater.name} beats and is missed")
+        if not beater.silent or beater.silent[1] - beater.silent[0] < _MISSED_AFTER:
+            return
+        since, until = beater.silent
+        if not any(since - 600 <= at <= until for at in (*self._ends, *self._clock_set, *self._troubles)) and not found:
+            self._fails(f"{beater.name} was silent from {since:.0f} to {until:.0f} and nobody missed it")
 
     def _check_row(self, row: Row) -> None:
         """What the outbox says of a message, against what was seen of it."""
@@ -284,7 +309,9 @@ class Oracles:
         over = {f"{STORE_ID}-{one.id}" for one in self._incidents().values() if not one.open}
         for send in self._sim.servers.sends:
             pair = (send.receiver, send.key)
-            if send.kind == "page":
+            if send.kind == "digest":
+                self._told_by_digest(send, page_at, asked, end_at)
+            elif send.kind == "page":
                 asked.setdefault(pair, send.at)
                 if send.taken_at is not None:
                     page_at[pair] = max(page_at.get(pair, 0), send.taken_at)
@@ -296,9 +323,35 @@ class Oracles:
             if key in over and receiver != "ana-sms" and end_at.get((receiver, key), -1) < at:
                 self._fails(f"{receiver} was paged of {key} at {at:.3f} and never told that it is over")
 
+    def _told_by_digest(self, send: Send, *told: dict[tuple[str, str], float]) -> None:
+        """A digest says how each incident stands; the same one twice says nothing new."""
+        page_at, asked, end_at = told
+        for incident, state in send.digest.items():
+            pair = (send.receiver, f"{STORE_ID}-{incident}")
+            asked.setdefault(pair, send.at)
+            again = (send.delivery, incident) in self._digested
+            if send.taken_at is not None and not again:
+                self._digested.add((send.delivery, incident))
+                is_over = state in ("resolved", "closed", "merged", "cancelled")
+                at = end_at if is_over else page_at
+                at[pair] = max(at.get(pair, 0), send.taken_at)
+
+    def _check_settled(self, incident: Incident) -> None:
+        """Nothing is waited for any more, but for a digest that is to leave."""
+        planned = {one.receiver for one in self._digests() if one.due_at and one.due_at > self._sim.universe.now()}
+        pages = [one for one in incident.awaited.values() if one.digest != "waits" or one.receiver not in planned]
+        if pages:
+            self._fails(f"{incident.id} waits for pages that are over: {pages}")
+        left = {name: told for name, told in incident.told.items() if told.news or told.ends}
+        if left:
+            self._fails(f"{incident.id} waits for messages that are over: {left}")
+
     def _check_numbers(self, incident: Incident, rows: list[Row]) -> None:
-        """Every message that was ever decided on has its row."""
+        """Every message that was ever decided on has its row, but for pages that are in digests."""
         there = {row.delivery.id for row in rows}
+        for entry in self._timeline(incident.id):
+            if entry.kind == "paged" and "in a digest because" in entry.text:
+                there.add(entry.details["delivery"])
         for number in range(1, incident.deliveries + 1):
             if f"{STORE_ID}-{incident.id}-{number}" not in there:
                 self._fails(f"{incident.id}: its message number {number} of {incident.deliveries} is not in the outbox")
@@ -364,42 +417,22 @@ class Oracles:
             if send.delivery == delivery
         )
 
-    # -- what the disk says ---------------------------------------------------------------------------------------
-
-    def _alert(self, labels: dict[str, str]) -> Alert | None:
-        """Its newest episode."""
-        key = identify(labels).key
-        for record, seen, words in self._sim.disk.rows(_ALERTS):
-            if unpack_alert(record).identity.key == key:
-                return whole_alert(record, seen, words)
-        return None
-
-    def _incidents(self) -> dict[str, Incident]:
-        found = [unpack_incident(record) for (record,) in self._sim.disk.rows("SELECT record FROM incident")]
-        return {incident.id: incident for incident in found}
-
-    def _timeline(self, incident: str) -> list[TimelineEntry]:
-        sql = "SELECT record FROM timeline WHERE incident = ? ORDER BY seq"
-        return [unpack_entry(record) for (record,) in self._sim.disk.rows(sql, (incident,))]
-
-    def _rows(self) -> list[Row]:
-        sql = "SELECT seq, state, cancelled, record FROM delivery ORDER BY seq"
-        return [
-            Row(seq, state, bool(cancelled), unpack_delivery(record))
-            for seq, state, cancelled, record in self._sim.disk.rows(sql)
-        ]
+    # -- what is still on ---------------------------------------------------------------------------------------
 
     def _age(self, row: Row) -> float:
         return self._sim.universe.elapsed - self._queued.get(row.delivery.id, 0.0)
 
+    def _muted(self, alert: Alert) -> bool:
+        """Whether what inhibits it fires."""
+        return any(
+            other.name == "A0" and other.known == "firing" and alert.identity.labels()["team"] == "low"
+            for other in self._sim.senders
+        )
+
     def _quiet(self) -> bool:
-        """Whether any silence or the pause is still on."""
+        """Whether any silence, the pause or the window of maintenance is still on."""
         now = self._sim.universe.now()
+        if self._sim.site == "wide" and now.hour == 9 and now.minute < 9:
+            return True
         found = [unpack_silence(record) for (record,) in self._sim.disk.rows("SELECT record FROM silence")]
         return any(one.ends_at > now for one in found)
-
-
-_ALERTS = """
-SELECT alert.record, alert_seen.record, alert_words.record FROM alert
-LEFT JOIN alert_seen ON alert_seen.id = alert.id LEFT JOIN alert_words ON alert_words.id = alert.id
-ORDER BY alert.id DESC"""

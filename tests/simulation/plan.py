@@ -21,12 +21,20 @@ RECEIVERS = ("ana", "ana-sms", "ben", "ops", "desk")
 POINTS = ("before commit", "after commit", "before send", "after taken", "after answer")
 ACTIONS = ("ack", "ack", "ack", "unack", "snooze", "resolve", "resolve!", "note", "assign", "reopen", "escalate")
 
+ODD_ACTIONS = ("merge", "merge", "split", "responder", "report", "override", "close")
+
 GROUPS = (
     {"team": "web", "cluster": "c1"},
     {"team": "web", "cluster": "c2"},
     {"team": "db", "service": "orders"},
     {"team": "db", "service": "users"},
     {"team": "low", "cluster": "c1"},
+)
+WIDE_GROUPS = (
+    {"team": "net", "service": "s1"},
+    {"team": "net", "service": "s2"},
+    {"team": "net", "service": "s3"},
+    {"team": "count", "cluster": "c1"},
 )
 Groups = list[dict[str, str]]
 
@@ -59,12 +67,24 @@ THEMES: dict[str, dict[str, tuple[int, ...]]] = {
 def plan(seed: int) -> list[Item]:
     """In order of time. Every seed has a theme, so that what must meet to go wrong meets often enough."""
     draw = Random(seed)
+    site = _site(Random(f"site {seed}"))
     theme = THEMES[draw.choice(sorted(THEMES))]
-    groups = draw.sample(GROUPS, draw.randint(1, 3))
+    if site["name"] != "plain":
+        theme = {**theme, "odd": (0, 1, 2, 3)}
+    if site["name"] == "crowd":
+        theme = {**theme, "receiver": (1, 2, 3, 4)}
+    many, groups = _GROUPS_OF[site["name"]]
+    groups = draw.sample(groups, draw.randint(1, many))
     drawn: list[tuple[str, float, dict[str, Any]]] = []
     for number in range(draw.randint(2, 7)):
         beside = draw.choice(drawn)[1] if drawn and draw.random() < 0.4 else None
         drawn.append(("alert", *_alert(draw, number, draw.choice(groups), beside)))
+        if site["name"] == "wide" and draw.random() < 0.4:
+            _by_api(drawn[-1][2], draw)
+    if site["name"] != "plain":
+        drawn.append(("site", 0.0, site))
+    if any("by" in what for _, _, what in drawn):  # what is said with an end of its own needs clocks that agree
+        theme = {kind: counts for kind, counts in theme.items() if kind != "clock"}
     for kind, counts in theme.items():
         fault = _FAULTS[kind]
         drawn += [(kind, draw.uniform(1, CALM_AT), fault(draw, groups)) for _ in range(draw.choice(counts))]
@@ -82,8 +102,28 @@ def _alert(draw: Random, number: int, group: dict[str, str], beside: float | Non
     return at, {"labels": labels, "flips": [flip for flip in flips if flip < CALM_AT]}
 
 
+def _by_api(what: dict[str, Any], draw: Random) -> None:
+    """It is a Prometheus that tells of it, and perhaps all of a sudden says no more of it."""
+    what["by"] = draw.choice(("api", "api, gone"))
+    if what["by"] == "api, gone":
+        what["flips"] = what["flips"][:2]
+
+
+def _site(draw: Random) -> dict[str, Any]:
+    """Of a draw of its own, so that the plans of plain sites are what they are without the others."""
+    name = draw.choice(("plain", "plain", "plain", "crowd", "crowd", "wide", "wide", "wide"))
+    if name != "wide":
+        return {"name": name}
+    silent_at = draw.uniform(60, CALM_AT - 200)
+    return {"name": name, "silent": (silent_at, silent_at + draw.choice((30, 130, 200))) if draw.random() < 0.5 else ()}
+
+
 def _act(draw: Random, _groups: Groups) -> dict[str, Any]:
     return {"action": draw.choice(ACTIONS), "by": draw.choice(("ana", "ben", "zoe"))}
+
+
+def _odd(draw: Random, _groups: Groups) -> dict[str, Any]:
+    return {"action": draw.choice(ODD_ACTIONS)}
 
 
 def _answerer(draw: Random, _groups: Groups) -> dict[str, Any]:
@@ -154,8 +194,15 @@ def _stop(draw: Random, _groups: Groups) -> dict[str, Any]:
     return {"down": _down(draw)}
 
 
+_GROUPS_OF: dict[str, tuple[int, tuple[dict[str, str], ...]]] = {
+    # at most so many of these
+    "plain": (3, GROUPS),
+    "crowd": (5, GROUPS),
+    "wide": (5, GROUPS + WIDE_GROUPS),
+}
 _FAULTS = {
     "person": _act,
+    "odd": _odd,
     "answerer": _answerer,
     "crash": _crash,
     "stop": _stop,

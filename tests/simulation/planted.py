@@ -14,7 +14,10 @@ from unittest.mock import patch
 
 from imd.channels import webhook
 from imd.channels.contract import Receipt, Temporary
+from imd.core import expiry
+from imd.core.digests import Digester
 from imd.core.escalation import Escalation
+from imd.core.heartbeats import Heartbeats
 from imd.core.notify import Notifier
 from imd.core.reach import Reacher
 from imd.core.timers import Timers
@@ -310,6 +313,52 @@ def _clock_fires_a_crowd() -> Iterable[Any]:
     yield patch.object(Timers, "shift", lambda *_args: None)
 
 
+# -- digests, silent senders, heartbeats and merges ---------------------------------------------------------------
+
+
+def _digest_forgotten() -> Iterable[Any]:
+    """What was in a digest that was called back is in no other."""
+    finished = Digester.finished
+
+    def hasty(self: Digester, tx: Any, event: Any) -> Any:
+        ended = finished(self, tx, event)
+        for incident in self._state.incidents.values():
+            told = incident.told.get(event.receiver)
+            if event.outcome in ("cancelled", "unknown") and told is not None:
+                told.news = ""
+        return ended
+
+    yield patch.object(Digester, "finished", hasty)
+
+
+def _stale_fires_on() -> Iterable[Any]:
+    """An alert of which a silent source says no more never ends."""
+    judge = expiry.judge
+
+    def patient(*args: Any) -> Any:
+        verdict = judge(*args)
+        silent = isinstance(verdict, expiry.Expires) and verdict.because == expiry.SOURCE_SILENT
+        return expiry.LooksAgain(args[-1] + expiry.LOOK_EVERY, stale=True) if silent else verdict
+
+    yield patch.object(expiry, "judge", patient)
+
+
+def _heartbeat_unarmed() -> Iterable[Any]:
+    """After a beat the next one is awaited for ever."""
+    yield patch.object(Heartbeats, "_arm", lambda *_args: None)
+
+
+def _merged_untold() -> Iterable[Any]:
+    """Who was paged for an incident that becomes part of another is not told that its own is over."""
+    follow_up = Notifier.follow_up
+
+    def partly(self: Notifier, tx: Any, incident: Any, rule: Any, kind: Any, *args: Any, **named: Any) -> None:
+        if incident.state is not IncidentState.MERGED:
+            follow_up(self, tx, incident, rule, kind, *args, **named)
+
+    yield patch.object(Notifier, "follow_up", partly)
+
+
 BUGS = (
     Bug("an outbox row is lost", _outbox_row_lost),
     Bug("a 2xx before its commit", _answer_before_commit),
@@ -333,4 +382,8 @@ BUGS = (
     Bug("no resolve to one who may have been told", _resolve_forgotten, seed=44),
     Bug("an escalation is doubled after a restart", _escalation_doubled),
     Bug("a clock step starts a mass escalation", _clock_fires_a_crowd),
+    Bug("a digest that is called back loses news", _digest_forgotten),
+    Bug("what a silent source said fires for ever", _stale_fires_on),
+    Bug("a heartbeat is not awaited", _heartbeat_unarmed),
+    Bug("a merge is not told to those paged", _merged_untold),
 )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -35,7 +35,8 @@ MOODS = ("slow", "refuses", "broken", "busy", "hangs", "lies", "gateway")
 
 @dataclass
 class Send:
-    """One attempt. `taken_at`: when the server had it, None if it never did; `answered`: imd was told that it did."""
+    """One attempt. `taken_at`: when the server had it, None if it never did; `answered`: imd was told that it did.
+    `digest`: the state of each incident in it."""
 
     at: float
     turn: int
@@ -49,6 +50,7 @@ class Send:
     body: bytes
     taken_at: float | None = None
     answered: bool = False
+    digest: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         fate = "answered" if self.answered else "taken" if self.taken_at is not None else "not taken"
@@ -75,6 +77,7 @@ class Servers:
         send = Send(
             universe.elapsed, len(self.sends), host.removesuffix(".example"), headers["webhook-id"], told["dedup_key"],
             told["kind"], told["reason"] or "", incident, told["attempt"], body,
+            digest={one["id"]: one["state"] for one in told.get("incidents", ())},
         )  # fmt: skip
         self.sends.append(send)
         self._note(f"imd sends {send.kind}/{send.reason} {send.delivery} attempt {send.attempt} to {send.receiver}")

@@ -28,7 +28,7 @@ from imd.daemon.memory import Memory
 from imd.store.contract import StoreFailed, StoreRefused
 from imd.telemetry import Metrics
 from tests.simulation import files
-from tests.simulation.clients import Door, Person, Sender, in_future
+from tests.simulation.clients import Beater, Door, Person, Prometheus, Sender, in_future
 from tests.simulation.disk import COMMIT_SECONDS, Disk, SimulatedStore
 from tests.simulation.oracles import Oracles
 from tests.simulation.plan import CALM_AT, END_AT, OVER_AT, RECEIVERS, Item
@@ -89,6 +89,8 @@ class Simulation:
         self.servers = Servers(self.universe, self.draw, self.note)
         self.door = Door(self.universe, self.listening, self.note)
         self.senders: list[Sender] = []
+        self.site = "plain"
+        self.beater: Beater | None = None
         self.files = "first"
         self.loop: VirtualLoop | None = None
         self.lives = 0
@@ -146,12 +148,12 @@ class Simulation:
             self._pass(self.down_for)
 
     async def _serve(self, store: SimulatedStore) -> None:
-        loaded = files.version("changed" if self.files == "changed" else "first")()
+        loaded = files.version("changed" if self.files == "changed" else "first", self.site)()
         http = SimulatedHttp(self.servers, self.draw)
         await SimulatedDaemon(Path("config.yaml"), loaded, store, self.universe, self.metrics, self._load, http).run()
 
     def _load(self, _path: Path) -> Loaded:
-        return files.version(self.files)()
+        return files.version(self.files, self.site)()
 
     def _bury(self, loop: VirtualLoop) -> None:
         """Nothing of a dead process runs any more, and nobody complains of it."""
@@ -196,7 +198,7 @@ class Simulation:
     def _place(self, item: Item) -> None:
         take: Callable[[Item, Random], None] = getattr(self, f"_on_{item.kind}")
         draw = Random(f"{self.seed} {item.seed}")
-        if item.kind == "alert":
+        if item.kind in ("alert", "site"):
             take(item, draw)
             return
 
@@ -208,11 +210,61 @@ class Simulation:
 
     def _on_alert(self, item: Item, draw: Random) -> None:
         labels = item.what["labels"]
-        sender = Sender(labels["alertname"], labels, self.door, self.universe, draw, self.oracles.taken)
+        by = item.what.get("by", "")
+        kind = Prometheus if by else Sender
+        sender = kind(labels["alertname"], labels, self.door, self.universe, draw, self.oracles.taken)
         self.senders.append(sender)
         for number, at in enumerate(item.what["flips"]):
-            status = "resolved" if number % 2 else "firing"
+            status = ("gone" if "gone" in by else "resolved") if number % 2 else "firing"
             self.universe.at(at, lambda status=status: sender.turns(status))  # type: ignore[misc]
+
+    def _on_site(self, item: Item, _draw: Random) -> None:
+        self.site = item.what["name"]
+        if "silent" in item.what:
+            self.beater = Beater("job", self.door, self.universe, item.what["silent"])
+            self.universe.at(1.0, self.beater.begin)
+
+    def _on_odd(self, item: Item, draw: Random) -> None:
+        action = item.what["action"]
+        zoe = Person("zoe", self.door, self.universe, draw, self.oracles.acted)
+        if action == "report":
+            zoe.says("POST", "/v1/incidents", {"by": "zoe", "title": "it smells", "key": "k", "policy": "db"})
+        elif action == "override":
+            asked = {"by": "zoe", "schedule": "duty", "person": "ben", "for": "5m"}
+            zoe.says("POST", "/v1/oncall/overrides", asked)
+        elif action == "split":
+            self._split(zoe, draw)
+        else:
+            self._odd(zoe, action, draw)
+
+    def _odd(self, zoe: Person, action: str, draw: Random) -> None:
+        status = "resolved" if action == "close" else "open"
+
+        def looked(status: int, answer: Any) -> None:
+            found = [one["id"] for one in answer["items"]] if status == 200 else []
+            if action == "merge" and len(found) > 1:
+                one, other = draw.sample(found, 2)
+                zoe.acts_on(one, "merge", {"into": other})
+            elif action != "merge" and found:
+                body = {"to": draw.choice(("person:ben", "receiver:desk"))} if action == "responder" else {}
+                zoe.acts_on(draw.choice(found), action, body)
+
+        self.door.ask("zoe", "GET", f"/v1/incidents?status={status}", None, looked)
+
+    def _split(self, zoe: Person, draw: Random) -> None:
+        def looked(status: int, answer: Any) -> None:
+            found = [one["id"] for one in answer["items"]] if status == 200 else []
+            if found:
+                chosen = draw.choice(found)
+                ask = f"/v1/incidents/{chosen}/alerts"
+                self.door.ask("zoe", "GET", ask, None, lambda status, answer: saw(chosen, status, answer))
+
+        def saw(incident: str, status: int, answer: Any) -> None:
+            members = [one["fingerprint"] for one in answer["items"]] if status == 200 else []
+            if len(members) > 1:
+                zoe.acts_on(incident, "split", {"fingerprints": members[:1]})
+
+        self.door.ask("zoe", "GET", "/v1/incidents?status=open", None, looked)
 
     def _on_person(self, item: Item, draw: Random) -> None:
         action = item.what["action"]
@@ -318,6 +370,19 @@ class Simulation:
         for sender in self.senders:
             if sender.status:
                 sender.turns("resolved")
+        self._end_reports()
+
+    def _end_reports(self) -> None:
+        """What a person reported, a person ends."""
+
+        def looked(_status: int, answer: Any) -> None:
+            zoe = Person("zoe", self.door, self.universe, self.draw, self.oracles.acted)
+            for one in answer["items"]:
+                if one["reported_by"]:
+                    zoe.acts_on(one["id"], "resolve", {"force": True})
+
+        if self.site != "plain":
+            self.door.ask("zoe", "GET", "/v1/incidents?status=open", None, looked)
 
     def _end(self) -> None:
         self.ended = True
