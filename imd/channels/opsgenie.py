@@ -1,8 +1,9 @@
 """The `opsgenie` receiver: the Alert API of Opsgenie, and of Jira Service Management by its base URL.
 
 Owns the requests. The alias is our dedup_key, one per incident: a page creates the alert, changes are notes on it, an
-acknowledgement acknowledges, the end closes. Requests are taken first and worked off later: a 202 says that the request
-is queued, not that anybody was paged.
+acknowledgement acknowledges, the end closes. A digest says what began and was over while this could not be reached: an
+alert of P5 that is closed at once. Requests are taken first and worked off later: a 202 says that the request is
+queued, not that anybody was paged.
 
 Source: docs.opsgenie.com, Alert API (create, acknowledge, close, notes, priority) with its limits;
 developer.atlassian.com, Jira Service Management Ops, Integration events; read November 2026.
@@ -11,6 +12,8 @@ developer.atlassian.com, Jira Service Management Ops, Integration events; read N
 from __future__ import annotations
 
 from typing import Any
+
+import msgspec
 
 from imd.channels import text
 from imd.channels.api import Api
@@ -57,6 +60,8 @@ class Opsgenie:
                 return await self._post(delivery, "notes", self._action(message))
             case PageKind.NOTE if delivery.incident:
                 return await self._post(delivery, "notes", self._action(message))
+            case PageKind.DIGEST:
+                return await self._list(message)
         answer = self._api.judge(await self._api.json("/v2/alerts", self.alert(message)))
         if isinstance(answer, Receipt) and delivery.reason is PageReason.RAISED:
             return await self._raise(delivery)
@@ -88,6 +93,22 @@ class Opsgenie:
             if message.incident.root_cause is not None and message.incident.root_cause.entity:
                 alert["entity"] = text.one_line(message.incident.root_cause.entity, ENTITY_CHARS_MAX)
         return alert
+
+    async def _list(self, message: Message) -> Answer:
+        """A digest has an alias of its own, so that one that is sent again is the same alert while that is open."""
+        one = msgspec.structs.replace(message.delivery, dedup_key=message.delivery.id)
+        listed = {
+            "message": text.cut(message.headline, MESSAGE_CHARS_MAX) or "imd",
+            "alias": text.cut(one.dedup_key, ALIAS_CHARS_MAX),
+            "description": text.roll(message, DESCRIPTION_CHARS_MAX),
+            "source": "imd",
+            "priority": "P5",
+        }
+        answer = self._api.judge(await self._api.json("/v2/alerts", listed))
+        if isinstance(answer, Receipt):
+            note = "All of these began and ended while imd could not reach this."
+            return await self._post(one, "close", {"user": "imd", "source": "imd", "note": note})
+        return answer
 
     def _action(self, message: Message) -> dict[str, Any]:
         incident = message.incident

@@ -2,9 +2,11 @@
 
 Owns the event. The dedup_key is ours, one per incident: a page triggers, an acknowledgement acknowledges, the end
 resolves. While PagerDuty's alert is open, further triggers are taken into its log and page nobody anew: whom PagerDuty
-pages, and when again, is its own policy's business.
+pages, and when again, is its own policy's business. A digest says what began and was over while PagerDuty could not be
+reached: a change event, which pages nobody, and to which the same key belongs.
 
-Source: developer.pagerduty.com, Events API v2: Send an Alert Event; Overview (limits, responses), read November 2026.
+Source: developer.pagerduty.com, Events API v2: Send an Alert Event; Send a Change Event; Overview (limits, responses),
+read November 2026.
 """
 
 from __future__ import annotations
@@ -53,7 +55,10 @@ class Pagerduty:
     async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
         if delivery.kind is PageKind.NOTE and delivery.incident:
             return Receipt("not sent: the Events API takes no notes")
-        reply = await self._api.json("/v2/enqueue", self.event(delivery))
+        if delivery.kind is PageKind.DIGEST:
+            reply = await self._api.json("/v2/change/enqueue", self.change(delivery))
+        else:
+            reply = await self._api.json("/v2/enqueue", self.event(delivery))
         answer = self._api.judge(reply)
         if isinstance(answer, Receipt) and isinstance(reply, Reply):
             said = reply.decoded(_Accepted)
@@ -76,6 +81,22 @@ class Pagerduty:
         if action == "trigger":
             event |= self._trigger(delivery)
         return event
+
+    def change(self, delivery: Delivery) -> dict[str, Any]:
+        """The body of a digest's request. Change events have no dedup_key: sent again, one stands there twice."""
+        message = self._writer.message(delivery)
+        change: dict[str, Any] = {
+            "routing_key": self._routing_key,
+            "payload": {
+                "summary": text.cut(message.headline.strip(), SUMMARY_CHARS_MAX) or "imd",
+                "source": "imd",
+                "timestamp": delivery.created_at.isoformat(),
+                "custom_details": {"incidents": text.roll(message, EVENT_BYTES_MAX // 2, text.utf8)},
+            },
+        }
+        if found := text.links(message):
+            change["links"] = [{"href": url, "text": name} for name, url in found]
+        return change
 
     def _trigger(self, delivery: Delivery) -> dict[str, Any]:
         message = self._writer.message(delivery)

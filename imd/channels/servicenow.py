@@ -2,7 +2,8 @@
 
 Owns the record's fields. There is no upsert: a first page asks by `correlation_id` (our dedup_key) whether an attempt
 before it made the record already, then makes it; all that follows are work notes on it by its sys_id. The end
-resolves it with the code and notes that ServiceNow asks for. Priority is ServiceNow's own, of impact and urgency.
+resolves it with the code and notes that ServiceNow asks for. A digest says what began and was over while this could not
+be reached: one record, resolved. Priority is ServiceNow's own, of impact and urgency.
 
 Source: ServiceNow docs, Table API; Create an incident record; Incident states; read November 2026. State numbers are
 those of the base system.
@@ -71,9 +72,12 @@ class Servicenow:
         message = self._writer.message(delivery)
         record = recall(conversation, _Record) if delivery.incident else None
         if record is None or record.table != self._where:
-            record, failed = await self._find(delivery)
+            key = delivery.id if delivery.kind is PageKind.DIGEST else delivery.dedup_key
+            record, failed = await self._find(key)
             if failed is not None:
                 return failed
+        if record is not None and delivery.kind is PageKind.DIGEST:
+            return Receipt(record.number)  # an attempt before this one made it
         if record is not None:
             answer = await self._update(message, record)
             if not (isinstance(answer, Permanent) and "answered 404" in answer.error):
@@ -83,11 +87,11 @@ class Servicenow:
     async def close(self) -> None:
         """Nothing: the connections are the shared client's."""
 
-    async def _find(self, delivery: Delivery) -> tuple[_Record | None, Answer | None]:
+    async def _find(self, key: str) -> tuple[_Record | None, Answer | None]:
         """The record of this key, if there is one; what went wrong, if anything did."""
         query = {
             # `^` joins conditions: a key holds none.
-            "sysparm_query": f"correlation_id={delivery.dedup_key.replace('^', '')}^ORDERBYDESCsys_created_on",
+            "sysparm_query": f"correlation_id={key.replace('^', '')}^ORDERBYDESCsys_created_on",
             "sysparm_fields": "sys_id,number",
             "sysparm_limit": "1",
         }
@@ -110,6 +114,8 @@ class Servicenow:
 
     def record(self, message: Message) -> dict[str, str]:
         """A new record's fields; the operator's own ones last, for theirs is the table."""
+        if message.delivery.kind is PageKind.DIGEST:
+            return {**self._list(message), **self._settings.fields}
         fields = {
             "short_description": text.cut(message.title, SHORT_DESCRIPTION_CHARS_MAX),
             "description": self._writer.body(message, room=DESCRIPTION_CHARS_MAX, head=message.title),
@@ -120,6 +126,19 @@ class Servicenow:
         if message.delivery.kind is PageKind.RESOLVED:
             fields |= self._closing(message)
         return {**fields, **self._settings.fields}
+
+    def _list(self, message: Message) -> dict[str, str]:
+        return {
+            "short_description": text.cut(message.headline, SHORT_DESCRIPTION_CHARS_MAX),
+            "description": text.roll(message, DESCRIPTION_CHARS_MAX),
+            "correlation_id": message.delivery.id,
+            "correlation_display": "imd",
+            "impact": "3",
+            "urgency": "3",
+            "state": RESOLVED,
+            "close_code": self._settings.close_code,
+            "close_notes": "All of these began and ended while imd could not reach this.",
+        }
 
     def change(self, message: Message) -> dict[str, str]:
         """What a later message changes."""

@@ -320,6 +320,18 @@ def _digest_line(incident: SaidIncident, dialect: Dialect) -> str:
     return f"{dialect.bullet}{dialect.escape(f'{incident.priority} #{incident.number} {title} ({incident.state})')}"
 
 
+def roll(message: Message, room: int, measure: Measure = len) -> str:
+    """Every incident of a digest, a line each without markup: whole, else with shorter titles, else by number alone.
+    Nothing is left out that has room for its number, since a digest is all that some receivers hear of an incident."""
+    incidents, truncated = message.said.incidents, message.said.truncated
+    for title_max in (TITLE_CHARS_MAX, 120, 60, 30, 12):
+        lines = [f"{one.priority} #{one.number} {one_line(one.title, title_max)} ({one.state})" for one in incidents]
+        found = "\n".join([*lines, *([f"… and {truncated} more"] if truncated else [])])
+        if measure(found) <= room:
+            return found
+    return cut(" ".join(f"#{one.number}" for one in incidents), room, measure)
+
+
 def fit(parts: Parts, dialect: Dialect, room: int, measure: Measure = len) -> str:
     """As many lines as there is room for: first alerts go, from the last, then links, then the head's last lines."""
     head, alerts, tail, more = list(parts.head), list(parts.alerts), list(parts.tail), parts.more

@@ -1,8 +1,8 @@
 """The `victorops` receiver: Splunk On-Call's REST endpoint, one incident there for each here.
 
 Owns the fields. The entity_id is our dedup_key: a page opens (CRITICAL, for lesser priorities WARNING or INFO), an
-acknowledgement acknowledges, the end recovers, changes and notes are lines of its timeline. Source: Splunk On-Call
-docs, REST Endpoint Integration Guide; Alertmanager's client for the length of a message; read November 2026.
+acknowledgement acknowledges, the end recovers, changes, notes and digests are lines of its timeline. Source: Splunk
+On-Call docs, REST Endpoint Integration Guide; Alertmanager's client for the length of a message; read November 2026.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class Victorops:
         delivery = message.delivery
         event: dict[str, Any] = {
             "message_type": _message_type(message),
-            "entity_id": delivery.dedup_key,
+            "entity_id": delivery.dedup_key if delivery.kind is not PageKind.DIGEST else delivery.id,
             "entity_display_name": text.cut(message.title, NAME_CHARS_MAX),
-            "state_message": self._writer.body(message, room=STATE_MESSAGE_CHARS_MAX, head=message.headline),
+            "state_message": self._words(message),
             "monitoring_tool": "imd",
         }
         incident = message.incident
@@ -72,6 +72,12 @@ class Victorops:
             event["ack_author"] = text.one_line(incident.acknowledged_by, text.VALUE_CHARS_MAX)
         event |= {f"{name.lower()}_url": url for name, url in text.links(message)}
         return event
+
+    def _words(self, message: Message) -> str:
+        if message.delivery.kind is not PageKind.DIGEST:
+            return self._writer.body(message, room=STATE_MESSAGE_CHARS_MAX, head=message.headline)
+        room = STATE_MESSAGE_CHARS_MAX - len(message.headline) - 1
+        return f"{message.headline}\n{text.roll(message, room)}"
 
 
 def _message_type(message: Message) -> str:
@@ -86,5 +92,6 @@ _TYPES = {
     PageKind.RESOLVED: "RECOVERY",
     PageKind.UPDATE: "INFO",
     PageKind.NOTE: "INFO",
+    PageKind.DIGEST: "INFO",
 }
 """INFO opens nothing: it is a line of the timeline."""

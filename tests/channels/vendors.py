@@ -126,10 +126,16 @@ class Pagerduty(Vendor):
         def fail(reason: str) -> Reply:
             return said(400, status="invalid event", message="Event object is invalid", errors=[reason])
 
-        check(request.path == "/v2/enqueue" and request.method == "POST", (404, b""))
+        check(request.path in ("/v2/enqueue", "/v2/change/enqueue") and request.method == "POST", (404, b""))
         check(len(request.body) <= 512_000, (413, b""))
         event = request.json()
         check(event.get("routing_key") == CANARY, fail("Invalid routing key"))
+        if request.path == "/v2/change/enqueue":
+            check(set(event) <= {"routing_key", "payload", "links"}, fail("unknown field"))
+            check(set(event["payload"]) <= {"summary", "source", "timestamp", "custom_details"}, fail("unknown field"))
+            check(0 < len(event["payload"].get("summary", "")) <= 1024, fail("'payload.summary' is missing or blank"))
+            self.seen.append(("change", event))
+            return said(202, status="success", message="Change event processed")
         check(event.get("event_action") in ("trigger", "acknowledge", "resolve"), fail("event_action"))
         check(0 < len(event.get("dedup_key", "")) <= 255, fail("dedup_key"))
         if event["event_action"] == "trigger":
