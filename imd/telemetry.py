@@ -133,6 +133,9 @@ class Metrics:
         self.pages_in_digests_total = self._counter(
             "pages_in_digests", "Pages that left in a digest, by receiver.", "receiver"
         )
+        self.pages_put_off_total = self._counter(
+            "pages_put_off", "Pages to programs that wait until the receiver takes any, by receiver.", "receiver"
+        )
         self.incidents_exhausted_total = self._counter(
             "incidents_exhausted", "Incidents whose policies ran out unanswered."
         )

@@ -6,7 +6,8 @@ that a receiver knows from digests alone, changes and the end are told in digest
 the first that waits and no sooner than the storm's `per` after the one before, or, where it would say of each incident
 what was said last, UNCHANGED_EVERY after it. One at a time is under way. What its receiver has not taken in
 `stale_after` is called back and leaves anew, as things stand then: a page in a digest, a digest as another one. What
-follows from the end of a page is `escalation`; this module neither knows policies nor reads them.
+follows from the end of a page is `escalation`; this module neither knows policies nor reads them. To a program, what
+is over leaves in a digest and nothing else does; when, is `backlog`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ GAP_MAX = timedelta(minutes=1)  # news wait no longer for the next digest, howev
 UNCHANGED_EVERY = timedelta(minutes=15)
 STUCK_AFTER = timedelta(minutes=1)  # a digest not taken by then: what comes behind it waits too
 WAITS = "waits"  # in Awaited.digest and Told.news, where otherwise a digest's id stands
-_FOLLOWING = (PageKind.UPDATE, PageKind.ACKNOWLEDGED, PageKind.RESOLVED)
+FOLLOWING = (PageKind.UPDATE, PageKind.ACKNOWLEDGED, PageKind.RESOLVED)
 _NEWLY = frozenset({PageReason.FIRST, PageReason.RAISED, PageReason.REOPENED})
 
 
@@ -44,18 +45,18 @@ class Digester:
     def crowded(self, tx: Transaction, incident: Incident, receiver: Receiver, reason: PageReason) -> str:
         """Why a page of now does not leave singly; "" where it does. Counts it either way."""
         storm = self._ruleset.storm
-        if not storm.enabled or not receiver.people:
+        if not storm.enabled:
             return ""
-        record = self._record(receiver.name)
+        record = self.record(receiver.name)
         recent = [at for at in record.recent if at > tx.now - storm.per]
         record.recent = [*recent, tx.now][-storm.pages :]
         tx.effects.append(SaveDigests(record))
         stuck = self.stuck(receiver.name, tx.now)
-        if (len(recent) < storm.pages and not stuck) or _never_waits(incident, receiver, reason):
+        if (len(recent) < storm.pages and not stuck) or never_waits(incident, receiver, reason):
             return ""
         if stuck:
-            return f"{receiver.name} has not taken the digest before"
-        return f"{receiver.name} had {storm.pages} pages within {_seconds(storm)}"
+            return f"singly, in a digest because {receiver.name} has not taken the digest before"
+        return f"singly, in a digest because {receiver.name} had {storm.pages} pages within {_seconds(storm)}"
 
     def stuck(self, receiver: str, now: datetime) -> bool:
         """Whether a digest is under way that the receiver does not take."""
@@ -64,27 +65,44 @@ class Digester:
 
     def watch(self, tx: Transaction, incident: Incident, receiver: Receiver, awaited: Awaited) -> None:
         """The page has left singly. If it is still under way `stale_after` from now, it is looked at."""
-        if receiver.people:
-            awaited.sent_at = tx.now
-            self._state.remind(tx.now + receiver.stale_after, Due.STALE, incident.id)
+        awaited.sent_at = tx.now
+        self._state.remind(tx.now + receiver.stale_after, Due.STALE, incident.id)
 
     def stale(self, tx: Transaction, incident: Incident) -> None:
-        """Calls back what is under way for too long, with what was to follow it."""
-        for awaited in incident.awaited.values():
-            receiver = self._ruleset.receivers.get(awaited.receiver)
-            if receiver is None or awaited.sent_at is None or awaited.digest or awaited.stale:
-                continue
-            if awaited.sent_at + receiver.stale_after <= tx.now:
-                awaited.stale = True
-                if (told := incident.told.get(receiver.name)) is not None:
+        """Calls back what is under way for too long, with every other page of the incident to that receiver: all are
+        one, once it is back. What was to follow them is called back too, unless a program may be owed it."""
+        late = [one.receiver for one in incident.awaited.values() if self._is_late(one, tx.now)]
+        for name in dict.fromkeys(late):
+            for awaited in incident.awaited.values():
+                if awaited.receiver == name and awaited.sent_at is not None and not awaited.called_off:
+                    awaited.stale = True
+            if self.is_program(name):
+                record = self.record(name)
+                if not record.down:
+                    record.down = True
+                    tx.effects.append(SaveDigests(record))
+                tx.effects.append(CancelPages(incident.id, name, (PageKind.UPDATE,)))
+            else:
+                if (told := incident.told.get(name)) is not None:
                     owe_end(told)
-                tx.effects.append(CancelPages(incident.id, receiver.name, _FOLLOWING))
-                tx.touch(incident)
+                tx.effects.append(CancelPages(incident.id, name, FOLLOWING))
+            tx.touch(incident)
+
+    def _is_late(self, awaited: Awaited, now: datetime) -> bool:
+        receiver = self._ruleset.receivers.get(awaited.receiver)
+        if receiver is None or awaited.sent_at is None or awaited.called_off or awaited.stale:
+            return False
+        return awaited.sent_at + receiver.stale_after <= now
+
+    def is_program(self, receiver: str) -> bool:
+        """Programs read it: each incident by itself, under a key of its own."""
+        found = self._ruleset.receivers.get(receiver)
+        return found is not None and not found.people
 
     def collapse(self, tx: Transaction, incident: Incident, awaited: Awaited) -> str:
         """A stale page never left: it waits for the digest, under a new id."""
         receiver = self._ruleset.receivers.get(awaited.receiver) or Receiver(name=awaited.receiver)
-        awaited.sent_at, awaited.stale = None, False
+        awaited.stale = False
         incident.told.setdefault(receiver.name, Told(to=awaited.to)).digest = True
         minutes = f"{receiver.stale_after.total_seconds() / 60:g} min"
         because = f"{receiver.name} did not take it in {minutes}"
@@ -96,12 +114,12 @@ class Digester:
     def hold(self, tx: Transaction, incident: Incident, receiver: Receiver, awaited: Awaited) -> str:
         """The page waits for the digest; its id. It has to be accepted in time once the digest has left."""
         name = page.next_id(incident, self._state.store_id)
-        awaited.digest = WAITS
+        awaited.digest, awaited.sent_at = WAITS, None
         incident.awaited[name] = awaited
         at = self._wait(tx, incident, receiver.name)
         if awaited.deadline_at is not None:
             awaited.deadline_at = at + receiver.accept_within(incident.priority)
-        tx.count("pages_in_digests_total", receiver.name)
+        tx.count("pages_in_digests_total" if receiver.people else "pages_put_off_total", receiver.name)
         tx.touch(incident)
         return name
 
@@ -119,32 +137,39 @@ class Digester:
             if receiver not in (None, awaited.receiver):
                 continue
             awaited.stale = False
-            if not awaited.digest:
+            if not awaited.digest or awaited.digest in incident.awaited:  # it ends with that page
                 continue
             if awaited.digest == WAITS:
                 ended.append(name)
             elif not awaited.off:
                 awaited.off = True
-                self._call_back(tx, self._record(awaited.receiver))
+                self.call_back(tx, self.record(awaited.receiver))
         return ended
 
     # -- what comes out -------------------------------------------------------------------------------------------
 
     def due(self, tx: Transaction, receiver: str) -> list[Incident]:
         """The digest leaves, if it is time. The incidents in it."""
+        waiting = self.waiting(tx, receiver)
         record = self._state.digests.get(receiver)
-        if record is not None and record.sent:
-            if self._stale_at(record) <= tx.now and not record.called_back:
-                self._call_back(tx, record)
+        if waiting and record is not None:
+            self.send(tx, record, waiting)
+            tx.effects.append(SaveDigests(record))
+        return waiting
+
+    def waiting(self, tx: Transaction, receiver: str) -> list[Incident]:
+        """If it is time for the receiver to hear of them: the incidents that wait, the most urgent first. A digest that
+        it does not take is called back."""
+        record = self._state.digests.get(receiver)
+        if record is None:
             return []
-        if record is None or record.due_at is None or record.due_at > tx.now:
+        if record.sent and self.stale_at(record) <= tx.now and not record.called_back:
+            self.call_back(tx, record)
+        if (record.sent and not self.is_program(receiver)) or record.due_at is None or record.due_at > tx.now:
             return []
         record.due_at = None
-        waiting = sorted(self._concerned(receiver, WAITS), key=_urgency)
-        if waiting:
-            self._send(tx, record, waiting)
         tx.effects.append(SaveDigests(record))
-        return waiting
+        return sorted(self.concerned(receiver, WAITS), key=urgency)
 
     def finished(self, tx: Transaction, event: DeliveryFinished) -> list[tuple[Incident, str]]:
         """A digest ended: the pages that end with it. If it was called back, the others wait for the next one, which
@@ -155,7 +180,7 @@ class Digester:
         called_back = event.outcome is Outcome.CANCELLED or (record.called_back and event.outcome is Outcome.UNKNOWN)
         record.sent, record.called_back = "", False
         ended = []
-        for incident in sorted(self._concerned(event.receiver, event.delivery), key=_urgency):
+        for incident in sorted(self.concerned(event.receiver, event.delivery), key=urgency):
             told = incident.told.get(event.receiver)
             if told is not None and told.news == event.delivery:
                 told.news = WAITS if called_back else ""
@@ -167,6 +192,7 @@ class Digester:
                     continue
                 if called_back and not awaited.off:
                     awaited.digest = WAITS
+                    awaited.maybe = awaited.maybe or event.outcome is Outcome.UNKNOWN
                 else:
                     ended.append((incident, name))
             tx.touch(incident)
@@ -176,19 +202,24 @@ class Digester:
         tx.effects.append(SaveDigests(record))
         return ended
 
-    def _go_on(self, tx: Transaction, record: Digests, at_once: bool) -> None:
-        """What still concerns it stays known; what came meanwhile gets its time."""
-        kept = list(self._concerned(record.receiver, WAITS))
-        self._state.in_digests[record.receiver] = dict.fromkeys(one.id for one in kept)
-        for incident in kept:
-            self._plan(record, tx.now if at_once else self._at(tx, record, incident))
+    def tidy(self, record: Digests) -> list[Incident]:
+        """What still concerns it stays known. The incidents that wait."""
+        kept = list(self.concerned(record.receiver, WAITS))
+        in_one = self.concerned(record.receiver, record.sent) if record.sent else ()
+        self._state.in_digests[record.receiver] = dict.fromkeys(one.id for one in (*kept, *in_one))
+        return kept
 
-    def _call_back(self, tx: Transaction, record: Digests) -> None:
+    def _go_on(self, tx: Transaction, record: Digests, at_once: bool) -> None:
+        """What came meanwhile gets its time."""
+        for incident in self.tidy(record):
+            self.plan(record, tx.now if at_once else self._at(tx, record, incident))
+
+    def call_back(self, tx: Transaction, record: Digests) -> None:
         record.called_back = True
         tx.effects.append(CancelPages("", record.receiver, (PageKind.DIGEST,)))
         tx.effects.append(SaveDigests(record))
 
-    def _stale_at(self, record: Digests) -> datetime:
+    def stale_at(self, record: Digests) -> datetime:
         assert record.last_at is not None
         receiver = self._ruleset.receivers.get(record.receiver) or Receiver(name=record.receiver)
         return record.last_at + receiver.stale_after
@@ -199,7 +230,7 @@ class Digester:
         """After a restore: who is concerned, and the deadlines."""
         for incident in self._state.incidents.values():
             for awaited in incident.awaited.values():
-                if awaited.digest:
+                if awaited.digest and awaited.digest not in incident.awaited:
                     self._concern(awaited.receiver, incident)
                 elif awaited.sent_at is not None:
                     self._remind_stale(incident, awaited)
@@ -213,7 +244,7 @@ class Digester:
         if record.due_at is not None:
             self._state.remind(record.due_at, Due.DIGEST, record.receiver)
         if record.sent:
-            self._state.remind(self._stale_at(record), Due.DIGEST, record.receiver)
+            self._state.remind(self.stale_at(record), Due.DIGEST, record.receiver)
 
     def _remind_stale(self, incident: Incident, awaited: Awaited) -> None:
         receiver = self._ruleset.receivers.get(awaited.receiver)
@@ -237,7 +268,7 @@ class Digester:
             self._remind(record)
             tx.effects.append(SaveDigests(record))
 
-    def _record(self, receiver: str) -> Digests:
+    def record(self, receiver: str) -> Digests:
         record = self._state.digests.get(receiver)
         if record is None:
             record = self._state.digests[receiver] = Digests(receiver=receiver)
@@ -245,18 +276,18 @@ class Digester:
 
     def _wait(self, tx: Transaction, incident: Incident, receiver: str) -> datetime:
         """When the digest leaves that speaks of the incident, if none is under way that takes longer."""
-        record = self._record(receiver)
+        record = self.record(receiver)
         self._concern(receiver, incident)
         at = self._at(tx, record, incident)
-        if not record.sent:
-            self._plan(record, at)
+        if not record.sent and not record.singly:
+            self.plan(record, at)
         tx.effects.append(SaveDigests(record))
         return at
 
     def _concern(self, receiver: str, incident: Incident) -> None:
         self._state.in_digests.setdefault(receiver, {})[incident.id] = None
 
-    def _concerned(self, receiver: str, mark: str) -> Iterator[Incident]:
+    def concerned(self, receiver: str, mark: str) -> Iterator[Incident]:
         """The incidents of which something is marked so."""
         for name in self._state.in_digests.get(receiver, ()):
             incident = self._state.incidents.get(name)
@@ -268,6 +299,8 @@ class Digester:
                 yield incident
 
     def _at(self, tx: Transaction, record: Digests, incident: Incident) -> datetime:
+        if self.is_program(record.receiver):
+            return tx.now
         if record.last_at is None:
             return tx.now + COLLECT
         told = incident.told.get(record.receiver)
@@ -275,12 +308,12 @@ class Digester:
         gap = UNCHANGED_EVERY if unchanged else min(self._ruleset.storm.per, GAP_MAX)
         return max(tx.now + COLLECT, record.last_at + gap)
 
-    def _plan(self, record: Digests, at: datetime) -> None:
+    def plan(self, record: Digests, at: datetime) -> None:
         if record.due_at is None or at < record.due_at:
             record.due_at = at
             self._state.remind(at, Due.DIGEST, record.receiver)
 
-    def _send(self, tx: Transaction, record: Digests, waiting: list[Incident]) -> None:
+    def send(self, tx: Transaction, record: Digests, waiting: list[Incident]) -> None:
         record.count += 1
         record.last_at = tx.now
         receiver = self._ruleset.receivers.get(record.receiver) or Receiver(name=record.receiver)
@@ -322,7 +355,7 @@ def owe_end(told: Told) -> None:
         told.ends, told.before, told.heard = "", False, True
 
 
-def _never_waits(incident: Incident, receiver: Receiver, reason: PageReason) -> bool:
+def never_waits(incident: Incident, receiver: Receiver, reason: PageReason) -> bool:
     """The first page of a P1: to this receiver, or since it is one, or since it is back."""
     if incident.priority is not Priority.P1:
         return False
@@ -339,7 +372,7 @@ def _stands(incident: Incident) -> str:
     return f"{incident.priority.value} {incident.state.value}"
 
 
-def _urgency(incident: Incident) -> tuple[bool, int, int]:
+def urgency(incident: Incident) -> tuple[bool, int, int]:
     """Open ones first, the most urgent first, then the oldest."""
     return not incident.open, incident.priority.rank, incident.number
 

@@ -209,7 +209,8 @@ class Engine:
         elif due is Due.STALE:
             self._intake.incidents.escalation.stale_due(tx, name)
         elif due is Due.DIGEST:
-            self._intake.incidents.escalation.digest_due(tx, name)
+            for concerned in self._intake.incidents.escalation.digest_due(tx, name):
+                self._intake.incidents.plan_leave(concerned, tx.now)
         else:
             self._intake.incidents.forget(tx, name)
 
@@ -232,11 +233,10 @@ class Engine:
         if not event.incident:
             for concerned in incidents.escalation.digest_finished(tx, event):
                 incidents.plan_leave(concerned, tx.now)
-            return
-        incident = self.state.incidents.get(event.incident)
-        if incident is not None:
+        elif (incident := self.state.incidents.get(event.incident)) is not None:
             incidents.escalation.finished(tx, incident, incidents.rule_of(incident), event)
             incidents.plan_leave(incident, tx.now)
+        incidents.notifier.backlog.finished(tx, event)
 
     # -- the world changes ----------------------------------------------------------------------------------------
 

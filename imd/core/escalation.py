@@ -105,7 +105,10 @@ class Escalation:
         """Of what waits for a digest: a page that is called off was never sent, and nothing is owed for it."""
         for name in self._notifier.digests.call_off(tx, incident, receiver):
             awaited = incident.awaited.pop(name)
-            tx.say(incident, "not_notified", f"not notified: {awaited.to}, because it ended before the digest left")
+            because = "it ended before the digest left"
+            if self._notifier.digests.is_program(awaited.receiver):
+                because = f"it ended before {awaited.receiver} was back"
+            tx.say(incident, "not_notified", f"not notified: {awaited.to}, because {because}")
             self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
 
     # -- what falls due --------------------------------------------------------------------------------------------
@@ -148,8 +151,7 @@ class Escalation:
         """A delivery ended. Only pages matter here, and the end: the others were owed and are over either way."""
         awaited = incident.awaited.pop(event.delivery, None)
         self._notifier.end_finished(tx, incident, event)
-        if awaited is not None and awaited.stale and event.outcome is Outcome.CANCELLED:
-            self._collapse(tx, incident, event.delivery, awaited)
+        if awaited is not None and self._collapses(tx, incident, event, awaited):
             return
         if event.outcome is Outcome.FAILED:
             tx.say(
@@ -178,6 +180,9 @@ class Escalation:
             how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"
             self._pass_on(tx, incident, rule, event.delivery, awaited, f"{awaited.receiver} {how}")
         self.reacher.arm(incident)
+        for name in self._notifier.backlog.ended_with(incident, event.delivery):
+            one = msgspec.structs.replace(event, delivery=name, conversation=b"")
+            self.finished(tx, incident, rule, one)
 
     def _say_how_it_ended(self, tx: Transaction, incident: Incident, event: DeliveryFinished, awaited: Awaited) -> None:
         """Of a page that the timeline calls paged, and that never left or may not have arrived."""
@@ -195,16 +200,22 @@ class Escalation:
         if incident is not None:
             self._notifier.digests.stale(tx, incident)
 
-    def _collapse(self, tx: Transaction, incident: Incident, name: str, awaited: Awaited) -> None:
-        new = self._notifier.digests.collapse(tx, incident, awaited)
+    def _collapses(self, tx: Transaction, incident: Incident, event: DeliveryFinished, awaited: Awaited) -> bool:
+        """Whether the page was called back for its age, and waits again now, under another name."""
+        new = self._notifier.collapse(tx, incident, awaited, event)
         for reach in incident.reaches:
-            if reach.page == name:
+            if new and reach.page == event.delivery:
                 reach.page = new
-
-    def digest_due(self, tx: Transaction, receiver: str) -> None:
-        """A digest leaves. Its pages are to be accepted in time from now on."""
-        for incident in self._notifier.digests.due(tx, receiver):
+        if new:
             self.reacher.arm(incident)
+        return bool(new)
+
+    def digest_due(self, tx: Transaction, receiver: str) -> list[Incident]:
+        """What waited leaves, and is to be accepted in time from now on. The incidents of it."""
+        found = self._notifier.due(tx, receiver)
+        for incident in found:
+            self.reacher.arm(incident)
+        return found
 
     def digest_finished(self, tx: Transaction, event: DeliveryFinished) -> list[Incident]:
         """A digest ended, and with it every page in it. The incidents of these."""

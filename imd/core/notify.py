@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from imd.core import page
+from imd.core.backlog import Backlog
 from imd.core.digests import Digester, owe_end
 from imd.core.state import Due, State
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
 from imd.model.effect import CancelPages, Deliver
-from imd.model.event import DeliveryFinished
+from imd.model.event import DeliveryFinished, Outcome
 from imd.model.incident import Awaited, Incident, IncidentState, Told
 from imd.model.policy import PageKind, PageReason, Receiver, Ruleset
 from imd.model.rule import Rule
@@ -31,6 +32,7 @@ class Notifier:
         self._ruleset = ruleset
         self._state = state
         self.digests = Digester(ruleset, state)
+        self.backlog = Backlog(ruleset, state, self.digests, self._leave)
 
     def page(
         self,
@@ -42,21 +44,48 @@ class Notifier:
         reason: PageReason,
         step: int,
     ) -> tuple[str, str]:
-        """Sends a page; the delivery's id, and why it leaves in a digest, if it does. The receiver is owed what follows
-        from now on, once it heard."""
-        crowded = self.digests.crowded(tx, incident, receiver, reason)
-        told, to = incident.told.setdefault(receiver.name, Told(to=awaited.to, digest=bool(crowded))), awaited.to
-        if told.at is None:  # kept for its end alone
-            told.to, told.digest = to, bool(crowded)
-        if crowded:
+        """Sends a page; the delivery's id, and how and why it does not leave now, if it does not. The receiver is owed
+        what follows from now on, once it heard."""
+        waits = (self.digests.crowded if receiver.people else self.backlog.holds_back)(tx, incident, receiver, reason)
+        told = incident.told.setdefault(receiver.name, Told(to=awaited.to))
+        if told.at is None:  # new, or kept for its end alone
+            told.to, told.digest = awaited.to, bool(waits) and receiver.people
+        if waits:
             sent = self.digests.hold(tx, incident, receiver, awaited)
+            told.at, told.changed = tx.now, incident.changed
         else:
-            sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, self._members(incident))
-            incident.awaited[sent] = awaited
-            told.digest = False
-            self.digests.watch(tx, incident, receiver, awaited)
+            sent = self._leave(tx, incident, receiver, awaited, reason, step)
+        return sent, waits
+
+    def _leave(
+        self, tx: Transaction, incident: Incident, receiver: Receiver, awaited: Awaited, reason: PageReason, step: int
+    ) -> str:
+        """A page leaves singly."""
+        rule, members, to = self._state.rules[incident.id], self._members(incident), awaited.to
+        sent = self._send(tx, incident, rule, receiver, to, PageKind.PAGE, reason, step, members)
+        self.backlog.join(incident, receiver, sent)
+        incident.awaited[sent] = awaited
+        told = incident.told.setdefault(receiver.name, Told(to=awaited.to))
+        told.digest = False
         told.at, told.changed = tx.now, incident.changed
-        return sent, crowded
+        self.digests.watch(tx, incident, receiver, awaited)
+        return sent
+
+    def due(self, tx: Transaction, receiver: str) -> list[Incident]:
+        """What waits for the receiver leaves, if it is time. The incidents that it hears of."""
+        found = self._ruleset.receivers.get(receiver)
+        if found is None or found.people:
+            return self.digests.due(tx, receiver)
+        return self.backlog.due(tx, found)
+
+    def collapse(self, tx: Transaction, incident: Incident, awaited: Awaited, event: DeliveryFinished) -> str:
+        """A page that was called back for its age waits now, if it never left or if it may be sent twice: under which
+        name; "" where it does not."""
+        if not awaited.stale or event.outcome not in (Outcome.CANCELLED, Outcome.UNKNOWN):
+            return ""
+        if self.digests.is_program(awaited.receiver):
+            return self.backlog.collapse(tx, incident, awaited, event)
+        return self.digests.collapse(tx, incident, awaited) if event.outcome is Outcome.CANCELLED else ""
 
     def follow_up(
         self, tx: Transaction, incident: Incident, rule: Rule, kind: PageKind, note: str = "", ending: bool = True
@@ -65,7 +94,9 @@ class Notifier:
         for name, told in incident.told.items():
             receiver = self._owed(incident, name, told, kind)
             if receiver is not None and (ending or not told.ends):
-                if kind is not PageKind.NOTE and (told.digest or self.digests.stuck(name, tx.now)):
+                if self.backlog.tells_later(incident, receiver, told):
+                    continue
+                if kind is not PageKind.NOTE and self._in_digest(receiver, told, tx.now):
                     self.digests.tell(tx, incident, name, told)
                 else:
                     sent = self._send(
@@ -80,26 +111,30 @@ class Notifier:
         if incident.state not in _UPDATED_STATES or incident.hushed:
             return
         for name, told in incident.told.items():
-            if told.changed >= incident.changed or update_timer(name) in incident.timers:
+            if told.changed >= incident.changed or told.update or update_timer(name) in incident.timers:
                 continue
             receiver = self._owed(incident, name, told, PageKind.UPDATE)
             if receiver is not None:
                 arm(self._state, incident, update_timer(name), max(tx.now, (told.at or tx.now) + receiver.update_every))
 
     def update(self, tx: Transaction, incident: Incident, rule: Rule, name: str) -> None:
-        """The update that was planned: only the alerts that changed since the receiver's last message."""
+        """The update that was planned: only the alerts that changed since the receiver's last message. One is under way
+        at a time: what changes meanwhile is in the next one."""
         told = incident.told[name]
         receiver = self._owed(incident, name, told, PageKind.UPDATE)
-        if receiver is None or told.changed >= incident.changed:
+        if receiver is None or told.changed >= incident.changed or told.update:
             return
-        if incident.state not in _UPDATED_STATES or incident.hushed:
+        if incident.state not in _UPDATED_STATES or incident.hushed or self.backlog.waits(incident, name):
             return
-        if told.digest or self.digests.stuck(name, tx.now):
+        if self._in_digest(receiver, told, tx.now):
             self.digests.tell(tx, incident, name, told)
         else:
             news = [alert for alert in self._members(incident) if alert.changed > told.changed]
-            self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)
+            told.update = self._send(tx, incident, rule, receiver, told.to, PageKind.UPDATE, None, 0, news)
         told.at, told.changed = tx.now, incident.changed
+
+    def _in_digest(self, receiver: Receiver, told: Told, now: datetime) -> bool:
+        return receiver.people and (told.digest or self.digests.stuck(receiver.name, now))
 
     def begin_anew(self, incident: Incident) -> None:
         """The incident is reopened. Its end was told; that it came back is news only to those whom it pages, and to
@@ -114,8 +149,13 @@ class Notifier:
                 incident.told[name] = Told(to=told.to, ends=told.ends, before=True)
 
     def end_finished(self, tx: Transaction, incident: Incident, event: DeliveryFinished) -> None:
-        """If that said that it is over, the receiver has it, or never will."""
+        """If that said that it is over, the receiver has it, or never will. If it said what changed, what changed since
+        is next."""
         told = incident.told.get(event.receiver)
+        if told is not None and told.update == event.delivery:
+            told.update = ""
+            self.plan_updates(tx, incident)
+            tx.touch(incident)
         if told is None or told.ends != event.delivery:
             return
         told.ends, told.before = "", False

@@ -263,6 +263,8 @@ class Reacher:
             tx.now + receiver.accept_within(incident.priority) if waits else None,
             walk.policy,
             reach.person if reach is not None else "",
+            reason=call.reason.value,
+            shown=call.shown,
         )
         sent, crowded = self._notifier.page(tx, incident, call.rule, receiver, awaited, call.reason, call.shown)
         call.paged[receiver.name] = sent
@@ -271,7 +273,7 @@ class Reacher:
         text = f"paged {to} by {receiver.name} ({call.reason.value}), {where}{via}"
         if crowded:
             who = f"{to} by {receiver.name} ({call.reason.value})"
-            text = f"not paged singly, in a digest because {crowded}: {who}, {where}{via}"
+            text = f"not paged {crowded}: {who}, {where}{via}"
         tx.say(incident, "paged", text, delivery=sent, to=to)
         return sent
 

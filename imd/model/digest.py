@@ -22,6 +22,9 @@ class Digests(msgspec.Struct, kw_only=True):
     `recent` are the instants of the last pages, single ones and others, no more than the storm counts. `count` is of
     digests ever, `sent` the one under way, `last_at` when the last one left, `due_at` when the next one does.
     `called_back`: the one under way is to end, and to leave again as things stand then.
+
+    Of a receiver that programs read (core.backlog): `down`, it did not take something in `stale_after` and has taken
+    nothing since; `singly`, the pages under way that waited before.
     """
 
     receiver: str
@@ -31,3 +34,5 @@ class Digests(msgspec.Struct, kw_only=True):
     called_back: bool = False
     last_at: datetime | None = None
     due_at: datetime | None = None
+    down: bool = False
+    singly: list[str] = []

@@ -66,8 +66,8 @@ class Told(msgspec.Struct):
     `heard` is true once a page was accepted or may have been (a timeout after sending). `at` is the last message,
     `changed` the change counter it told of. `digest`: it knows of it from digests alone; `listed` is what the last one
     said of it, `news` the id of the one under way that says how it changed, or that this waits (core.digests).
-    `ends` is the message under way that says it is over. `before`: it has come back since, the receiver had heard of it
-    until then, and of its coming back no page has reached it yet.
+    `update` is the update under way, `ends` the message under way that says it is over. `before`: it has come back
+    since, the receiver had heard of it until then, and of its coming back no page has reached it yet.
     """
 
     to: str
@@ -79,14 +79,16 @@ class Told(msgspec.Struct):
     news: str = ""
     ends: str = ""
     before: bool = False
+    update: str = ""
 
 
 class Awaited(msgspec.Struct):
     """A page not yet settled, of which step of which policy; and when to pass on (None: never, or passed on already).
     `person`: it is one of that person's ways; "" where a step names the receiver itself. `digest`: it leaves in one,
-    of that id, or waits for one (core.digests); `off`: it was to be called off and is in one under way. `sent_at`: when
-    it left singly; `stale`: since then too long, so it is called back and goes into a digest. `called_off`: somebody
-    has answered, and it ends without a further attempt."""
+    of that id, or waits for one (core.digests), or ends with the incident's page of that id (core.backlog); `off`: it
+    was to be called off and is in one under way. `sent_at`: when it left singly; `stale`: since then too long, so it is
+    called back and waits. `called_off`: somebody has answered, and it ends without a further attempt. `reason` and
+    `shown` are those of the message, should it leave later; `maybe`: it may have arrived before it was called back."""
 
     receiver: str
     to: str
@@ -100,6 +102,9 @@ class Awaited(msgspec.Struct):
     sent_at: datetime | None = None
     stale: bool = False
     called_off: bool = False
+    reason: str = ""
+    shown: int = 0
+    maybe: bool = False
 
 
 class Walk(msgspec.Struct):

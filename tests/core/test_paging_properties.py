@@ -1,12 +1,15 @@
 """Random acknowledgements, failures, restarts and clocks against the promises of paging.
 
-No page starts once an acknowledgement is on record; what is urgent and unanswered reaches the end of its policies; no
-step notifies twice; whoever waits is waited for. The outbox is played: a delivery waits, starts, and ends in its time.
+No page starts once an acknowledgement is on record, singly or in a digest; what is urgent and unanswered reaches the
+end of its policies; no step notifies twice; whoever waits is waited for; and once receivers take what they are sent,
+nothing waits any more. The outbox is played: a delivery waits, starts, and ends in its time. Some receivers are
+people's, who hear of storms and backlogs in digests, others are programs'.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -17,6 +20,7 @@ from imd.core.engine import Engine
 from imd.core.reach import once
 from imd.core.state import State
 from imd.core.walks import timers, walks
+from imd.model.digest import Storm
 from imd.model.effect import AppendTimeline, CancelPages, Deliver, Delivery, Effect
 from imd.model.event import (
     ActionKind,
@@ -84,7 +88,13 @@ def rules_of(version: int) -> Ruleset:
         *RULES,
         policies=POLICIES,
         people=people,
-        receivers=(Receiver(name="chat"), Receiver(name="vip", min_priority=Priority.P2), Receiver(name="ops")),
+        receivers=(
+            Receiver(name="chat", people=True, send=frozenset(PageKind)),
+            Receiver(name="vip", min_priority=Priority.P2, stale_after=minutes(4)),
+            Receiver(name="ops", send=frozenset(PageKind)),
+            *(Receiver(name=name, people=True) for name in ("push", "sms", "call", "mail")),
+        ),
+        storm=Storm(pages=2),
         teams={"crew": Team(name="crew", people=("ana", "ben", "cleo"))},
         schedules={"primary": Schedule(name="primary", rotations=(TURNS,))},
         times={"open": between((0, 5), (40, 1440))},
@@ -107,6 +117,8 @@ class Paging(RuleBasedStateMachine):
         self.called_off: set[str] = set()
         self.acked: set[str] = set()
         self.heard: Counter[tuple[object, ...]] = Counter()
+        self.counted: dict[str, list[tuple[object, ...]]] = {}
+        self.born: dict[str, int] = {}
         self.generation: Counter[str] = Counter()
         self.fired = 0
 
@@ -120,28 +132,44 @@ class Paging(RuleBasedStateMachine):
                 case AppendTimeline(incident=incident, entry=entry):
                     if entry.kind in RESTARTS:
                         self.generation[incident] += 1
+                    if entry.kind == "paged":  # a page that waits has another name, and is of the same time as before
+                        born = self.born.get(event.delivery) if isinstance(event, DeliveryFinished) else None
+                        self.born[entry.details["delivery"]] = self.generation[incident] if born is None else born
                     if entry.kind == "acknowledged":
                         self.acked.add(incident)
                 case Deliver(delivery=delivery):
                     self.waiting[delivery.id] = delivery
-                    if delivery.kind is PageKind.PAGE:
-                        self._paged(delivery)
+                    self.counted[delivery.id] = []
                 case CancelPages():
                     self._call_off(effect)
                 case _:
                     pass
+        for delivery in [one.delivery for one in effects if isinstance(one, Deliver)]:
+            for record, name in self._pages(delivery):
+                self._paged(delivery, record, name)
         return effects
 
-    def _paged(self, delivery: Delivery) -> None:
-        incident = self.engine.state.incidents[delivery.incident]
+    def _pages(self, delivery: Delivery) -> list[tuple[Incident, str]]:
+        """The pages in it: one, or those of a digest; in other messages none."""
+        if delivery.kind is PageKind.PAGE:
+            incident = self.engine.state.incidents.get(delivery.incident)
+            return [(incident, delivery.id)] if incident and delivery.id in incident.awaited else []
+        if delivery.kind is not PageKind.DIGEST:
+            return []
+        everyone = self.engine.state.incidents.values()
+        return [(one, name) for one in everyone for name, page in one.awaited.items() if page.digest == delivery.id]
+
+    def _paged(self, delivery: Delivery, incident: Incident, name: str) -> None:
+        awaited = incident.awaited[name]
+        reason = PageReason(awaited.reason)
         if incident.state is IncidentState.ACKNOWLEDGED:
-            assert delivery.reason in AGAIN, f"{self.now}: a page ({delivery.reason}) after the acknowledgement"
-        awaited = incident.awaited[delivery.id]
-        reminder = incident.exhausted and delivery.reason is PageReason.REPEATED
-        if delivery.reason in AGAIN or reminder or not delivery.step:
+            assert reason in AGAIN, f"{self.now}: a page ({reason}) after the acknowledgement"
+        reminder = incident.exhausted and reason is PageReason.REPEATED
+        if reason in AGAIN or reminder or not awaited.shown:
             return
         place = (awaited.policy, awaited.round, awaited.step, delivery.receiver)
-        key = (delivery.incident, self.generation[delivery.incident], *place)
+        key = (incident.id, self.born[name], *place)
+        self.counted[delivery.id].append(key)
         self.heard[key] += 1
         assert self.heard[key] == 1, f"{self.now}: {key} a second time"
 
@@ -160,6 +188,9 @@ class Paging(RuleBasedStateMachine):
     def finish(self, delivery: Delivery, outcome: Outcome) -> None:
         self.waiting.pop(delivery.id, None)
         self.sending.pop(delivery.id, None)
+        unsure = outcome is Outcome.UNKNOWN and delivery.id in self.called_off
+        if outcome is Outcome.CANCELLED or unsure:  # it never left, or may be sent again: rather twice than not at all
+            self.heard.subtract(self.counted[delivery.id])
         end = DeliveryFinished(
             delivery=delivery.id, incident=delivery.incident, receiver=delivery.receiver, outcome=outcome
         )
@@ -204,10 +235,10 @@ class Paging(RuleBasedStateMachine):
         if delivery.id in self.called_off:
             self.finish(delivery, Outcome.CANCELLED)
             return
-        incident = self.engine.state.incidents.get(delivery.incident)
-        acknowledged = incident is not None and incident.state is IncidentState.ACKNOWLEDGED
-        if delivery.kind is PageKind.PAGE and acknowledged:
-            assert delivery.reason in AGAIN, f"{self.now}: a page ({delivery.reason}) starts after the acknowledgement"
+        for incident, name in self._pages(delivery):
+            if incident.state is IncidentState.ACKNOWLEDGED:
+                reason = PageReason(incident.awaited[name].reason)
+                assert reason in AGAIN, f"{self.now}: a page ({reason}) starts after the acknowledgement"
         self.sending[delivery.id] = self.waiting.pop(delivery.id)
 
     @rule(data=st.data(), outcome=st.sampled_from([Outcome.ACCEPTED, Outcome.FAILED, Outcome.FAILED, Outcome.UNKNOWN]))
@@ -300,6 +331,23 @@ class Paging(RuleBasedStateMachine):
             steps = [walk for walk in walks(incident) if self.engine.ruleset.policy(walk.policy).steps]
             assert steps, f"{incident.id} waits for ever"
             assert all(walk.exhausted for walk in steps), f"{incident.id}: {list(walks(incident))}"
+        self.nothing_is_left()
+
+    def nothing_is_left(self) -> None:
+        """All receivers are back. Within half a day everything that was owed was delivered, or is owed no more."""
+        for _ in range(12 * 60):
+            for delivery in [*self.sending.values(), *self.waiting.values()]:
+                called_off = delivery.id in self.called_off and delivery.id in self.waiting
+                self.finish(delivery, Outcome.CANCELLED if called_off else Outcome.ACCEPTED)
+            if not self.waiting and not self.sending and not any(self._waits()):
+                return
+            self.tick_until(self.now + minutes(1))
+        assert not any(self._waits()), list(self._waits())
+
+    def _waits(self) -> Iterator[object]:
+        for incident in self.engine.state.incidents.values():
+            yield from (one for one in incident.awaited.values() if one.digest)
+            yield from (told for told in incident.told.values() if told.news or told.update)
 
 
 def _urgent(incident: Incident) -> bool:

@@ -29,6 +29,7 @@ from imd.model.effect import (
     Delivery,
     Effect,
     SaveAlert,
+    SaveDigests,
     SaveIncident,
     SavePresence,
     SaveSeen,
@@ -289,6 +290,8 @@ class Promised:
                     self.records[alert.id] = msgspec.json.encode(alert)
                 case SaveIncident(incident=incident):
                     self.records[incident.id] = msgspec.json.encode(incident)
+                case SaveDigests(digests=digests):
+                    self.records[digests.receiver] = msgspec.json.encode(digests)
                 case Counted() | SavePresence():
                     pass
                 case _:
@@ -434,6 +437,11 @@ class History(RuleBasedStateMachine):
         return incident_id
 
     def _look_at_delivery(self, delivery: Delivery, event: Event) -> None:
+        if delivery.kind is PageKind.DIGEST:
+            told = [one["number"] for one in msgspec.json.decode(delivery.body)["incidents"]]
+            still_open = [one.number for one in self.engine.state.incidents.values() if one.open]
+            assert not set(told) & set(still_open), "programs are paged of each that is open"
+            return
         incident = self.engine.state.incidents[delivery.incident]
         assert not incident.silent
         quiet = incident.hushed and incident.id in self.hushed  # else it was due before the event came that hushed it
@@ -457,12 +465,13 @@ class History(RuleBasedStateMachine):
             was = before.get(incident.id)
             if incident.state is IncidentState.TRIGGERED and was in (None, IncidentState.PENDING):
                 pages = [one for one in sent if one.incident == incident.id and one.kind is PageKind.PAGE]
+                pages = pages or [one for one in incident.awaited.values() if one.digest]
                 assert pages or incident.id in self.left_out, f"{incident.id} triggered: no page, and no word why"
                 assert pages or incident.silent or self._nobody_willing(incident)
             if incident.state in (IncidentState.RESOLVED, IncidentState.MERGED) and was in _WORKED_ON:
                 for name, told in incident.told.items():
                     wants = PageKind.RESOLVED in self.engine.ruleset.receivers[name].send
-                    under_way = any(one.receiver == name for one in incident.awaited.values())
+                    under_way = any(one.receiver == name and not one.digest for one in incident.awaited.values())
                     if wants and (told.heard or under_way):
                         assert ends[incident.id, name] == 1, f"{name} was told of {incident.id} and not of its end"
 

@@ -84,7 +84,7 @@ def test_a_way_that_is_late_gives_way_to_the_next_at_once() -> None:
     story.at("0:00").fires("Down", severity="critical").at("0:00:10").page_to("ana", by="ntfy")
     story.at("0:00:30").page_to("ana", by="sms").line("ntfy did not accept the page in time")
     story.at("0:00:50").page_to("ana", by="voice").at("0:01:10").page_to("ben", "escalated")
-    story.at("0:02").answers("ntfy").answers("sms", Outcome.FAILED).at("0:30").is_("triggered", step=1).quiet()
+    story.at("0:02").answers("ntfy").answers("sms", Outcome.FAILED).at("0:15").is_("triggered", step=1).quiet()
 
 
 def test_a_way_that_a_newer_one_has_followed_decides_nothing() -> None:

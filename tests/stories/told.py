@@ -273,9 +273,13 @@ class Story:
 
     def settles(self) -> Self:
         """Now it hears of them."""
+        return self.settles_as(Outcome.CANCELLED)
+
+    def settles_as(self, outcome: Outcome) -> Self:
+        """As this."""
         called_off, self._called_off = self._called_off or [], []
         for delivery in called_off:
-            self._finish(delivery, Outcome.CANCELLED)
+            self._finish(delivery, outcome)
         return self
 
     def answers(self, receiver: str, outcome: Outcome = Outcome.ACCEPTED) -> Self:
@@ -388,11 +392,12 @@ class Story:
     def _step(self, event: Event) -> Self:
         effects = self.engine.step(event, self.now)
         self.kept.apply(effects)
+        called_off: list[Delivery] = []
         for effect in effects:
             self._take(effect)
-        for effect in effects:
             if isinstance(effect, CancelPages):
-                self._call_off(effect)
+                called_off += self._meant(effect)
+        self._call_off(called_off)
         for delivery in [one for one in self._on_the_way if one.receiver not in self._answers]:
             self._finish(delivery, Outcome.ACCEPTED)
         for delivery in [one for one in self._on_the_way if self._answers.get(one.receiver) is Outcome.FAILED]:
@@ -416,13 +421,17 @@ class Story:
             case _:
                 pass
 
-    def _call_off(self, effect: CancelPages) -> None:
+    def _meant(self, effect: CancelPages) -> list[Delivery]:
+        """Of what was sent before it."""
         kinds = {PageKind.PAGE, *effect.kinds}
-        for delivery in list(self._on_the_way):
-            meant = delivery.incident == effect.incident and effect.receiver in (None, delivery.receiver)
-            if meant and delivery.kind in kinds and self._called_off is not None:
+        about = (one for one in self._on_the_way if one.incident == effect.incident and one.kind in kinds)
+        return [one for one in about if effect.receiver in (None, one.receiver)]
+
+    def _call_off(self, called_off: list[Delivery]) -> None:
+        for delivery in called_off:
+            if self._called_off is not None:
                 self._called_off.append(delivery)
-            elif meant and delivery.kind in kinds:
+            else:
                 self._finish(delivery, Outcome.CANCELLED)
 
     def _finish(self, delivery: Delivery, outcome: Outcome) -> None:
