@@ -47,12 +47,22 @@ class Group:
 
 class Record:
     """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it. `usual`:
-    by so many seconds it may lie earlier still, if the alert waited as it usually does. `alert`: once it entered."""
+    by so many seconds it may lie earlier still, if the alert waited as it usually does. `alert`: once it entered.
+    `alike`: those of its name that begin with it say something."""
 
-    __slots__ = ("alert", "group", "kind", "known", "name", "onset", "ref", "standing", "usual")
+    __slots__ = ("alert", "alike", "group", "kind", "known", "name", "onset", "ref", "standing", "usual")
 
     def __init__(
-        self, ref: int, name: str, kind: AlertClass, onset: float, standing: Standing, *, known: bool, usual: float
+        self,
+        ref: int,
+        name: str,
+        kind: AlertClass,
+        onset: float,
+        standing: Standing,
+        *,
+        known: bool,
+        usual: float,
+        alike: bool = True,
     ) -> None:
         self.ref = ref
         self.name = name
@@ -60,6 +70,7 @@ class Record:
         self.onset = onset
         self.known = known
         self.usual = usual
+        self.alike = alike
         self.standing = standing
         self.group: Group | None = None
         self.alert: Firing | None = None
@@ -132,11 +143,13 @@ class Shelf:
 
 class Shelves:
     """The shelves of all entities that have any records, by how these are with it: `own` on it, `beside` tied to it by
-    labels, `down` and `begun` within it, `failing` depending on it."""
+    labels, `down` and `begun` within it, `failing` depending on it. `alike` within it by what they are called, too:
+    that has `likeness` for keys."""
 
-    __slots__ = ("begun", "beside", "down", "failing", "own")
+    __slots__ = ("alike", "begun", "beside", "down", "failing", "own")
 
     def __init__(self) -> None:
+        self.alike: dict[str, Shelf] = {}
         self.own: dict[str, Shelf] = {}
         self.beside: dict[str, Shelf] = {}
         self.down: dict[str, Shelf] = {}
@@ -146,6 +159,11 @@ class Shelves:
     def of(self, record: Record) -> Iterator[tuple[dict[str, Shelf], str]]:
         """Where a record stands: the shelves by entity, and the entity."""
         standing = record.standing
+        if record.alike:
+            for entity in (*standing.containers, *standing.within):
+                yield self.alike, likeness(entity, record.name)
+        if record.kind is AlertClass.BACKGROUND:
+            return
         for entity in standing.own:
             yield self.own, entity
         for entity in standing.near:
@@ -185,7 +203,12 @@ class Placement:
         self.because = because
 
 
-BY_TIME = frozenset({"common", "burst"})
+def likeness(entity: str, name: str) -> str:
+    """Under which alerts of one name within an entity are filed."""
+    return f"{entity} {name}"
+
+
+BY_TIME = frozenset({"alike", "common", "burst"})
 """Relations that hardly more than the time speaks for: they count only where there is no other."""
 
 HOW = {
@@ -195,6 +218,7 @@ HOW = {
     "cause": "suffers from {through}, where {name} is, {gap}",
     "effect": "explains {name} on {through}, {gap}",
     "sibling": "went down with its neighbour in {through}: {name}, {gap}",
+    "alike": "says the same as another within {through}, {gap}",
     "common": "began to fail with {name}, {gap}: both depend on {through}",
     "burst": "began with {name} within {through}, {gap}",
 }

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from imd.core import relation
-from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, still_down, weigh
+from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, likeness, still_down, weigh
 from imd.core.relation import FADE
 from imd.model.topology import AlertClass
 
@@ -33,8 +33,9 @@ class Search:
         self._covered: dict[Group, bool] = {}
         self.best: Link | None = None
         self.compared = 0
-        self._nearest()
-        self._explained()
+        if record.kind is not AlertClass.BACKGROUND:
+            self._nearest()
+            self._explained()
         if self.best is None:
             self._by_time()
 
@@ -187,10 +188,25 @@ class Search:
     # -- what begins with it --------------------------------------------------------------------------------------
 
     def _by_time(self) -> None:
+        if self._record.alike:
+            self._alike()
         if self._record.kind in relation.FAILS:
             self._dependents()
         if self._record.kind in relation.BURSTS:
             self._bursts()
+
+    def _alike(self) -> None:
+        """What says the same elsewhere within what contains both, or is around both: many of one name have one cause,
+        whatever it is."""
+        record = self._record
+        standing = record.standing
+        for container in (*standing.containers, *standing.within):
+            for other in self._last(self._shelves.alike.get(likeness(container, record.name))):
+                weight = relation.BURST * relation.decay(record.onset - other.onset, self._half)
+                if standing.mapped and other.standing.mapped and container not in standing.containers:
+                    weight *= relation.BURST_MAPPED
+                if weight >= relation.JOIN and not _together(record, other):
+                    self._found(Link(weight, other, "alike", container))
 
     def _dependents(self) -> None:
         """What began to fail with it and depends on the same: that may be ill, and nobody has said so yet."""

@@ -14,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from imd.core import relation
 from imd.core.alertclass import Classifier
 from imd.core.links import Firing, Group, Placement, Record, Scope, Shelf, Shelves, because
 from imd.core.nearest import Search
 from imd.core.standing import Map
 from imd.model.rule import Relate
-from imd.model.topology import AlertClass, Topology
+from imd.model.topology import Topology
 
 _NO_TIME = timedelta(0)
+
+_NOBODY = ("info", "none")  # nobody is to act on these, so they draw nobody's attention to each other either
 
 SAMPLE = 8
 """First alerts of an incident that tell what it is about."""
@@ -46,8 +49,6 @@ class Relator:
         """Where an alert that began firing then (unix seconds) belongs, among incidents of the same scope. Changes
         nothing: `enter` does."""
         record = self.record(ref, labels, began, relate)
-        if record.kind is AlertClass.BACKGROUND:
-            return Placement(record)
         search = Search(self.shelves, record, relate.within.total_seconds() / 5, scope)
         self.compared += search.compared
         best = search.best
@@ -65,10 +66,12 @@ class Relator:
         if by_severity is not None:
             pending = by_severity.get(labels.get("severity", ""), by_severity.get(""))
         kind, standing = self._classes.classify(labels), self.map.standing(labels, relate.max_hops)
+        alike = kind in relation.ALIKE and labels.get("severity") not in _NOBODY
         if pending is not None:
-            return Record(ref, name, kind, began - pending.total_seconds(), standing, known=True, usual=0.0)
+            onset = began - pending.total_seconds()
+            return Record(ref, name, kind, onset, standing, known=True, usual=0.0, alike=alike)
         usual = self._usual.get(name, _NO_TIME).total_seconds()
-        return Record(ref, name, kind, began, standing, known=False, usual=usual)
+        return Record(ref, name, kind, began, standing, known=False, usual=usual, alike=alike)
 
     def opened_by(self, identity: bytes) -> str:
         """The newest incident that this very alert opened; "" where there is none in memory."""
@@ -87,8 +90,6 @@ class Relator:
         """The alert is a member of this incident; its first one opened it. `alert` says whether it still fires."""
         group = self._groups.get(incident) or self.begin(incident, scope, identity)
         record.group, record.alert = group, alert
-        if record.kind is AlertClass.BACKGROUND:
-            return
         group.members.append(record)
         if len(group.sample) < SAMPLE or record.ref < group.sample[-1].ref:
             group.sample = _first([*group.sample, record])

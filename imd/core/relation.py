@@ -30,8 +30,8 @@ SIBLINGS = 0.8
 """Two that go down together in one container."""
 
 BURST = 0.6
-"""Two that begin together and depend on one thing; or within one container, with nothing else known of them: that
-halves twice as fast."""
+"""Two that begin together and depend on one thing; or that say the same within one container; or that are within one,
+with nothing else known of them: that halves twice as fast."""
 
 BURST_MAPPED = 0.5
 """What is left of BURST where the map holds both: it would mostly know how they hang together."""
@@ -96,6 +96,10 @@ unit of a host failed says nothing of the services on it."""
 
 BURSTS = frozenset({_DOWN, _NET, _WORKLOAD, _ERROR, _LATENCY})
 """Classes of which a burst is made; disks and gauges run full on their own."""
+
+ALIKE = frozenset(AlertClass) - {_SATURATION, _DISK}
+"""Classes of which several of one name that begin at several places at once have one cause; disks and gauges run full
+on their own."""
 
 BEGIN_WITH = {
     _DOWN: GOES_DOWN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imd.core import relation
-from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, still_down, weigh
+from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, likeness, still_down, weigh
 from imd.core.relation import FADE
 
 
@@ -74,6 +74,13 @@ class PlainSearch:
 
     def _by_time(self) -> Iterator[Link]:
         record = self._record
+        for container in (*record.standing.containers, *record.standing.within) if record.alike else ():
+            for other in self._last(self._shelves.alike.get(likeness(container, record.name))):
+                weight = relation.BURST * self._faded(other, self._half)
+                if record.standing.mapped and other.standing.mapped and container in record.standing.within:
+                    weight *= relation.BURST_MAPPED
+                if not self._together(other):
+                    yield Link(weight, other, "alike", container)
         for need in record.standing.needs if record.kind in relation.FAILS else ():
             for other in self._last(self._shelves.failing.get(need)):
                 if not self._together(other):

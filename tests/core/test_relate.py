@@ -244,12 +244,32 @@ def test_siblings_that_are_merely_busy_are_not_one() -> None:
     assert site.fire(1, "HighCpuLoad", node="n1") != site.fire(2, "HighCpuLoad", node="n2")
 
 
+def test_what_says_the_same_within_one_container_at_once_is_one_whatever_it_speaks_of() -> None:
+    """Clocks of many hosts have one time server; another alert of that minute is none of its business."""
+    site = Site(Topology())
+    first = site.fire(0, "ClockSkew", node="n1", cluster="c1")
+    assert site.fire(80, "ClockSkew", node="n2", cluster="c1") == first
+    assert site.fire(80, "ClockSkew", node="n3", cluster="c2") != first
+    assert site.fire(81, "BackupLate", node="n4", cluster="c1") != first
+    assert site.fire(82, "HostErrors", node="n2", cluster="c1") != first
+    assert site.fire(180, "ClockSkew", node="n5", cluster="c1") != first
+
+
+@pytest.mark.parametrize(
+    ("name", "severity"), [("DiskFull", "warning"), ("MemoryHigh", "critical"), ("RequestsFail", "info")]
+)
+def test_gauges_run_full_on_their_own_and_what_nobody_is_to_act_on_stands_alone(name: str, severity: str) -> None:
+    site = Site(Topology())
+    first = site.fire(0, name, node="n1", cluster="c1", severity=severity)
+    assert site.fire(1, name, node="n2", cluster="c1", severity=severity) != first
+
+
 def test_a_burst_within_one_container_is_one_where_nothing_else_is_known() -> None:
     site = Site(Topology())
     first = site.fire(0, "HighErrorRate", service="a", cluster="c1")
     assert site.fire(5, "HighErrorRate", service="b", cluster="c1") == first
     assert site.fire(6, "HighErrorRate", service="c", cluster="c2") != first
-    assert site.fire(90, "HighErrorRate", service="d", cluster="c1") != first
+    assert site.fire(55, "ManyErrors", service="d", cluster="c1") != first
 
 
 def test_background_and_info_stand_alone() -> None:
