@@ -93,6 +93,9 @@ class Metrics:
         self.silence_oldest_seconds = self._gauge(
             "silence_oldest_seconds", "Age of the oldest silence, or pause, that suppresses an alert now."
         )
+        self.holds_cancelled_total = self._counter(
+            "holds_cancelled", "Times that nothing fired any more before hold was over: nobody was paged.", "rule"
+        )
         self.rule_matches_total = self._counter("rule_matches", "Episodes that this rule took.", "rule")
         self.watchdog_pings_total = self._counter("watchdog_pings", "Pings that were due, by outcome.", "outcome")
         self.canary_pages_total = self._counter(

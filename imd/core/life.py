@@ -17,7 +17,7 @@ from imd.core.escalation import Escalation
 from imd.core.heartbeats import built_in_rules
 from imd.core.hush import Hush
 from imd.core.notify import Notifier, arm
-from imd.core.opening import below_at, said
+from imd.core.opening import below_at, said, span_text
 from imd.core.relate import Relator
 from imd.core.routing import Router
 from imd.core.state import Due, State
@@ -286,16 +286,26 @@ class Life:
     def _cancel(self, tx: Transaction, incident: Incident) -> None:
         self._relator.close(incident.id)
         incident.timers.clear()
+        tx.count("holds_cancelled_total", incident.rule)
+        often = self._nearly_flapping(incident)
         if incident.reopened:
             lifecycle.move(incident, "calm", tx.now)
             incident.resolved_because = "ended again before hold was over"
-            tx.say(incident, "resolved", "ended again before hold was over; nobody was paged")
+            tx.say(incident, "resolved", f"ended again before hold was over; nobody was paged{often}")
             self.notifier.follow_up(tx, incident, self.rule_of(incident), PageKind.RESOLVED, ending=False)
         else:
             lifecycle.move(incident, "cancel", tx.now)
-            tx.say(incident, "cancelled", "nothing fires any more before hold is over; nobody was paged")
+            tx.say(incident, "cancelled", f"nothing fires any more before hold is over; nobody was paged{often}")
             self._state.unfile(incident)
         self.plan_leave(incident, tx.now)
+
+    def _nearly_flapping(self, incident: Incident) -> str:
+        """Where a member comes and goes: what is missing until somebody is paged of that."""
+        terms = self.rule_of(incident).flapping
+        most = max((len(one.changes) for one in self._state.members[incident.id]), default=0)
+        if most <= 2:  # it began and ended once
+            return ""
+        return f". It comes and goes: {most} of the {terms.changes} changes within {span_text(terms.within)} that page"
 
     def reopen(self, tx: Transaction, incident: Incident, why: str) -> None:
         self._relator.reopen(incident.id)

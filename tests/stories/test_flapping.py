@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from imd.model.policy import PageKind
 from imd.model.rule import Count, Flapping, Rule
 from imd.model.view import alert_view
@@ -48,6 +52,27 @@ def test_an_alert_that_comes_and_goes_is_one_page_more_and_then_quiet() -> None:
     passing(story, 54).is_("resolved")
     assert len(story.engine.state.members["i000000000001"]) == members == 3
     assert pages(story) == ["first", "reopened", "reopened", "flapping"]
+
+
+@pytest.mark.parametrize("restores", [Story.quiet, Story.restores], ids=["goes on", "restored"])
+def test_too_short_for_hold_and_too_seldom_to_flap(restores: Callable[[Story], object]) -> None:
+    """Two seconds up, a quarter of an hour and more down, all day: nobody is paged, and each incident says what was
+    missing. Every eleven minutes, which is longer than an ended alert is kept for itself, is often enough."""
+    story = Story(policies=ANA)
+    for turn in range(40):
+        hour, minute = divmod(turn * 16, 60)
+        story.at(f"{hour}:{minute:02}").fires("Link").at(f"{hour}:{minute:02}:02").resolves("Link")
+        story.is_("cancelled", turn + 1)
+        restores(story)
+    story.line("nothing fires any more before hold is over; nobody was paged", 1)
+    assert "It comes and goes" not in story.told(1)
+    story.line("nobody was paged. It comes and goes: 4 of the 6 changes within 30m that page", 40)
+    counted = sum(one.amount for one in story.counted if one.name == "holds_cancelled_total")
+    assert counted == 40
+    story.at("20:00").fires("Link").at("20:00:02").resolves("Link").at("20:11")
+    restores(story)
+    story.fires("Link").at("20:11:02").resolves("Link").at("20:22").fires("Link").at("20:22:02").resolves("Link")
+    story.at("20:22:10").page_to("ana", "flapping", incident=43)
 
 
 def test_changes_that_hold_cancelled_count() -> None:

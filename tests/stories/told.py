@@ -22,7 +22,7 @@ import msgspec
 from imd.core.engine import Engine
 from imd.core.state import State
 from imd.model.alert import Alert, fingerprint
-from imd.model.effect import AppendTimeline, CancelPages, Deliver, Delivery, Effect, Refused
+from imd.model.effect import AppendTimeline, CancelPages, Counted, Deliver, Delivery, Effect, Refused
 from imd.model.event import (
     ActionKind,
     ActionTaken,
@@ -81,6 +81,7 @@ class Story:
         self._starts: dict[frozenset[tuple[str, str]], float] = {}
         self._lines: list[AppendTimeline] = []
         self._refused: list[Refused] = []
+        self.counted: list[Counted] = []
         self._called_off: list[Delivery] | None = None
         self.sent: list[Delivery] = []
 
@@ -418,6 +419,8 @@ class Story:
                 self._lines.append(effect)
             case Refused():
                 self._refused.append(effect)
+            case Counted():
+                self.counted.append(effect)
             case _:
                 pass
 
