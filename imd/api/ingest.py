@@ -46,7 +46,8 @@ from imd.sources.labels import KnownLabels
 from imd.telemetry import Log
 
 SLICE_ALERTS = 100
-"""Alerts in one event: the engine takes some 4 ms for as many new ones, and the loop turns between slices."""
+"""Alerts in one event at most, or fewer by `limits: slice_alerts_max`: the engine takes some 4 ms for as many new ones,
+and the loop turns between slices."""
 
 LARGE_BYTES = 1 << 19
 """A larger body is decoded part by part: some 3 ms."""
@@ -284,16 +285,19 @@ class Ingest:
 
     async def take_decoded(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
         """What a body means, from here on; see take."""
-        if len(decoded.alerts) <= SLICE_ALERTS and not decoded.rejected and not decoded.ignored and decoded.alerts:
+        most = min(SLICE_ALERTS, self._context.settings().limits.slice_alerts_max)
+        if len(decoded.alerts) <= most and not decoded.rejected and not decoded.ignored and decoded.alerts:
             event = AlertsReported(source, by_api, tuple(decoded.alerts))
             refused = await self._context.submit(event, size_bytes)
             self._context.heard[source] = now
             if not refused:
                 return Taken(len(decoded.alerts), [])
             return self._sum_up(source, decoded, refused)
-        return await self._take_slices(source, by_api, decoded, size_bytes, now)
+        return await self._take_slices(source, by_api, decoded, size_bytes, now, most)
 
-    async def _take_slices(self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime) -> Taken:
+    async def _take_slices(
+        self, source: str, by_api: bool, decoded: Decoded, size_bytes: int, now: datetime, most: int
+    ) -> Taken:
         """Every slice is stepped before the first is waited for, so that they share commits; the loop turns between."""
         submit, rejected = self._context.submit, (decoded.rejected + decoded.ignored)[:REJECTED_LISTED_MAX]
         if not decoded.alerts:
@@ -305,8 +309,8 @@ class Ingest:
                 self._context.heard[source] = now
             return self._sum_up(source, decoded, ())
         waiting: list[asyncio.Task[tuple[Refused, ...]]] = []
-        for start in range(0, len(decoded.alerts), SLICE_ALERTS):
-            part = tuple(decoded.alerts[start : start + SLICE_ALERTS])
+        for start in range(0, len(decoded.alerts), most):
+            part = tuple(decoded.alerts[start : start + most])
             size = size_bytes * len(part) // len(decoded.alerts)
             event = AlertsReported(source, by_api, part)
             waiting.append(asyncio.ensure_future(self._context.submit(event, size, () if start else rejected)))
@@ -316,7 +320,7 @@ class Ingest:
         for number, answer in enumerate(answers):
             if isinstance(answer, BaseException):
                 raise answer
-            refused += [Refused(number * SLICE_ALERTS + part.index, part.error) for part in answer]
+            refused += [Refused(number * most + part.index, part.error) for part in answer]
         self._context.heard[source] = now
         return self._sum_up(source, decoded, refused)
 

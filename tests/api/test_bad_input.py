@@ -9,11 +9,16 @@ import json
 import zlib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from imd.config.settings import Limits, Settings
-from tests.api.server import Logged, Server, serving
+from imd.daemon.loop import Loop
+from imd.model.effect import Refused
+from imd.model.event import AlertsReported, Event
+from tests.api.server import BENCH, Logged, Server, serving
 
 GOOD = {"labels": {"alertname": "Good"}, "status": "firing"}
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -110,6 +115,30 @@ async def test_a_large_body_is_taken_in_slices(server: Server) -> None:
     assert (status, answer["accepted"]) == (200, 2_998)
     assert [part["index"] for part in answer["rejected"]] == [700, 2999]
     assert len(list(server.open_alerts())) == 2_998
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(10_000, [100, 100, 50]), (60, [60, 60, 60, 60, 10])])
+async def test_a_slice_is_no_larger_than_the_limit(
+    most: int, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no larger than leaves others their turn. Places of what the engine refuses are those in the body."""
+    limits = Limits(slice_alerts_max=most, open_alerts_max=200)
+    slices: list[int] = []
+    submit = Loop.submit
+
+    async def seen(loop: Loop, event: Event, *more: Any) -> tuple[Refused, ...]:
+        if isinstance(event, AlertsReported):
+            slices.append(len(event.alerts))
+        return await submit(loop, event, *more)
+
+    monkeypatch.setattr(Loop, "submit", seen)
+    ruleset = msgspec.structs.replace(BENCH, bounds=limits.engine_bounds())
+    async with serving(tmp_path, ruleset=ruleset, settings=Settings(limits=limits)) as server:
+        alerts = [{"labels": {"alertname": "A", "n": str(n)}, "status": "firing"} for n in range(250)]
+        status, answer, _ = await server.call("POST", "/v1/ingest/alertmanager", {"alerts": alerts})
+    assert (status, answer["accepted"]) == (200, 200)
+    assert [part["index"] for part in answer["rejected"]] == list(range(200, 250))
+    assert slices == sizes
 
 
 PACKED = {
