@@ -61,14 +61,16 @@ class Story(NamedTuple):
 
 
 class Comparison:
-    """Which incidents of the two sides are which."""
+    """Which incidents of the two sides are which: by the lines they share. An incident that no line is left in (a
+    person reported it, or all of its alerts are in a later one now) is no rule's, and is compared with nothing."""
 
     def __init__(self, old: Side, new: Side) -> None:
         self.old = old
         self.new = new
         self.overlap = _overlap(old, new)
-        self.news: dict[int, list[int]] = {number: [] for number in old.incidents}
-        self.olds: dict[int, list[int]] = {number: [] for number in new.incidents}
+        of_old, of_new = set(old.lines), set(new.lines)
+        self.news: dict[int, list[int]] = {number: [] for number in old.incidents if number in of_old}
+        self.olds: dict[int, list[int]] = {number: [] for number in new.incidents if number in of_new}
         for a, b in sorted(self.overlap):
             self.news[a].append(b)
             self.olds[b].append(a)
@@ -173,10 +175,10 @@ def _lost_priority(priority: Priority, comparison: Comparison, _: Compared) -> i
     that anybody is paged about."""
     old, new = comparison.old, comparison.new
     return sum(
-        one.priority is priority
+        old.incidents[a].priority is priority
         and a in old.pages
-        and not any(new.incidents[b].priority.rank <= priority.rank and b in new.pages for b in comparison.news[a])
-        for a, one in old.incidents.items()
+        and not any(new.incidents[b].priority.rank <= priority.rank and b in new.pages for b in found)
+        for a, found in comparison.news.items()
     )
 
 

@@ -74,6 +74,26 @@ def test_the_same_rules_differ_in_nothing() -> None:
     assert compared(PLAIN, PLAIN, *LIFE) == []
 
 
+def test_an_incident_without_alerts_is_compared_with_nothing() -> None:
+    """What a person reported, and what was closed by hand while its alert fired on, which opened another one since."""
+    quiet = {"type": "silence", "action": "set", "silence": "s1", "by": "ana", "matchers": ['alertname="A"'],
+             "starts_at": after(200).timestamp(), "ends_at": after(300).timestamp()}  # fmt: skip
+    events = [
+        {"ts": after(0).timestamp(), "type": "action", "action": "report", "report": "r1", "title": "it smells",
+         "by": "ana"},
+        fire(0),
+        *({"ts": after(at).timestamp(), "type": "action", "action": kind, "incident": 2, "by": "ana", "force": True}
+          for at, kind in ((60, "resolve"), (61, "close"))),
+        {"ts": after(200).timestamp(), **quiet},
+        fire(4000, "B"),
+    ]  # fmt: skip
+    both = comparison(PLAIN, PLAIN, *events)
+    assert len(both.old.incidents) == 4
+    assert sorted(map(len, both.news.values())) == [1, 1]
+    assert both.compared().differences == []
+    assert {name for name, condition in CONDITIONS.items() if condition(both, both.compared())} == set()
+
+
 def test_a_rule_that_drops_loses_the_incident() -> None:
     [lost] = compared(PLAIN, ruleset(rule("noise", mode=Mode.DROP)), *LIFE)
     assert (lost.kind, lost.old, lost.new) == ("lost", ["i000000000001"], [])
