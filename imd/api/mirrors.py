@@ -6,7 +6,7 @@ note, so that nothing that people did is missing here.
 
 A call may come twice and late, for both services repeat them: one that was worked off is known by its name for a while,
 and a change of state from before the incident triggered again is over with. PagerDuty's notes do not name our key but
-its own incident: which is which is learnt from its other events, and forgotten at a restart.
+its own incident: which is which is learnt from its other events, and stored as what the receiver said of the incident.
 
 Sources: github.com/PagerDuty/developer-docs, docs/webhooks/01-Overview.md (event types and data types);
 support.atlassian.com/opsgenie, alert action data; read November 2026. Of Opsgenie's fields `owner`, `note`, `priority`
@@ -15,6 +15,7 @@ are documented; how long a snooze lasts is read where it says so.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,11 +31,15 @@ from imd.api.callbacks import CallbackAnswer, answer, answered, decoded, forged,
 from imd.api.doors import NOTE_CHARS_MAX, Doors, Outcome
 from imd.api.operations import Body, described
 from imd.config.channelsettings import OpsgenieSettings, PagerdutySettings
+from imd.model.effect import SaveConversation
 from imd.model.event import ActionKind
+from imd.store.contract import Batch, Store, StoreFailed
 
+Name = TypeVar("Name")
 Known = TypeVar("Known")
 
 REMEMBERED_MAX = 10_000
+COMMIT_SECONDS = 2.0  # PagerDuty waits five for its answer
 OPSGENIE_NOBODY = frozenset({"", "imd", "system"})
 """Users that are no persons: imd's own messages, and Opsgenie's own policies."""
 
@@ -101,10 +106,18 @@ class Wish(msgspec.Struct, frozen=True):
     until: datetime | None = None
 
 
+class _Theirs(msgspec.Struct, frozen=True, tag="pagerduty"):
+    """A conversation: PagerDuty's own incident."""
+
+    incident: str
+
+
 class Mirrors:
+    """`_keys` are our incidents by PagerDuty's, each receiver's own: those that are on disk."""
+
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self._keys: OrderedDict[str, str] = OrderedDict()
+        self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._worked_off: OrderedDict[str, None] = OrderedDict()
 
     @described(
@@ -122,18 +135,36 @@ class Mirrors:
         if secret is None or not signatures.pagerduty(secret.reveal(), shown, body):
             raise forged(self._doors, request, "pagerduty")
         event = decoded(self._doors, request, "pagerduty", body, _PagerdutyBody).event
-        key = self._key(event.data)
+        key = await self._key(request.match_info["receiver"], event.data)
         read = PAGERDUTY.get(event.event_type)
         if read is None or event.agent is None or event.agent.type != "user_reference":
             return self._ignored("pagerduty", "not what a person did to an incident")
         by, once = event.agent.summary or "somebody", f"pagerduty {event.id}" if event.id else ""
         return await self._mirror(request, "pagerduty", read(event.data), key, by, event.occurred_at, once)
 
-    def _key(self, data: _PagerdutyData) -> str:
+    async def _key(self, receiver: str, data: _PagerdutyData) -> str:
         """The incident's key here, as far as it is known."""
-        if data.type == "incident" and data.incident_key and data.incident_key.startswith(self._prefix):
-            _remember(self._keys, data.id, data.incident_key)
-        return data.incident_key or self._keys.get(data.incident.id, "")
+        if data.type == "incident":
+            key = data.incident_key or ""
+            if data.id and key.startswith(self._prefix):
+                await self._learn(receiver, data.id, key.removeprefix(self._prefix))
+            return key
+        theirs = data.incident.id
+        known = self._keys.get((receiver, theirs))
+        if known is None and theirs:
+            known = await self._doors.context.store.conversed(receiver, msgspec.json.encode(_Theirs(theirs)))
+        return f"{self._prefix}{known}" if known else ""
+
+    async def _learn(self, receiver: str, theirs: str, incident: str) -> None:
+        """Before the call is answered, and kept on disk, since it does not come again. Where the store is down, the
+        next event about it teaches the same."""
+        if self._keys.get((receiver, theirs)) == incident or await told(self._doors, incident, {receiver}) is None:
+            return
+        batch, context = Batch(), self._doors.context
+        conversation = msgspec.json.encode(_Theirs(theirs))
+        batch.add(SaveConversation(incident, receiver, conversation), context.clock.now())
+        if await _committed(context.store, batch):
+            _remember(self._keys, (receiver, theirs), incident)
 
     @described(
         "What was done in Opsgenie",
@@ -266,7 +297,28 @@ OPSGENIE: dict[str, Callable[[_OpsgenieAlert], Wish]] = {
 """By `action`."""
 
 
-def _remember(known: OrderedDict[str, Known], name: str, value: Known) -> None:
+async def _committed(store: Store, batch: Batch) -> bool:
+    """Whether it is on disk, as far as the caller can wait for it."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[bool] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not found.done():
+            found.set_result(error is None)
+
+    def done(error: BaseException | None) -> None:  # in the writer thread
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, error)
+
+    try:
+        store.commit(batch, done)
+        async with asyncio.timeout(COMMIT_SECONDS):
+            return await found
+    except (StoreFailed, TimeoutError):
+        return False
+
+
+def _remember(known: OrderedDict[Name, Known], name: Name, value: Known) -> None:
     """The newest of them; the oldest goes."""
     known[name] = value
     known.move_to_end(name)

@@ -255,6 +255,10 @@ class Store(Protocol):
 
     async def incident(self, id_or_number: str) -> Incident | None: ...
 
+    async def conversed(self, receiver: str, conversation: bytes) -> str | None:
+        """The newest incident of which the receiver's channel said this very thing last."""
+        ...
+
     async def alerts(self, incident: str, limit: int = 100, after: int = 0) -> list[Alert]:
         """Members in order of id, beginning behind id `after`."""
         ...

@@ -174,6 +174,9 @@ class SqliteStore:
     async def incident(self, id_or_number: str) -> Incident | None:
         return await self._reader.read(lambda connection: sqlite_reader.incident(connection, id_or_number))
 
+    async def conversed(self, receiver: str, conversation: bytes) -> str | None:
+        return await self._reader.read(lambda connection: sqlite_reader.conversed(connection, receiver, conversation))
+
     async def alerts(self, incident: str, limit: int = 100, after: int = 0) -> list[Alert]:
         return await self._reader.read(lambda connection: sqlite_reader.alerts(connection, incident, limit, after))
 

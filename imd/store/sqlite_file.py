@@ -53,7 +53,9 @@ def connect(path: Path, *, read_only: bool = False, vfs: str | None = None) -> a
     return connection
 
 
-def rows(connection: apsw.Connection, sql: str, bound: Sequence[int | str | None] = ()) -> list[tuple[Any, ...]]:
+def rows(
+    connection: apsw.Connection, sql: str, bound: Sequence[int | str | bytes | None] = ()
+) -> list[tuple[Any, ...]]:
     """Every row at once, for an open read holds back checkpoints. The columns are what the STRICT schema says; this is
     where it is taken at its word. Raises apsw.Error."""
     return connection.execute(sql, bound).fetchall()

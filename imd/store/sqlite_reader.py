@@ -157,6 +157,13 @@ def incident(connection: apsw.Connection, id_or_number: str) -> Incident | None:
     return unpack_incident(found[0][0]) if found else None
 
 
+def conversed(connection: apsw.Connection, receiver: str, conversation: bytes) -> str | None:
+    found = rows(connection, _CONVERSED, (receiver, conversation))
+    return str(found[0][0]) if found else None
+
+
+_CONVERSED = "SELECT incident FROM conversation WHERE receiver = ? AND conversation = ? ORDER BY incident DESC LIMIT 1"
+
 _ALERTS = """
 SELECT alert.record, alert_seen.record, alert_words.record FROM alert
 LEFT JOIN alert_seen ON alert_seen.id = alert.id LEFT JOIN alert_words ON alert_words.id = alert.id

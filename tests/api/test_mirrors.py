@@ -167,6 +167,20 @@ async def test_a_note_of_an_incident_that_pagerduty_never_named_is_passed_over(d
         assert [text for _, text in await notes(server)] == ["x"]
 
 
+async def test_a_note_finds_its_incident_after_a_restart(doors: Doors) -> None:
+    """What PagerDuty calls it was said once and is on disk; another receiver's names are its own."""
+    async with doors() as server:
+        await fires(server)
+        await pagerduty(server, "incident.triggered", key(server), agent=None)
+        theirs = b'{"type":"pagerduty","incident":"PT4KHLK"}'
+        assert await server.store.conversed("pd", theirs) == await incident_id(server)
+        assert await server.store.conversed("og", theirs) is None
+    async with doors() as server:
+        note = about("incident_note", content="after the restart")
+        assert (await pagerduty(server, "incident.annotated", "", data=note))[1]["result"] == "done"
+        assert [text for _, text in await notes(server)] == ["after the restart"]
+
+
 async def test_a_call_that_comes_again_does_nothing_again(doors: Doors) -> None:
     """Both services repeat calls for days: a note is there once, an incident is not handed on twice."""
     async with doors() as server:
