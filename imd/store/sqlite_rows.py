@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import apsw
 
 from imd.store.audit import ANCHOR, sealed
-from imd.store.batch import Batch
+from imd.store.batch import AlertTuple, Batch
 
 _SAVE_ALERT = """
 INSERT INTO alert (id, held, state, incident, record) VALUES (?, 1, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE
 SET held = 1, state = excluded.state, incident = excluded.incident, record = excluded.record"""
+_HIGHEST = """
+SELECT max(coalesce((SELECT max(id) FROM alert), 0), coalesce((SELECT max(id) FROM alert_seen), 0),
+           coalesce((SELECT max(id) FROM alert_words), 0))"""
+_NEW_ALERT = "INSERT INTO alert (id, held, state, incident, record) VALUES (?, 1, ?, ?, ?)"
 _SAVE_SEEN = """
 INSERT INTO alert_seen (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"""
 _SAVE_WORDS = """
@@ -118,10 +124,14 @@ def _write_alerts(connection: apsw.Connection, batch: Batch) -> None:
     many = connection.executemany
     if batch.alerts:
         rows = sorted(batch.alerts.values())
-        ids = [row[:1] for row in rows]
-        many(_SAVE_ALERT, rows)
-        many("DELETE FROM alert_seen WHERE id = ?", ids)
-        many("DELETE FROM alert_words WHERE id = ?", ids)
+        new = _first_new(connection, rows)
+        if new:
+            ids = [row[:1] for row in rows[:new]]
+            many(_SAVE_ALERT, rows[:new])
+            many("DELETE FROM alert_seen WHERE id = ?", ids)
+            many("DELETE FROM alert_words WHERE id = ?", ids)
+        if new < len(rows):
+            many(_NEW_ALERT, rows[new:])
     if batch.seen:
         many(_SAVE_SEEN, sorted(batch.seen.values()))
         many(_SAVE_WORDS, sorted(batch.words.values()))
@@ -133,6 +143,14 @@ def _write_alerts(connection: apsw.Connection, batch: Batch) -> None:
         many("DELETE FROM alert_words WHERE id = ?", ids)
     if batch.forgotten:
         many("UPDATE alert SET held = 0 WHERE id = ?", [(each,) for each in sorted(batch.forgotten)])
+
+
+def _first_new(connection: apsw.Connection, rows: list[AlertTuple]) -> int:
+    """From which of these rows on, by id, nothing of the alerts can be there: ids are counted, and never come again. A
+    new alert's row then costs two thirds."""
+    highest = connection.execute(_HIGHEST).fetchone()
+    assert highest is not None
+    return bisect_right(rows, highest[0], key=lambda row: row[0])
 
 
 def _write_deliveries(connection: apsw.Connection, batch: Batch) -> None:

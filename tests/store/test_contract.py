@@ -170,6 +170,23 @@ def test_of_a_save_and_a_flush_the_later_wins(store: Store, seen_first: bool, to
     assert store.load().alerts == [mine]
 
 
+def test_new_and_known_alerts_in_one_batch(open_again: Opener) -> None:
+    """What a flush said of a known one goes with its save; the newest known one of all is no new one."""
+    store = open_again()
+    known = [alert(number) for number in (1, 2, 3)]
+    commit(store, *map(SaveAlert, known))
+    for one in known[1:]:
+        one.count = 7
+    commit(store, SaveSeen(tuple(known[1:])))
+    for one in known[1:]:
+        one.count, one.state = 8, AlertState.RESOLVED
+    fresh = [alert(number) for number in (5, 4, 70)]
+    commit(
+        store, SaveAlert(fresh[0]), SaveAlert(known[2]), SaveAlert(fresh[1]), SaveAlert(known[1]), SaveAlert(fresh[2])
+    )
+    assert open_again().load().alerts == [*known, fresh[1], fresh[0], fresh[2]]
+
+
 def test_forgotten_alerts(open_again: Opener) -> None:
     """One in no incident is gone; a member stays for its incident; ids do not come again."""
     store = open_again()
