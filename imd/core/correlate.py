@@ -6,7 +6,6 @@ new alert independent of the number of rules: each list of matchers is filed und
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -18,6 +17,10 @@ from imd.model.rule import MATCH_ALL, Matcher, Op, Rule, Test, Window, WindowKin
 
 GroupKey = tuple[tuple[str, str], ...]
 OnFailure = Callable[[Rule, ConditionFailed], None]
+
+
+def _unheard(_rule: Rule, _failed: ConditionFailed) -> None:
+    """Nobody wants to know."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -56,16 +59,19 @@ class RuleIndex:
         for number, rule in enumerate(rules):
             self._file(number, rule)
 
-    def find(self, labels: Mapping[str, str], on_failure: OnFailure = lambda rule, failed: None) -> Rule | None:
+    def find(self, labels: Mapping[str, str], on_failure: OnFailure = _unheard) -> Rule | None:
         """The rule whose match and condition hold. A condition that gives no answer does not hold; `on_failure` hears
         of it."""
-        candidates = list(self._always)
+        candidates = self._always
         for name, by_value in self._filed.items():
-            for number in by_value.get(labels.get(name, ""), ()):
-                insort(candidates, number)
+            found = by_value.get(labels.get(name, ""))
+            if found:
+                candidates = sorted([*candidates, *found])
         for number in candidates:
-            if self._tests[number](labels) and _holds(self._rules[number], labels, on_failure):
-                return self._rules[number]
+            if self._tests[number](labels):
+                rule = self._rules[number]
+                if rule.when is None or _holds(rule, labels, on_failure):
+                    return rule
         return None
 
     def _file(self, number: int, rule: Rule) -> None:
@@ -118,10 +124,11 @@ def group_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:
     """The rule's chosen labels and their values; a missing one is empty. Without any of them: the alertname."""
     if rule.group_by is None:
         return tuple(sorted(labels.items()))
-    key = tuple((name, labels.get(name, "")) for name in rule.group_by)
-    if key and not any(value for _, value in key):
-        return (("alertname", labels.get("alertname", "")),)
-    return key
+    key = tuple([(name, labels.get(name, "")) for name in rule.group_by])
+    for _, value in key:
+        if value:
+            return key
+    return (("alertname", labels.get("alertname", "")),) if key else key
 
 
 def window_end(incident: Incident, window: Window, members: int, at: datetime) -> str:

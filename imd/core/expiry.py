@@ -63,10 +63,14 @@ def deadline(alert: Alert, source: Source, outages: Iterable[Outage]) -> datetim
     """The instant from which the alert's own sender no longer vouches for it. Outages since it was seen, oldest first,
     each put it off."""
     if alert.by_api:
-        due = max(
-            (span.until or alert.seen_at + UNSTATED_END for span in alert.spans if span.ended_at is None),
-            default=alert.seen_at + UNSTATED_END,
-        )
+        spans = alert.spans
+        if len(spans) == 1 and spans[0].ended_at is None:  # as nearly all have
+            due = spans[0].until or alert.seen_at + UNSTATED_END
+        else:
+            due = max(
+                (span.until or alert.seen_at + UNSTATED_END for span in spans if span.ended_at is None),
+                default=alert.seen_at + UNSTATED_END,
+            )
     else:
         due = alert.seen_at + source.expire_after
     for outage in outages:

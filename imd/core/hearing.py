@@ -55,7 +55,7 @@ class Hearing:
 
     def watch(self, alert: Alert, now: datetime) -> None:
         """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
-        if alert.firing:
+        if alert.state is AlertState.FIRING:
             if not self._expires:
                 return
             due = expiry.deadline(alert, self._source(alert.source), self._state.outages)

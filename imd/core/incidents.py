@@ -14,6 +14,7 @@ from imd.core.correlate import GroupKey, group_key, window_end
 from imd.core.life import Life
 from imd.core.relate import Relator
 from imd.core.state import State
+from imd.core.telling import NAMELESS
 from imd.core.transaction import Transaction
 from imd.core.waiting import Openings
 from imd.model.alert import Alert
@@ -114,7 +115,11 @@ class Incidents(Life):
 
     def _placed_at(self, alert: Alert, now: datetime) -> datetime:
         """When it counts as having come, for windows."""
-        return min(max(alert.starts_at, now - self._ruleset.bounds.lateness), now)
+        at = alert.starts_at
+        if at >= now:
+            return now
+        earliest = now - self._ruleset.bounds.lateness
+        return max(earliest, at)
 
     def takes_back(self, alert: Alert, now: datetime) -> bool:
         """Whether an episode that fires again is still one with its incident."""
@@ -195,14 +200,20 @@ class Incidents(Life):
         incident.flapping += alert.flapping_since is not None
         self.mark_changed(incident, alert)
         self._take_in(tx, incident, labels)
-        tx.touch(incident).joined.append(alert)
+        touched = tx.touch(incident)
+        touched.joined.append(alert)
+        if alert.other_labels is None:  # else it may be restated before it is told of
+            touched.names[alert.id] = labels.get("alertname", NAMELESS)
 
     def _take_in(self, tx: Transaction, incident: Incident, labels: Mapping[str, str]) -> None:
         """A new member's say, and what it leaves common to all."""
         incident.active_at = tx.now
         rule = self.rule_of(incident)
-        kept = incident.labels.items()
-        incident.labels = {n: v for n, v in kept if n in rule.labels or labels.get(n) == v}
+        common = incident.labels
+        for name, value in common.items():
+            if labels.get(name) != value and name not in rule.labels:
+                incident.labels = {n: v for n, v in common.items() if n in rule.labels or labels.get(n) == v}
+                break
         self.weigh_in(incident, rule, labels)
 
     def mark_changed(self, incident: Incident, alert: Alert) -> None:

@@ -5,7 +5,7 @@ Owns these sentences and how alerts are named in them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from imd.core.state import State
 from imd.core.suppress import words
@@ -15,6 +15,8 @@ from imd.model.policy import Ruleset
 
 NAMED_MAX = 5  # names of alerts in one line; the rest is counted
 COUNTED_MAX = 1000  # alerts that one line looks at
+NAMELESS = "an alert"
+_NONE_KNOWN: Mapping[int, str] = {}
 
 JOINED = {
     "opened": "with the first",
@@ -45,7 +47,8 @@ class Telling:
         joined = touched.joined[1:] if touched.opened else touched.joined
         for because in dict.fromkeys(alert.joined_because for alert in joined):
             alerts = [alert for alert in joined if alert.joined_because == because]
-            tx.say(incident, "joined", f"{named(alerts)} joined: {JOINED[because].format(related=alerts[0].related)}")
+            why = JOINED[because].format(related=alerts[0].related)
+            tx.say(incident, "joined", f"{named(alerts, touched.names)} joined: {why}")
         self._muted(tx, touched)
         if touched.released:
             tx.say(incident, "released", f"{named(touched.released)}: suppressed no more")
@@ -86,11 +89,11 @@ def _by_reason(ended: Iterable[tuple[Alert, str]]) -> Iterable[tuple[str, list[A
     return by_reason.items()
 
 
-def named(alerts: Sequence[Alert]) -> str:
-    """A few alerts by alertname and the count of the rest."""
+def named(alerts: Sequence[Alert], known: Mapping[int, str] = _NONE_KNOWN) -> str:
+    """A few alerts by alertname and the count of the rest. `known`: alertnames by id."""
     names: dict[str, int] = {}
     for alert in alerts[:COUNTED_MAX]:
-        name = alert.full_labels().get("alertname", "an alert")
+        name = known.get(alert.id) or alert.full_labels().get("alertname", NAMELESS)
         names[name] = names.get(name, 0) + 1
     shown = [f"{name} x{count}" if count > 1 else name for name, count in list(names.items())[:NAMED_MAX]]
     rest = f" and {len(names) - NAMED_MAX} other names" if len(names) > NAMED_MAX else ""

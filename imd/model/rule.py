@@ -77,10 +77,15 @@ class Matcher(msgspec.Struct, frozen=True):
 
 
 def full_match(pattern: str) -> Callable[[str], bool]:
-    """A test of whole values. Plain alternatives (`a|b|c`) become a set: RE2's wrapper costs 9 us a call."""
+    """A test of whole values. Plain alternatives (`a|b|c`) become a set, and "there is one" needs no RE2 either, whose
+    wrapper costs 9 us a call."""
     alternatives = pattern.split("|")
     if len(pattern) <= PATTERN_BYTES_MAX and _PLAIN.issuperset(pattern):
         return frozenset(alternatives).__contains__
+    if pattern == ".+":
+        return lambda value: value != "" and "\n" not in value
+    if pattern == ".*":
+        return lambda value: "\n" not in value
     search = whole_pattern(pattern).search
     return _remembered(lambda value: search(value) is not None)
 

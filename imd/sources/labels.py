@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
+from typing import cast
 
 import msgspec
 
@@ -134,7 +135,7 @@ class KnownLabels:
         if len(raw) > limits.label_set_bytes_max:
             raise AlertRefused(Reason.LIMIT, f"label set is larger than {limits.label_set_bytes_max} bytes")
         texts = _texts(raw, "label")
-        labels = {name: value for name, value in texts.items() if value}
+        labels = cast(dict[str, str], texts) if all(texts.values()) else {n: v for n, v in texts.items() if v}
         if not labels:
             raise AlertRefused(Reason.LABELS, "at least one label pair required")
         if len(labels) > limits.labels_max:
@@ -143,7 +144,7 @@ class KnownLabels:
             _check_sizes(labels, limits.label_value_bytes_max)
         if "" in labels or _NUL in raw:
             _check_names(labels)
-        identity = identify(labels | self._source_labels)
+        identity = identify(labels | self._source_labels if self._source_labels else labels)
         # The very same object where it is the same text, so that an alert's labels are in memory once.
         return Identity(identity.key, raw) if identity.canonical == raw else identity
 

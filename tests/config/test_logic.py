@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imd.config.logic import Takers, apart, begin_of, label_values, match_within, never, taken, values_of, within
 from imd.config.syntax import parse_matchers
-from imd.model.rule import Match, Matcher, Op, full_match, match_test
+from imd.model.rule import Match, Matcher, Op, full_match, match_test, whole_pattern
 
 NAMES = ["a", "b"]
 PATTERNS = [
@@ -65,6 +65,11 @@ def test_takers_take_all_of_it(before: list[tuple[Matcher, ...]], wanted: tuple[
         assert not left
     elif not never(taken(wanted)):
         assert not any(within(taken(wanted), taken(one)) for one in before)
+
+
+@given(st.sampled_from([".+", ".*", "a|b", "a|", "", "a.*"]), st.text(st.sampled_from("ab\n\r\u2028 .|"), max_size=3))
+def test_short_ways_say_what_re2_says(pattern: str, value: str) -> None:
+    assert full_match(pattern)(value) is (whole_pattern(pattern).search(value) is not None)
 
 
 @given(st.sampled_from(PATTERNS), st.sampled_from(VALUES))
