@@ -6,6 +6,7 @@ suppression does to members is `hush`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -42,11 +43,19 @@ class Incidents(Life):
             return
         enough = [alert] if rule.open_when is None else self.openings.arrive(tx, alert, rule, key, labels, at)
         if enough:
-            self.admit(tx, rule, key, enough, alert)
+            self.admit(tx, rule, key, enough, (alert, labels))
 
-    def admit(self, tx: Transaction, rule: Rule, key: GroupKey, alerts: list[Alert], newest: Alert | None) -> None:
-        """As many as it takes: they reopen the incident of their key, or open a fresh one. `newest` has just come, and
-        is saved by whoever brought it."""
+    def admit(
+        self,
+        tx: Transaction,
+        rule: Rule,
+        key: GroupKey,
+        alerts: list[Alert],
+        newest: tuple[Alert, Mapping[str, str]] | None,
+    ) -> None:
+        """As many as it takes: they reopen the incident of their key, or open a fresh one. `newest` has just come, with
+        its labels, and is saved by whoever brought it."""
+        told = [(one, newest[1] if newest is not None and one is newest[0] else one.full_labels()) for one in alerts]
         incident = self._state.newest(rule.name, key)
         if incident is not None and incident.open and self.window_open(tx, incident, tx.now):
             because = "joined"  # it was reopened while these waited
@@ -54,11 +63,11 @@ class Incidents(Life):
             self.reopen(tx, incident, "alerts came back within reopen_within")
             because = "reopened"
         else:
-            incident = self.open(tx, rule, key, alerts[0].full_labels(), incident.id if incident is not None else "")
+            incident = self.open(tx, rule, key, told[0][1], incident.id if incident is not None else "")
             because = _OPENED_BY.get(type(rule.open_when), "counted")
-        for alert in alerts:
-            self.join(tx, incident, alert, alert.full_labels(), because)
-            if alert is not newest:
+        for alert, labels in told:
+            self.join(tx, incident, alert, labels, because)
+            if newest is None or alert is not newest[0]:
                 tx.save(alert)
 
     def set_aside(self, tx: Transaction, incident: Incident | None, alert: Alert) -> bool:
@@ -189,7 +198,7 @@ class Incidents(Life):
 
     def join(self, tx: Transaction, incident: Incident, alert: Alert, labels: Mapping[str, str], because: str) -> None:
         if not self._state.members[incident.id]:
-            incident.summary = alert.annotation_map().get("summary", "")
+            incident.summary = sys.intern(alert.annotation_map().get("summary", ""))  # many incidents' are one rule's
         alert.incident = incident.id
         alert.joined_at = tx.now
         alert.joined_because = because

@@ -11,6 +11,7 @@ the same alerts again gives the same answers.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -21,8 +22,6 @@ from imd.core.nearest import Search
 from imd.core.standing import Map
 from imd.model.rule import Relate
 from imd.model.topology import Topology
-
-_NO_TIME = timedelta(0)
 
 _NOBODY = ("info", "none")  # nobody is to act on these, so they draw nobody's attention to each other either
 
@@ -35,8 +34,8 @@ class Relator:
 
     def __init__(self, topology: Topology) -> None:
         self.map = Map(topology)
-        self._pending = topology.pending
-        self._usual = topology.usual
+        self._pending = {name: _seconds(by_severity) for name, by_severity in topology.pending.items()}
+        self._usual = _seconds(topology.usual)
         self._classes = Classifier(topology.classes)
         self.shelves = Shelves()
         self._groups: dict[str, Group] = {}
@@ -60,7 +59,7 @@ class Relator:
 
     def record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
         """The alert as it is compared: its class, its onset and where it stands."""
-        name = labels.get("alertname", "")
+        name = sys.intern(labels.get("alertname", ""))  # of a few hundred names, each by very many alerts
         by_severity = self._pending.get(name)
         pending = None
         if by_severity is not None:
@@ -68,9 +67,8 @@ class Relator:
         kind, standing = self._classes.classify(labels), self.map.standing(labels, relate.max_hops)
         alike = kind in relation.ALIKE and labels.get("severity") not in _NOBODY
         if pending is not None:
-            onset = began - pending.total_seconds()
-            return Record(ref, name, kind, onset, standing, known=True, usual=0.0, alike=alike)
-        usual = self._usual.get(name, _NO_TIME).total_seconds()
+            return Record(ref, name, kind, began - pending, standing, known=True, usual=0.0, alike=alike)
+        usual = self._usual.get(name, 0.0)
         return Record(ref, name, kind, began, standing, known=False, usual=usual, alike=alike)
 
     def opened_by(self, identity: bytes) -> str:
@@ -189,6 +187,10 @@ class Relator:
         """The incident's alerts that relate to anything, in order of their refs."""
         group = self._groups.get(incident)
         return sorted(group.members, key=lambda record: record.ref) if group is not None else []
+
+
+def _seconds(spans: Mapping[str, timedelta]) -> dict[str, float]:
+    return {name: span.total_seconds() for name, span in spans.items()}
 
 
 def _first(records: list[Record]) -> list[Record]:
