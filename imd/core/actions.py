@@ -51,7 +51,9 @@ def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents,
     """Does it, or refuses. The journal keeps what was done."""
     incident = state.incidents.get(event.incident) or _on_record(event)
     if incident is None:
-        _refuse(tx, f"incident {event.incident} is over and takes no more than notes and closing")
+        never = event.incident > f"i{state.last_number:012d}"  # said in a file or a test: the API asks before
+        why = "does not exist" if never else "is over and takes no more than notes and closing"
+        _refuse(tx, f"incident {event.incident} {why}")
         return
     work = Work(tx, event, incident, state, incidents, regroup)
     possible = _ACTIONS[event.kind]

@@ -145,7 +145,7 @@ class EventsReader:
         alert = self._as_alert(line)
         if alert is None:
             return self._other(number, line, opened)
-        report, sender = self._report(alert), (alert.source, alert.by_api)
+        report, sender = self._report(alert), (alert.source or "", alert.by_api)
         if alert.same_step and opened is not None and opened.sender == sender:
             opened.reports.append(report)
             opened.lines.append(number)
@@ -188,11 +188,11 @@ class EventsReader:
         if alert.status not in ("firing", "resolved"):
             raise _Wrong(f'status is "{alert.status[:50]}", expected "firing" or "resolved"')
         starts_at, ends_at = _stated(alert.starts_at, "starts_at"), _stated(alert.ends_at, "ends_at")
-        known = self._of(alert.source).find(bytes(alert.labels), bytes(alert.annotations))
+        known = self._of(alert.source or "").find(bytes(alert.labels), bytes(alert.annotations))
         identity, annotations = known.identity, known.annotations
         labels: bytes | None = None
         if alert.identity is not shapes.ABSENT:
-            identity, labels = self._identity(alert.source, alert.identity), identity.canonical
+            identity, labels = self._identity(alert.source or "", alert.identity), identity.canonical
         return AlertReport(identity, alert.status == "resolved", starts_at, ends_at, annotations, labels=labels)
 
     def _of(self, source: str) -> KnownLabels:
@@ -210,7 +210,7 @@ class EventsReader:
     def _expired(self, number: int, line: bytes, opened: _Open | None) -> _Open:
         read = shapes.expired(line)
         at = _instant(read.ts, "ts")
-        identity = self._identity(read.source, read.labels if read.identity is shapes.ABSENT else read.identity)
+        identity = self._identity(read.source or "", read.labels if read.identity is shapes.ABSENT else read.identity)
         ends_at = at if read.ends_at is None else _instant(read.ends_at, "ends_at")
         expired = Expired(identity, ends_at, read.reason)
         if read.same_step and opened is not None and opened.sender is None:

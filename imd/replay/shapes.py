@@ -25,7 +25,7 @@ class Alert(msgspec.Struct, gc=False):
     annotations: msgspec.Raw = ABSENT
     starts_at: When | None = None
     ends_at: When | None = None
-    source: str = ""
+    source: str | None = ""
     by_api: bool = False
     same_step: bool = False
     identity: msgspec.Raw = ABSENT
@@ -35,7 +35,7 @@ class Expired(msgspec.Struct):
     ts: When
     labels: msgspec.Raw = ABSENT
     ends_at: When | None = None
-    source: str = ""
+    source: str | None = ""
     reason: str = NO_LONGER_REPORTED
     same_step: bool = False
     identity: msgspec.Raw = ABSENT

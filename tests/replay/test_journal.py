@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,6 +62,12 @@ def test_an_alert_line_is_one_request_with_its_number() -> None:
     assert first.alerts[0].starts_at == datetime.fromtimestamp(5, UTC)
     assert second.alerts[0].resolved
     assert second.alerts[0].ends_at == datetime.fromtimestamp(6, UTC)
+
+
+def test_a_key_that_is_null_is_not_there() -> None:
+    nothing = dict.fromkeys(("annotations", "starts_at", "ends_at", "source"))
+    line = {"ts": 1, "status": "firing", "labels": {"alertname": "A"}}
+    assert only(json.dumps(line | nothing)) == only(json.dumps(line))
 
 
 def test_a_configured_sources_labels_join_the_identity() -> None:

@@ -130,6 +130,8 @@ def test_an_action_finds_its_incident_by_the_first_alert_where_numbers_differ() 
 def test_an_action_that_the_engine_refuses_is_said() -> None:
     story = run(alert(0), {"ts": 60, "type": "action", "action": "resolve", "incident": 1, "by": "ana"})
     assert list(story.unmet) == ["1 alert is still firing in incident #1; force resolves it anyway"]
+    story = run(alert(0), {"ts": 60, "type": "action", "action": "ack", "incident": 7, "by": "ana"})
+    assert list(story.unmet) == ["incident i000000000007 does not exist"]
 
 
 def test_while_imd_was_away_nothing_was_done() -> None:
