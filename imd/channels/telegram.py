@@ -8,6 +8,7 @@ ResponseParameters), core.telegram.org/bots/faq (limits), read November 2026.
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 import msgspec
@@ -100,7 +101,7 @@ class Telegram:
         body["disable_notification"] = thread is not None and message.delivery.kind is not PageKind.PAGE
         if thread is not None:
             body["reply_parameters"] = {"message_id": thread.message, "allow_sending_without_reply": True}
-        elif self._topic is not None:
+        if self._topic is not None:  # of a reply too: without the message that it replies to it would be in no topic
             body["message_thread_id"] = self._topic
         answer, said, chat = await self._call("sendMessage", thread.chat if thread else self._chat, body, message)
         if (
@@ -130,11 +131,14 @@ class Telegram:
         return {"text": text, "parse_mode": "HTML", "link_preview_options": {"is_disabled": True}}
 
     async def _call(self, method: str, chat: str, body: dict[str, Any], message: Message) -> tuple[Answer, _Said, str]:
-        """One call, and a second where Telegram says how: the group moved, or it does not take the markup. The last
-        is the chat that took it."""
+        """One call, and a second where Telegram says how: the group moved, the topic is gone, or it does not take the
+        markup. The last is the chat that took it."""
         answer, said = self._judge(await self._api.json(f"/{method}", {"chat_id": _chat_id(chat), **body}))
         if isinstance(answer, Permanent) and said.parameters.migrate_to_chat_id is not None:
             chat = str(said.parameters.migrate_to_chat_id)
+            answer, said = self._judge(await self._api.json(f"/{method}", {"chat_id": _chat_id(chat), **body}))
+        if isinstance(answer, Permanent) and "message_thread_id" in body and _NO_TOPIC.search(said.description):
+            body = {name: value for name, value in body.items() if name != "message_thread_id"}
             answer, said = self._judge(await self._api.json(f"/{method}", {"chat_id": _chat_id(chat), **body}))
         if isinstance(answer, Permanent) and "can't parse entities" in said.description:
             head = self._writer.built_in(message, PLAIN, TEXT_UNITS_MAX, utf16, head=message.headline)
@@ -157,6 +161,11 @@ class Telegram:
             after = wait(said.parameters.retry_after) or answer.retry_after
             return Temporary(answer.error, after, answer.ambiguous), said
         return answer, said
+
+
+_NO_TOPIC = re.compile("message thread not found|TOPIC_(CLOSED|DELETED)")
+"""Also of topics that are there: in busy groups their first message is out of a bot's sight (tdlib/telegram-bot-api,
+issues 596 and 693, read November 2026). The page goes to the group itself then."""
 
 
 def _chat_id(chat: str) -> int | str:

@@ -94,6 +94,25 @@ async def test_a_telegram_group_that_moved_is_followed() -> None:
     assert chats == [-1001, -100123, -100123, -100123]
 
 
+@pytest.mark.parametrize("why", ["message thread not found", "TOPIC_CLOSED", "TOPIC_DELETED"])
+async def test_a_telegram_topic_that_is_gone_loses_no_page(why: str) -> None:
+    """The page goes to the group itself. A reply names the topic too, for what it replies to may be deleted."""
+
+    class Closed(Telegram):
+        def take(self, request: Request) -> Reply:
+            if "message_thread_id" in request.json():
+                return said(400, ok=False, error_code=400, description=f"Bad Request: {why}")
+            return super().take(request)
+
+    async with ends("telegram") as at:
+        await told(at.channel, message(), message(PageKind.PAGE, 2, reason=PageReason.REPEATED))
+        assert [body.get("message_thread_id") for what, (_, body) in at.vendor.seen if what != "edit"] == [7, 7]
+    closed = Closed()
+    async with ends("telegram", speaks(closed.handle)) as at:
+        await told(at.channel, message(), message(PageKind.PAGE, 2, reason=PageReason.REPEATED))
+    assert [what for what, _ in closed.seen] == ["post", "edit", "reply"]
+
+
 async def test_markup_that_telegram_does_not_take_is_left_out() -> None:
     """An operator's broken HTML still pages."""
     writer = Writer(Templates(body=Template("<blink>{{ title }}")))
