@@ -421,8 +421,10 @@ class Quiet:
             self._suppression.inhibitors.enter(alert, alert.full_labels())
         causes = self._suppression.inhibitors.causes
         concerned = [alert for alert in firing if causes(alert)]
-        if concerned:
-            self._plan_mute(concerned)
+        self._put_off(AT_ONCE, [alert for alert in concerned if alert.suppressed_by])
+        aloud = [alert for alert in concerned if not alert.suppressed_by]
+        if aloud:
+            self._plan_mute(aloud)
 
 
 def _heard_of(alert: Alert) -> bool:

@@ -15,7 +15,7 @@ from imd.model.policy import Source
 from imd.model.quiet import Maintenance, Once, TimeInterval
 from imd.model.rule import Absent, Count, Flapping, Relate, Rule, Window, WindowKind
 from imd.model.topology import Entity, Topology
-from tests.core.making import equals, minutes, policy, seconds, step
+from tests.core.making import equals, inhibition, minutes, policy, seconds, step
 from tests.stories.told import Story, time_of
 
 TWO = [policy(step("ana", wait=minutes(5)), step("ben"))]
@@ -304,3 +304,19 @@ def test_an_alert_repeated_after_the_clock_was_set_back_expires_by_that_repeat(r
     story.clock_falls("1:00").at("1:01").fires("Down", starts="2:00").at("1:01:20")
     restores(story)
     story.at("1:40:59").is_("acknowledged", firing=1).at("1:41").is_("acknowledged", firing=0)
+
+
+@EITHER
+def test_while_senders_have_time_to_speak_a_muted_alert_keeps_its_verdict(restores: Restore) -> None:
+    """It is paused and inhibited. The pause ends within the 90 s that senders have after an outage: its verdict is
+    looked at again when they are over, and not at a restart before."""
+    story = Story(policies=TWO, inhibitions=[inhibition("Down", "Slow", "cluster")])
+    story.at("0:00").fires("Down", cluster="c").at("0:00:10").page_to("ana").acknowledged_by("ana")
+    story.acknowledgement_to("ana").restart("0:10").paused("0:10:20")
+    story.at("0:10:15").fires("Slow", cluster="c").at("0:10:30")
+    restores(story)
+    both = story.alert("Slow", cluster="c").suppressed_by
+    assert [one.partition("/")[0] for one in both] == ["pause", "inhibition"]
+    story.at("0:11:39")
+    assert story.alert("Slow", cluster="c").suppressed_by == both
+    story.at("0:11:40").is_suppressed("Slow", both[1], cluster="c")
