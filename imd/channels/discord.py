@@ -29,7 +29,7 @@ PER_SECOND, BURST = 2.0, 5
 """Ours, so that a storm meets no wall of 429s; what the headers ask for comes on top."""
 COLOURS = {"P1": 0xC62828, "P2": 0xEF6C00, "P3": 0xF9A825, "P4": 0x1565C0, "P5": 0x607D8B}
 OVER, ACKNOWLEDGED = 0x2E7D32, 0x6A1B9A
-_UNKNOWN_MESSAGE = 10_008
+_UNKNOWN_CHANNEL, _UNKNOWN_MESSAGE = 10_003, 10_008
 
 _MARKS = re.compile(r"([\\*_~`|>#\[\]()<:@\-+])")
 
@@ -86,8 +86,12 @@ class Discord:
         """Nothing: the connections are the shared client's."""
 
     async def _post(self, message: Message, first: bool) -> Answer:
+        """In the thread; in the channel itself where the thread is gone, for no page is lost with it."""
         body = self._content(message, brief=not first)
         answer, said = self._judge(await self._api.json("", body, query={"wait": "true", **self._in_thread}))
+        if said.code == _UNKNOWN_CHANNEL and self._in_thread:
+            answer, said = self._judge(await self._api.json("", body, query={"wait": "true"}))
+            first = False  # it is not to be found under the thread
         if isinstance(answer, Receipt) and first and message.delivery.incident and said.id:
             kept = msgspec.json.encode(_Thread(message=said.id, webhook=self._key))
             return Receipt(answer.detail, kept, answer.pause)
@@ -107,10 +111,10 @@ class Discord:
             room = (CONTENT_CHARS_MAX - len(content["content"]) - 1) // 2  # escaping doubles it at most
             content["content"] += "\n" + escape(cut(message.happened, room))
             return content
-        embed: dict[str, Any] = {
-            "description": self._writer.body(message, MARKDOWN, DESCRIPTION_CHARS_MAX),
-            "color": _colour(message),
-        }
+        described = self._writer.body(message, MARKDOWN, DESCRIPTION_CHARS_MAX)
+        if not described.strip():
+            return content  # an embed of nothing is refused, and the page with it
+        embed: dict[str, Any] = {"description": described, "color": _colour(message)}
         if "Incident" in (by_name := dict(links(message))):
             embed["url"] = by_name["Incident"]
         content["embeds"] = [embed]

@@ -113,6 +113,30 @@ async def test_a_telegram_topic_that_is_gone_loses_no_page(why: str) -> None:
     assert [what for what, _ in closed.seen] == ["post", "edit", "reply"]
 
 
+async def test_a_discord_thread_that_is_gone_loses_no_page() -> None:
+    """The channel gets the page, and each that follows."""
+
+    class Deleted(Discord):
+        def take(self, request: Request) -> Reply:
+            if "thread_id" in request.path:
+                return said(404, message="Unknown Channel", code=10003)
+            self.seen.append(("post", ("1", request.json())))
+            return said(200, id="1")
+
+    deleted = Deleted()
+    async with ends("discord", speaks(deleted.handle)) as at:
+        assert await told(at.channel, message(), message(PageKind.RESOLVED, 2)) == b""
+    assert [what for what, _ in deleted.seen] == ["post", "post"]
+
+
+@pytest.mark.parametrize("name", [*DONE, "slack", "ntfy", "pushover"])
+async def test_a_template_that_says_nothing_still_pages(name: str) -> None:
+    """An operator's `{% if … %}` may be true of nothing: the headline is there all the same."""
+    for blank in ("", "  \n ", "{% if false %}x{% endif %}"):
+        async with ends(name, writer=Writer(Templates(body=Template(blank)))) as at:
+            assert isinstance(await at.channel.send(message(), 1), Receipt), blank
+
+
 async def test_markup_that_telegram_does_not_take_is_left_out() -> None:
     """An operator's broken HTML still pages."""
     writer = Writer(Templates(body=Template("<blink>{{ title }}")))
