@@ -125,7 +125,7 @@ def _explained(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> 
     below = world.effects(entity, max_hops)
     found = {}
     for other, its in ill.items():
-        weight = below.get(other, 0.0) * ill[entity].explains(its) if other != entity else 0.0
+        weight = 0.0 if other == entity else below.get(other, _spanned(ill[entity], its)) * ill[entity].explains(its)
         if weight:
             found[other] = weight
     return found
@@ -134,8 +134,17 @@ def _explained(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> 
 def _explained_by(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> bool:
     above = world.causes(entity, max_hops)
     return any(
-        other in above and its.explains(ill[entity]) >= EXPLAINED_MIN for other, its in ill.items() if other != entity
+        (other in above or _spanned(its, ill[entity])) and its.explains(ill[entity]) >= EXPLAINED_MIN
+        for other, its in ill.items()
+        if other != entity
     )
+
+
+def _spanned(cause: _Ill, effect: _Ill) -> float:
+    """What is left of a weight from what serves all of a cluster to what is within it."""
+    spans = cause.first.standing.spans
+    within = effect.first.standing.within
+    return relation.FADE if spans and any(one in within for one in spans) and not effect.first.standing.spans else 0.0
 
 
 def _container(ill: dict[str, _Ill], world: Map, max_hops: int) -> tuple[str, float, str, int] | None:

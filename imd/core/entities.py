@@ -98,9 +98,10 @@ class Template:
 
 
 class Named:
-    """What `from_labels` makes of an alert's labels: its entity with its edges, and what it stands within."""
+    """What `from_labels` makes of an alert's labels: its entity with its edges, and what it stands within.
+    `spans`: broad entities that it serves, and with them all within."""
 
-    __slots__ = ("carriers", "entity", "needs", "parents", "serves", "within")
+    __slots__ = ("carriers", "entity", "needs", "parents", "serves", "spans", "within")
 
     def __init__(self) -> None:
         self.entity = ""
@@ -108,6 +109,7 @@ class Named:
         self.carriers: list[str] = []
         self.needs: list[str] = []
         self.serves: list[str] = []
+        self.spans: list[str] = []
         self.within: list[str] = []
 
 
@@ -134,19 +136,22 @@ class FromLabelsIndex:
         )
 
     def find(self, labels: Mapping[str, str]) -> Named:
-        named = Named()
+        named, wide = Named(), []
         for entity, broad, part_of, runs_on, depends_on, serves in self._rows:
             filled = entity.fill(labels)
             if not filled:
                 continue
             if named.entity or broad:
                 named.within.append(filled)
+                wide += [filled] if broad else []
                 continue
             named.entity = filled
             named.parents = _filled(part_of, labels)
             named.carriers = _filled(runs_on, labels)
             named.needs = _filled(depends_on, labels)
             named.serves = _filled(serves, labels)
+        named.spans = [one for one in named.serves if one in wide]
+        named.serves = [one for one in named.serves if one not in wide]
         edges = {named.entity, *named.parents, *named.carriers, *named.needs, *named.serves}
         named.within = [one for one in dict.fromkeys(named.within) if one not in edges]
         return named

@@ -143,14 +143,16 @@ class Shelf:
 
 class Shelves:
     """The shelves of all entities that have any records, by how these are with it: `own` on it, `beside` tied to it by
-    labels, `down` and `begun` within it, `failing` depending on it. `alike` within it by what they are called, too:
+    labels, `down` and `begun` within it, `failing` depending on it. `spanning` serving all within it.
+    `alike` within it by what they are called, too:
     that has `likeness` for keys."""
 
-    __slots__ = ("alike", "begun", "beside", "down", "failing", "own")
+    __slots__ = ("alike", "begun", "beside", "down", "failing", "own", "spanning")
 
     def __init__(self) -> None:
         self.alike: dict[str, Shelf] = {}
         self.own: dict[str, Shelf] = {}
+        self.spanning: dict[str, Shelf] = {}
         self.beside: dict[str, Shelf] = {}
         self.down: dict[str, Shelf] = {}
         self.begun: dict[str, Shelf] = {}
@@ -164,10 +166,7 @@ class Shelves:
                 yield self.alike, likeness(entity, record.name)
         if record.kind is AlertClass.BACKGROUND:
             return
-        for entity in standing.own:
-            yield self.own, entity
-        for entity in standing.near:
-            yield self.beside, entity
+        yield from self._where(standing)
         if record.kind in relation.GOES_DOWN:
             for entity in standing.containers:
                 yield self.down, entity
@@ -177,6 +176,14 @@ class Shelves:
         if record.kind in relation.BURSTS:
             for entity in standing.within:
                 yield self.begun, entity
+
+    def _where(self, standing: Standing) -> Iterator[tuple[dict[str, Shelf], str]]:
+        for entity in standing.own:
+            yield self.own, entity
+        for entity in standing.spans:
+            yield self.spanning, entity
+        for entity in standing.near:
+            yield self.beside, entity
 
 
 class Link:

@@ -62,6 +62,10 @@ class Search:
                 break
             for entity in entities:
                 self._at(entity, (weight, asked), "cause", "cause")
+        for entity in standing.within:
+            spanning = self._shelves.spanning.get(entity)
+            if spanning is not None and entity not in standing.spans:
+                self._look(entity, spanning, (FADE, FADE), "cause")
         if self._record.kind in relation.GOES_DOWN:
             self._siblings()
 

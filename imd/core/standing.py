@@ -42,9 +42,9 @@ class Standing:
     """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways. `above` and `below`: what
     they suffer from and what suffers from them, without those. `containers`: what directly contains them. `needs`: what
     they directly depend on. `within`: what they merely are in the midst of. `mapped`: the map declares one of its
-    own."""
+    own. `spans`: within what it serves everything."""
 
-    __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "within")
+    __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "spans", "within")
 
     def __init__(self, own: tuple[str, ...], mapped: bool) -> None:
         self.own = own
@@ -54,6 +54,7 @@ class Standing:
         self.below: Rings = ()
         self.containers: tuple[str, ...] = ()
         self.needs: tuple[str, ...] = ()
+        self.spans: tuple[str, ...] = ()
         self.within: tuple[str, ...] = ()
 
 
@@ -173,6 +174,7 @@ class Map:
         standing.needs = tuple(dict.fromkeys((*needs, *named.needs)))[:NEEDS_MAX]
         inside = [one for entity in own for one in self.contains(entity)]
         standing.containers = tuple(dict.fromkeys((*inside, *named.parents)))
+        standing.spans = tuple(named.spans)
         standing.within = tuple(one for one in named.within if one not in own)
         return standing
 

@@ -43,6 +43,9 @@ class PlainSearch:
             yield from self._at(entity, 1.0, 1.0, "same")
         for entity in standing.near:
             yield from self._at(entity, FADE, FADE, "near")
+        for entity in standing.within:
+            for other in self._last(self._shelves.spanning.get(entity)) if entity not in standing.spans else ():
+                yield Link(FADE * weigh(self._record, other, "cause", self._half), other, "cause", entity)
         for weight, asked, entities in standing.above:
             for entity in entities if weight else ():
                 yield from self._at(entity, weight, asked, "cause")

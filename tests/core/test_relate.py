@@ -244,6 +244,26 @@ def test_siblings_that_are_merely_busy_are_not_one() -> None:
     assert site.fire(1, "HighCpuLoad", node="n1") != site.fire(2, "HighCpuLoad", node="n2")
 
 
+def test_what_serves_a_broad_entity_explains_all_within_it() -> None:
+    """Everything of a cluster resolves names; nothing of it says so on any map."""
+    labels = Topology(
+        from_labels=(
+            FromLabels(entity="dns/{cluster}/{dns}", serves=("cluster/{cluster}",)),
+            FromLabels(entity="service/{service}"),
+            FromLabels(entity="cluster/{cluster}", broad=True),
+        )
+    )
+    site = Site(labels)
+    first = site.fire(0, "NamesFail", dns="main", cluster="c1")
+    assert site.fire(70, "Errors", service="a", cluster="c1") == first
+    assert site.fire(80, "Slow", service="b", cluster="c1") == first
+    assert site.fire(80, "Errors", service="c", cluster="c2") != first
+    assert site.fire(300, "Errors", service="d", cluster="c1") != first
+    cause = probable(site.relator.members(first), site.relator.map, RELATE.max_hops)
+    assert cause is not None
+    assert cause.entity == "dns/c1/main"
+
+
 def test_what_says_the_same_within_one_container_at_once_is_one_whatever_it_speaks_of() -> None:
     """Clocks of many hosts have one time server; another alert of that minute is none of its business."""
     site = Site(Topology())
