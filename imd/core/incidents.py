@@ -171,10 +171,9 @@ class Incidents(Life):
         tx.touch(incident).restated.append((alert, ", ".join(words)))
 
     def moved(self, alert: Alert, began_at: datetime) -> None:
-        """A member began earlier than was known."""
-        if alert.incident:
-            before, now = (min(one, alert.received_at) for one in (began_at, alert.starts_at))
-            self._relator.moved(alert.incident, alert.id, (before - now).total_seconds())
+        """A member began earlier than was known, which was `began_at`."""
+        if alert.incident and alert.starts_at < min(began_at, alert.received_at):
+            self._relator.moved(alert.incident, alert.id, alert.starts_at.timestamp())
 
     def clear(self, tx: Transaction, alert: Alert, because: str) -> None:
         """A member has ended, or one that waits to be one. One that flaps counts as firing all the same."""

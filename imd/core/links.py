@@ -22,6 +22,14 @@ LAST = 8
 LOOK_BACK = 32
 """Records of one entity looked at to find those: the rest of a chatty host's are past."""
 
+OVERTAKEN_MAX = 64
+"""Records of one entity that an alert which comes late looks at beyond those, because they came before their turn."""
+
+Turn = tuple[float, float]
+"""A place in the order in which alerts began: when, and for those that began together the number."""
+
+NEVER: Turn = (-math.inf, 0)
+
 
 class Firing(Protocol):
     """What knows whether an alert still fires: the resident alert itself."""
@@ -31,7 +39,8 @@ class Firing(Protocol):
 
 
 class Group:
-    """An incident as it matters here. `returned`: it reopened, so it has a story of its own and is merged no more."""
+    """An incident as it matters here. `returned`: it reopened, so it has a story of its own and is merged no more.
+    `sample`: the first of its members, in their turn."""
 
     __slots__ = ("id", "members", "open", "opener", "returned", "sample", "scope")
 
@@ -46,34 +55,39 @@ class Group:
 
 
 class Record:
-    """One alert that is in an incident. `onset` in unix seconds; `known`: the alert's `for:` is taken off it. `usual`:
-    by so many seconds it may lie earlier still, if the alert waited as it usually does. `alert`: once it entered.
-    `alike`: those of its name that begin with it say something."""
+    """One alert that is in an incident. It `began` to fire then, in unix seconds; `onset` is that less its `for:`,
+    where that is `known`. `usual`: by so many seconds the onset may lie earlier still, if the alert waited as it
+    usually does. `alert`: once it entered. `alike`: those of its name that begin with it say something."""
 
-    __slots__ = ("alert", "alike", "group", "kind", "known", "name", "onset", "ref", "standing", "usual")
+    __slots__ = ("alert", "alike", "began", "group", "kind", "known", "name", "onset", "ref", "standing", "usual")
 
     def __init__(
         self,
         ref: int,
         name: str,
         kind: AlertClass,
-        onset: float,
+        began: float,
         standing: Standing,
         *,
-        known: bool,
-        usual: float,
+        pending: float | None = None,
+        usual: float = 0.0,
         alike: bool = True,
     ) -> None:
         self.ref = ref
+        self.began = began
         self.name = name
         self.kind = kind
-        self.onset = onset
-        self.known = known
+        self.onset = began if pending is None else began - pending
+        self.known = pending is not None
         self.usual = usual
         self.alike = alike
         self.standing = standing
         self.group: Group | None = None
         self.alert: Firing | None = None
+
+    @property
+    def turn(self) -> Turn:
+        return self.began, self.ref
 
 
 class Last:
@@ -90,26 +104,44 @@ class Last:
 class Shelf:
     """The records of one entity in one role, in order of their refs, whenever they came."""
 
-    __slots__ = ("_last", "_records", "_scope")
+    __slots__ = ("_last", "_newest", "_records", "_scope")
 
     def __init__(self) -> None:
         self._records: dict[int, Record] = {}
+        self._newest: Turn = NEVER
         self._scope: Scope = ()
         self._last: Last | None = None
 
-    def last(self, scope: Scope) -> Last:
-        """`look_back`, remembered for the scope that was asked for last."""
+    def last(self, scope: Scope, turn: Turn | None = None) -> Last:
+        """`look_back`, remembered for the scope that was asked for last, where nothing stands behind the turn."""
+        if turn is not None and turn <= self._newest:
+            return self.look_back(scope, turn)
         last = self._last
         if last is None or self._scope != scope:
             last, self._scope = self.look_back(scope), scope
             self._last = last
         return last
 
-    def look_back(self, scope: Scope) -> Last:
-        """The last LAST of open incidents of this scope."""
+    def later(self, scope: Scope, turn: Turn) -> Iterator[Record]:
+        """Records of open incidents of this scope that stand behind a turn, newest first."""
+        if turn > self._newest:
+            return
+        for record in self._looked_at():
+            group = record.group
+            if record.turn > turn and group is not None and group.open and group.scope == scope:
+                yield record
+
+    def _looked_at(self) -> Iterator[Record]:
+        return islice(reversed(self._records.values()), LOOK_BACK + OVERTAKEN_MAX)
+
+    def look_back(self, scope: Scope, turn: Turn | None = None) -> Last:
+        """The last LAST of open incidents of this scope, or those before a turn."""
+        looked_at: Iterator[Record] = reversed(self._records.values())
+        if turn is not None:
+            looked_at = (record for record in self._looked_at() if record.turn < turn)
         last = Last()
         records = last.records
-        for record in islice(reversed(self._records.values()), LOOK_BACK):
+        for record in islice(looked_at, LOOK_BACK):
             group = record.group
             if group is None or not group.open or group.scope != scope:
                 continue
@@ -124,11 +156,13 @@ class Shelf:
     def look_anew(self) -> None:
         self._last = None
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Record, turn: Turn) -> None:
         records, self._last = self._records, None
-        late = bool(records) and record.ref < next(reversed(records))
+        moved_up = bool(records) and record.ref < next(reversed(records))
         records[record.ref] = record
-        if late:
+        if turn > self._newest:
+            self._newest = turn
+        if moved_up:
             self._records = dict(sorted(records.items()))
 
     def take_away(self, record: Record) -> bool:
@@ -185,6 +219,43 @@ class Shelves:
         for entity in standing.near:
             yield self.beside, entity
 
+    def around(self, record: Record) -> Iterator[Shelf]:
+        """All on which there may be what is related to it, or would be."""
+        standing = record.standing
+        neighbours = (entity for _, _, ring in (*standing.above, *standing.below) for entity in ring)
+        for entity in (*standing.own, *standing.near, *neighbours):
+            yield from _at(entity, self.own, self.beside)
+        for shelves, entities in (
+            (self.down, standing.containers),
+            (self.failing, standing.needs),
+            (self.begun, (*standing.within, *standing.spans)),
+            (self.spanning, standing.within),
+            (self.alike, [likeness(one, record.name) for one in (*standing.containers, *standing.within)]),
+        ):
+            for entity in entities:
+                yield from _at(entity, shelves)
+
+    def put(self, record: Record) -> None:
+        turn = record.turn
+        for shelves, entity in self.of(record):
+            shelf = shelves.get(entity)
+            if shelf is None:
+                shelf = shelves[entity] = Shelf()
+            shelf.put(record, turn)
+
+    def take_away(self, record: Record) -> None:
+        for shelves, entity in self.of(record):
+            shelf = shelves.get(entity)
+            if shelf is not None and shelf.take_away(record):
+                del shelves[entity]
+
+
+def _at(entity: str, *kept: dict[str, Shelf]) -> Iterator[Shelf]:
+    for shelves in kept:
+        shelf = shelves.get(entity)
+        if shelf is not None:
+            yield shelf
+
 
 class Link:
     """One related alert: how strongly, how (one of HOW) and through which entity."""
@@ -199,15 +270,19 @@ class Link:
 
 
 class Placement:
-    """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it."""
+    """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it. `opens`: it
+    came late, and had it come in its turn it would have opened the incident."""
 
-    __slots__ = ("because", "join", "merges", "record")
+    __slots__ = ("because", "join", "merges", "opens", "record")
 
-    def __init__(self, record: Record, join: str = "", merges: tuple[str, ...] = (), because: str = "") -> None:
+    def __init__(
+        self, record: Record, join: str = "", merges: tuple[str, ...] = (), because: str = "", *, opens: bool = False
+    ) -> None:
         self.record = record
         self.join = join
         self.merges = merges
         self.because = because
+        self.opens = opens
 
 
 def likeness(entity: str, name: str) -> str:

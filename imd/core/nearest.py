@@ -12,19 +12,21 @@ import math
 from collections.abc import Iterable, Sequence
 
 from imd.core import relation
-from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, likeness, still_down, weigh
+from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, Turn, better, likeness, still_down, weigh
 from imd.core.relation import FADE
 from imd.model.topology import AlertClass
 
 
 class Search:
-    """Of one alert, among incidents of one scope. `half`: seconds in which a gap halves a weight. `best`: the heaviest
-    link that is heavy enough; ties go to the older. `compared`: how many alerts were looked at."""
+    """Of one alert, among incidents of one scope. `half`: seconds in which a gap halves a weight. `turn`: only what
+    stands before it counts, for an alert that comes late or is asked again. `best`: the heaviest link that is heavy
+    enough; ties go to the older. `compared`: how many alerts were looked at."""
 
-    __slots__ = ("_covered", "_effects", "_far", "_half", "_record", "_scope", "_shelves", "best", "compared")
+    __slots__ = ("_covered", "_effects", "_far", "_half", "_record", "_scope", "_shelves", "_turn", "best", "compared")
 
-    def __init__(self, shelves: Shelves, record: Record, half: float, scope: Scope) -> None:
+    def __init__(self, shelves: Shelves, record: Record, half: float, scope: Scope, turn: Turn | None = None) -> None:
         self._shelves = shelves
+        self._turn = turn
         self._record = record
         self._half = half
         self._scope = scope
@@ -48,6 +50,11 @@ class Search:
             if self._covers(link):
                 merged.append(group.id)
         return tuple(sorted(merged))
+
+    def explains(self, group: Group) -> Link | None:
+        """The link by which the alert would draw this incident into its own, where it explains it as a whole."""
+        link = self._effects.get(group)
+        return link if link is not None and self._covers(link) else None
 
     # -- what is where it is, above it and beside it --------------------------------------------------------------
 
@@ -84,7 +91,7 @@ class Search:
         fits = relation.FITS[kind][record.kind]
         # What is still down is near, however long ago that began.
         far = math.inf if kind == "same" and record.kind is AlertClass.DOWN else self._far
-        last = shelf.last(self._scope)
+        last = shelf.last(self._scope, self._turn)
         if record.onset - last.onset > far:
             return
         least = relation.JOIN if self.best is None else self.best.weight
@@ -137,7 +144,7 @@ class Search:
 
     def _look_below(self, entity: str, shelf: Shelf, weight: float) -> None:
         record, half, effects = self._record, self._half, self._effects
-        last = shelf.last(self._scope)
+        last = shelf.last(self._scope, self._turn)
         gap = record.onset - last.onset
         most = weight * relation.LEFT_BACKWARD if gap >= -half else weight
         best = 0.0 if self.best is None else self.best.weight
@@ -242,7 +249,7 @@ class Search:
     def _last(self, shelf: Shelf | None) -> Sequence[Record]:
         if shelf is None:
             return ()
-        others = shelf.last(self._scope).records
+        others = shelf.last(self._scope, self._turn).records
         self.compared += len(others)
         return others
 

@@ -12,12 +12,14 @@ the same alerts again gives the same answers.
 from __future__ import annotations
 
 import sys
+from bisect import insort
 from collections.abc import Mapping
 from datetime import timedelta
 
 from imd.core import relation
 from imd.core.alertclass import Classifier
-from imd.core.links import Firing, Group, Placement, Record, Scope, Shelf, Shelves, because
+from imd.core.late import Answer, Asking, turn_of
+from imd.core.links import NEVER, Firing, Group, Placement, Record, Scope, Shelves, because
 from imd.core.nearest import Search
 from imd.core.standing import Map
 from imd.model.rule import Relate
@@ -40,6 +42,7 @@ class Relator:
         self.shelves = Shelves()
         self._groups: dict[str, Group] = {}
         self._opened_by: dict[bytes, list[str]] = {}
+        self._newest = NEVER
         self.compared = 0
 
     # -- asking ---------------------------------------------------------------------------------------------------
@@ -48,14 +51,32 @@ class Relator:
         """Where an alert that began firing then (unix seconds) belongs, among incidents of the same scope. Changes
         nothing: `enter` does."""
         record = self.record(ref, labels, began, relate)
-        search = Search(self.shelves, record, relate.within.total_seconds() / 5, scope)
+        half, turn = relate.within.total_seconds() / 5, turn_of(record)
+        late = turn < self._newest
+        search = Search(self.shelves, record, half, scope, turn if late else None)
         self.compared += search.compared
-        best = search.best
-        if best is None:
+        group = search.best.record.group if search.best is not None else None
+        answers = self._asked_again(record, group, half, scope) if late else []
+        if search.best is None or group is None:
+            return self._overtaken(record, answers)
+        merges = search.merges(group)
+        if answers:
+            merges = tuple(sorted({*merges, *(answer.incident for answer in answers)}))
+        return Placement(record, group.id, merges, because(record, search.best))
+
+    def _asked_again(self, record: Record, home: Group | None, half: float, scope: Scope) -> list[Answer]:
+        asking = Asking(self.shelves, record, home, half, scope)
+        self.compared += asking.compared
+        return asking.answers
+
+    def _overtaken(self, record: Record, answers: list[Answer]) -> Placement:
+        """An alert to which nothing before it is related: into the first of the incidents that are there for want of
+        it, with the others."""
+        if not answers:
             return Placement(record)
-        group = best.record.group
-        assert group is not None
-        return Placement(record, group.id, search.merges(group), because(record, best))
+        join, others = answers[0].incident, {answer.incident for answer in answers[1:]}
+        opens = turn_of(record) < self._groups[join].sample[0].turn
+        return Placement(record, join, tuple(sorted(others - {join})), answers[0].why, opens=opens)
 
     def record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
         """The alert as it is compared: its class, its onset and where it stands."""
@@ -67,9 +88,8 @@ class Relator:
         kind, standing = self._classes.classify(labels), self.map.standing(labels, relate.max_hops)
         alike = kind in relation.ALIKE and labels.get("severity") not in _NOBODY
         if pending is not None:
-            return Record(ref, name, kind, began - pending, standing, known=True, usual=0.0, alike=alike)
-        usual = self._usual.get(name, 0.0)
-        return Record(ref, name, kind, began, standing, known=False, usual=usual, alike=alike)
+            return Record(ref, name, kind, began, standing, pending=pending, alike=alike)
+        return Record(ref, name, kind, began, standing, usual=self._usual.get(name, 0.0), alike=alike)
 
     def opened_by(self, identity: bytes) -> str:
         """The newest incident that this very alert opened; "" where there is none in memory."""
@@ -81,21 +101,30 @@ class Relator:
     def begin(self, incident: str, scope: Scope, opener: bytes) -> Group:
         """The alert of this identity opened an incident."""
         group = self._groups[incident] = Group(incident, scope, opener)
-        self._opened_by.setdefault(opener, []).append(incident)
+        insort(self._opened_by.setdefault(opener, []), incident)
         return group
+
+    def opened_after(self, one: str, other: str) -> bool:
+        """Whether the first alert of one incident began after that of the other."""
+        first, second = (self._groups[incident].sample[0] for incident in (one, other))
+        return first.turn > second.turn
+
+    def opens(self, incident: str, opener: bytes) -> None:
+        """The alert of this identity would have opened the incident, had all come in their turn."""
+        group = self._groups[incident]
+        self._forget_opener(group)
+        group.opener = opener
+        insort(self._opened_by.setdefault(opener, []), incident)
 
     def enter(self, record: Record, incident: str, scope: Scope, identity: bytes, alert: Firing | None = None) -> None:
         """The alert is a member of this incident; its first one opened it. `alert` says whether it still fires."""
         group = self._groups.get(incident) or self.begin(incident, scope, identity)
         record.group, record.alert = group, alert
         group.members.append(record)
-        if len(group.sample) < SAMPLE or record.ref < group.sample[-1].ref:
+        self._newest = max(self._newest, record.turn)
+        if len(group.sample) < SAMPLE or record.turn < group.sample[-1].turn:
             group.sample = _first([*group.sample, record])
-        for shelves, entity in self.shelves.of(record):
-            shelf = shelves.get(entity)
-            if shelf is None:
-                shelf = shelves[entity] = Shelf()
-            shelf.put(record)
+        self.shelves.put(record)
 
     def merge(self, younger: str, older: str) -> None:
         """From now on the alerts of the younger are the older's. Those of one that relates to nothing do so no more."""
@@ -141,7 +170,7 @@ class Relator:
             return
         self._forget_opener(group)
         for record in group.members:
-            self._take_away(record)
+            self.shelves.take_away(record)
 
     def leave(self, incident: str, ref: int) -> None:
         """One alert leaves its incident, to be placed anew."""
@@ -151,20 +180,16 @@ class Relator:
             return
         group.members = [one for one in group.members if one is not record]
         group.sample = _first(group.members)
-        self._take_away(record)
+        self.shelves.take_away(record)
 
-    def moved(self, incident: str, ref: int, seconds: float) -> None:
-        """One alert began so much earlier than was known."""
+    def moved(self, incident: str, ref: int, began: float) -> None:
+        """One alert began earlier than was known (unix seconds)."""
         group = self._groups.get(incident)
-        for record in group.members if group is not None else ():
-            if record.ref == ref:
-                record.onset -= seconds
-
-    def _take_away(self, record: Record) -> None:
-        for shelves, entity in self.shelves.of(record):
-            shelf = shelves.get(entity)
-            if shelf is not None and shelf.take_away(record):
-                del shelves[entity]
+        record = next((one for one in group.members if one.ref == ref), None) if group is not None else None
+        if group is not None and record is not None:
+            record.onset -= record.began - began
+            record.began = began
+            group.sample = _first(group.members)
 
     def _forget_opener(self, group: Group) -> None:
         opened = self._opened_by[group.opener]
@@ -195,4 +220,4 @@ def _seconds(spans: Mapping[str, timedelta]) -> dict[str, float]:
 
 def _first(records: list[Record]) -> list[Record]:
     """What tells what an incident is about."""
-    return sorted(records, key=lambda record: record.ref)[:SAMPLE]
+    return sorted(records, key=lambda record: record.turn)[:SAMPLE]

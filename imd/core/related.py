@@ -83,6 +83,8 @@ class Related:
         self._regroup.hasten(incident, tx.now + rule.hold)
         self._incidents.join(tx, incident, alert, labels, because)
         self._relator.enter(placement.record, incident.id, scope, alert.identity.key, alert)
+        if because == "related" and placement.opens:
+            self._opens(incident, alert.identity.key)
         for other in placement.merges if because == "related" else ():
             incident = self._merge(tx, incident, self._state.incidents[other], placement.because)
 
@@ -125,8 +127,16 @@ class Related:
         older, younger = (one, other) if one.number < other.number else (other, one)
         if not (older.open and younger.open) or self._too_large(tx, older, younger):
             return one
+        opener = younger.opener if self._relator.opened_after(older.id, younger.id) else older.opener
         self._regroup.merge(tx, older, younger, f"the alert that links the two {why}")
+        if opener != older.opener:
+            self._opens(older, opener)
         return older
+
+    def _opens(self, incident: Incident, opener: bytes) -> None:
+        """By the order in which alerts began another one opened it than by that in which they came."""
+        incident.opener = opener
+        self._relator.opens(incident.id, opener)
 
     def _too_large(self, tx: Transaction, older: Incident, younger: Incident) -> bool:
         window = self._incidents.rule_of(older).window

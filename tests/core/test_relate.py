@@ -41,6 +41,10 @@ SHOP = Topology(
 )
 
 
+def identity(labels: dict[str, str]) -> bytes:
+    return repr(sorted(labels.items())).encode()
+
+
 class Site:
     """A Relator and the incidents it makes, as the engine would keep them."""
 
@@ -50,6 +54,7 @@ class Site:
         self.count = 0
         self.merged: dict[str, str] = {}
         self.of: dict[int, str] = {}
+        self.openers: dict[str, bytes] = {}
 
     def fire(
         self, at: float, name: str, scope: tuple[tuple[str, str], ...] = (), severity: str = "warning", **labels: str
@@ -60,15 +65,24 @@ class Site:
     def told(self, at: float, labels: dict[str, str], scope: tuple[tuple[str, str], ...] = ()) -> str:
         self.count += 1
         placement = self.placed(at, labels, scope)
-        incident = placement.join or f"i{self.count:06d}"
+        incident, told = placement.join or f"i{self.count:06d}", identity(labels)
+        self.openers.setdefault(incident, told)
+        self.relator.enter(placement.record, incident, scope, told)
+        self.of[self.count] = incident
+        if placement.opens:
+            self._opens(incident, told)
         for other in placement.merges:
             older, younger = sorted((incident, other))
-            self.merged[younger] = older
+            opener = self.openers[younger if self.relator.opened_after(older, younger) else older]
+            self.merged[younger] = incident = older
             self.relator.merge(younger, older)
-            incident = older
-        self.relator.enter(placement.record, incident, scope, repr(sorted(labels.items())).encode())
-        self.of[self.count] = incident
+            del self.openers[younger]
+            self._opens(older, opener)
         return incident
+
+    def _opens(self, incident: str, opener: bytes) -> None:
+        self.openers[incident] = opener
+        self.relator.opens(incident, opener)
 
     def placed(self, at: float, labels: dict[str, str], scope: tuple[tuple[str, str], ...] = ()) -> Placement:
         return self.relator.place(self.count, labels, at, self.relate, scope)
@@ -232,6 +246,37 @@ def test_an_incident_that_reopened_has_a_story_of_its_own_and_is_not_merged() ->
     assert site.fire(5, "PostgresqlDown", db="orders") != flapping
 
 
+def test_an_effect_that_overtakes_its_cause_is_asked_again_when_that_comes() -> None:
+    site = Site()
+    incident = site.fire(20, "HighErrorRate", service="pay")
+    placement = site.placed(0, {"alertname": "PostgresqlDown", "db": "orders"})
+    assert (placement.join, placement.opens) == (incident, True)
+    assert placement.because == (
+        "began before HighErrorRate, which suffers from db/orders, where PostgresqlDown is, 20s later"
+    )
+    assert site.fire(0, "PostgresqlDown", db="orders") == incident
+    assert site.relator.opened_by(site.openers[incident]) == incident
+    assert b"PostgresqlDown" in site.openers[incident]
+
+
+def test_what_comes_late_draws_an_incident_that_is_there_for_want_of_it_into_its_own() -> None:
+    site = Site()
+    first = site.fire(0, "PostgresqlDown", db="orders")
+    second = site.fire(130, "HighErrorRate", service="shop")
+    assert first != second
+    assert site.fire(100, "HighErrorRate", service="pay") == first
+    assert site.now_in(2) == first
+
+
+def test_one_that_joined_another_incident_meanwhile_stays_there_and_draws_nothing_in() -> None:
+    """In order it would have come to the database, and left the host alone."""
+    site = Site()
+    first = site.fire(0, "NodeDown", node="n1")
+    assert site.fire(60, "HighErrorRate", service="pay") == first
+    second = site.fire(50, "PostgresqlDown", db="orders")
+    assert site.now_in(2) == first != second
+
+
 def test_siblings_that_go_down_together_are_one_and_name_their_container() -> None:
     site = Site()
     incidents = {site.fire(second, "NodeDown", node=f"n{second}") for second in (1, 2, 3)}
@@ -389,31 +434,39 @@ _ALERTS = st.lists(
 @given(_ALERTS)
 @settings(max_examples=60, deadline=None)
 def test_entering_the_same_alerts_again_gives_the_same_answers(alerts: list[tuple[int, str, dict[str, str]]]) -> None:
-    """A restart: the members of what is known, entered in order into a fresh Relator, place the next alert alike."""
+    """A restart: the members of what is known, entered in order of their coming into a fresh Relator, place the next
+    alert alike, be it late or not."""
     site = Site()
     entered = []
-    for at, name, labels in sorted(alerts, key=lambda one: one[0]):
+    for at, name, labels in alerts:
         site.fire(at, name, **labels)
         entered.append((site.count, at, {"alertname": name, "severity": "warning", **labels}))
     again = Relator(SHOP)
+    for incident, opener in site.openers.items():
+        again.begin(incident, (), opener)
     for ref, at, told in entered:
-        again.enter(again.place(ref, told, at, RELATE, ()).record, site.now_in(ref), (), b"")
-    for spot in _SPOTS:
-        labels = {"alertname": "NodeDown", **spot}
-        one, other = site.placed(905, labels), again.place(10_000, labels, 905, RELATE, ())
-        assert (one.join, one.merges, one.because) == (other.join, other.merges, other.because)
+        record = again.place(ref, told, at, RELATE, ()).record
+        again.enter(record, site.now_in(ref), (), identity(told))
+    for at in (905, 450):
+        for spot in _SPOTS:
+            labels = {"alertname": "NodeDown", **spot}
+            one, other = (relator.place(10_000, labels, at, RELATE, ()) for relator in (site.relator, again))
+            assert (one.join, one.merges, one.because, one.opens) == (
+                other.join, other.merges, other.because, other.opens,
+            )  # fmt: skip
+            assert site.relator.opened_by(identity(labels)) == again.opened_by(identity(labels))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [4, 12, 30])
 def test_late_and_shuffled_alerts_end_in_nearly_the_same_incidents(seed: int) -> None:
-    """Up to two minutes late, the partitions agree at B-cubed F1 >= .97."""
+    """All of them up to two minutes late."""
     topology, alerts = outages(seed)
-    assert agreement(_partition(topology, alerts), _partition(topology, _late(alerts, seed))) >= 0.97
+    assert agreement(_partition(topology, alerts), _partition(topology, _late(alerts, seed))) >= 0.995
 
 
 def _late(alerts: list[Told], seed: int) -> list[Told]:
     rng = random.Random(seed)
-    return sorted(alerts, key=lambda told: told.began + (rng.uniform(0, 120) if rng.random() < 0.05 else 0))
+    return sorted(alerts, key=lambda told: told.began + rng.uniform(0, 120))
 
 
 def _partition(topology: Topology, alerts: list[Told]) -> dict[str, str]:

@@ -70,6 +70,31 @@ def test_effects_that_came_first_become_one_incident_with_their_cause() -> None:
     story.at("0:31:01").end_to("ana").is_("resolved")
 
 
+def test_a_cause_that_comes_late_has_opened_the_incident_of_its_effect() -> None:
+    """The database's alert takes another way and is a minute late. The incident is as if it had come in its turn: it is
+    not paged again, and when the database goes down once more that is the same incident; also over a restart."""
+    story = told()
+    story.at("0:01").fires("HighErrorRate", service="pay").at("0:01:10").page_to("ana")
+    story.at("0:01:40").fires("PostgresqlDown", db="orders", starts="0:00:45").incidents(1)
+    story.line(
+        "PostgresqlDown joined: began before HighErrorRate, which suffers from db/orders, where PostgresqlDown is, "
+        "15s later"
+    )
+    story.at("0:02").resolves("PostgresqlDown", db="orders", starts="0:00:45").restart().at("0:20").fires(
+        "PostgresqlDown", db="orders"
+    ).incidents(1)
+    assert story.alert("PostgresqlDown").joined_because == "returned"
+
+
+def test_what_comes_late_makes_two_incidents_one() -> None:
+    """What it would have kept from opening an incident of its own, had it come in its turn, is merged into its own."""
+    story = told()
+    story.at("0:00").fires("PostgresqlDown", db="orders").at("0:00:10").page_to("ana")
+    story.at("0:02:10").fires("HighErrorRate", service="web").incidents(2).at("0:02:20").page_to("ana", incident=2)
+    story.at("0:02:50").fires("HighErrorRate", service="shop", starts="0:01:40")
+    story.end_to("ana", incident=2).is_("merged", incident=2, merged_into="i000000000001").is_("triggered", firing=3)
+
+
 def test_what_is_still_down_is_one_trouble_however_late_the_next_rule_says_so() -> None:
     """Each rule waits its own `for:`. Once the first has ended, or where it is of another kind, it is another trouble;
     a restart in between changes nothing."""
