@@ -109,7 +109,7 @@ class Escalation:
             if self._notifier.digests.is_program(awaited.receiver):
                 because = f"it ended before {awaited.receiver} was back"
             tx.say(incident, "not_notified", f"not notified: {awaited.to}, because {because}")
-            self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
+            self._notifier.drop_follow_ups(tx, incident, awaited.receiver, over=False)
 
     # -- what falls due --------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Escalation:
             if told is not None and awaited.stale:  # what was to follow it was called back with it
                 self._notifier.digests.tell(tx, incident, awaited.receiver, told)
         else:
-            self._notifier.drop_follow_ups(tx, incident, awaited.receiver)
+            self._notifier.drop_follow_ups(tx, incident, awaited.receiver, over=not incident.open)
         still_waited_for = awaited.deadline_at is not None or once(incident, self._ruleset.policy(awaited.policy))
         if event.outcome in _GONE_ON and still_waited_for:
             how = "refused the page for good" if event.outcome is Outcome.FAILED else "may not have got the page"

@@ -92,19 +92,23 @@ class Notifier:
     ) -> None:
         """Tells everyone who was paged and wants this kind; with `ending` False nobody whose end is under way."""
         for name, told in incident.told.items():
-            receiver = self._owed(incident, name, told, kind)
-            if receiver is not None and (ending or not told.ends):
-                if self.backlog.tells_later(incident, receiver, told):
-                    continue
-                if kind is not PageKind.NOTE and self._in_digest(receiver, told, tx.now):
-                    self.digests.tell(tx, incident, name, told)
-                else:
-                    sent = self._send(
-                        tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note
-                    )
-                    told.ends = sent if kind is PageKind.RESOLVED else told.ends
-                told.at, told.changed = tx.now, incident.changed
-                incident.timers.pop(update_timer(name), None)
+            if ending or not told.ends:
+                self._tell(tx, incident, rule, name, told, kind, note)
+
+    def _tell(
+        self, tx: Transaction, incident: Incident, rule: Rule, name: str, told: Told, kind: PageKind, note: str = ""
+    ) -> None:
+        """One of them, if it wants this kind."""
+        receiver = self._owed(incident, name, told, kind)
+        if receiver is None or self.backlog.tells_later(incident, receiver, told):
+            return
+        if kind is not PageKind.NOTE and self._in_digest(receiver, told, tx.now):
+            self.digests.tell(tx, incident, name, told)
+        else:
+            sent = self._send(tx, incident, rule, receiver, told.to, kind, None, 0, self._members(incident), note)
+            told.ends = sent if kind is PageKind.RESOLVED else told.ends
+        told.at, told.changed = tx.now, incident.changed
+        incident.timers.pop(update_timer(name), None)
 
     def plan_updates(self, tx: Transaction, incident: Incident) -> None:
         """Arms an update for each receiver that is behind, `update_every` after its last message."""
@@ -163,9 +167,10 @@ class Notifier:
             del incident.told[event.receiver]
         tx.touch(incident)
 
-    def drop_follow_ups(self, tx: Transaction, incident: Incident, receiver: str) -> None:
+    def drop_follow_ups(self, tx: Transaction, incident: Incident, receiver: str, over: bool) -> None:
         """No page reached the receiver and none is on its way: it is owed nothing, not even the end, unless it had
-        heard of it before it came back and the end of that has not left yet: both are told by one end then."""
+        heard of it before it came back and the end of that has not left yet: both are told by one end then, now if it
+        is over already."""
         told = incident.told.get(receiver)
         if told is None or told.heard or any(one.receiver == receiver for one in incident.awaited.values()):
             return
@@ -174,6 +179,8 @@ class Notifier:
             del incident.told[receiver]
         incident.timers.pop(update_timer(receiver), None)
         tx.effects.append(CancelPages(incident.id, receiver, FOLLOW_UPS))
+        if told.heard and over:
+            self._tell(tx, incident, self._state.rules[incident.id], receiver, told, PageKind.RESOLVED)
 
     def _owed(self, incident: Incident, name: str, told: Told, kind: PageKind) -> Receiver | None:
         receiver = self._ruleset.receivers.get(name)

@@ -109,6 +109,13 @@ def test_an_end_that_came_late_is_not_told_twice() -> None:
     story.at("0:20").resolves("Down").update_to("ana").at("0:21").end_to("ana").is_("resolved")
 
 
+def test_an_end_called_off_by_the_end_itself_is_told() -> None:
+    """What calls the page off is that it is over: of what waited for ben, one end is left."""
+    story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated").restart()
+    story.at("0:16").resolved_by("ana", force=True).end_to("ana").end_to("ben").quiet()
+    assert [one.kind for one in story._on_the_way] == [PageKind.RESOLVED]
+
+
 def test_an_end_called_off_while_it_holds_is_told_when_it_is_calm() -> None:
     """That ben's page never left is heard of only once it is over and back again; no page will follow, but the end."""
     story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated").settles_late()
