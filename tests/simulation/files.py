@@ -7,6 +7,8 @@ two services (rule db), and what can wait (rule low). Sites:
     plain   a few rules and policies; every receiver is a program
     crowd   people read all receivers but ops, so that storms reach them in digests and old pages are called back
     wide    what most sites have a little of: a map, inhibition, maintenance, a heartbeat, a schedule, a Prometheus
+
+In the latter two a page is soon too old to be sent singly.
 """
 
 from __future__ import annotations
@@ -166,9 +168,10 @@ def version(name: str, site: str = "plain") -> Callable[[], Loaded]:
                 raise fault
 
             return refuse
-    if site == "crowd":
+    if site != "plain":
+        read_by_people = READ_BY_PEOPLE if site == "crowd" else ()
         readers = {
-            name: msgspec.structs.replace(one, people=name in READ_BY_PEOPLE, stale_after=STALE_AFTER)
+            name: msgspec.structs.replace(one, people=name in read_by_people, stale_after=STALE_AFTER)
             for name, one in loaded.ruleset.receivers.items()
         }
         ruleset = msgspec.structs.replace(loaded.ruleset, receivers=readers)

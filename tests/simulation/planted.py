@@ -273,7 +273,7 @@ def _ack_leaves_step_armed() -> Iterable[Any]:
 
 def _resolve_to_the_untold() -> Iterable[Any]:
     """Who was to be paged and never was is told that it is over."""
-    yield patch.object(Notifier, "drop_follow_ups", lambda *_args: None)
+    yield patch.object(Notifier, "drop_follow_ups", lambda *_args, **_named: None)
     yield patch.object(Notifier, "_owed", _owed_to_all)
 
 
