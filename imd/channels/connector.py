@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 
-from imd.channels.addresses import refused
+from imd.model.addresses import refused
 
 
 class AddressRefused(OSError):

@@ -28,11 +28,11 @@ import msgspec
 
 from imd import __version__
 from imd.channels import text
-from imd.channels.addresses import odd_literal
 from imd.channels.connector import AddressRefused, Resolver
 from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, recall
 from imd.channels.text import Dialect, Message, Writer
 from imd.config.channelsettings import EmailSettings, Tls
+from imd.model.addresses import odd_literal
 from imd.model.effect import Delivery
 from imd.model.incident import Priority
 from imd.model.policy import PageKind

@@ -30,9 +30,9 @@ import msgspec
 from yarl import URL
 
 from imd import __version__
-from imd.channels.addresses import odd_literal
 from imd.channels.connector import AddressRefused, Connector
 from imd.channels.contract import Answer, Permanent, Receipt, Temporary
+from imd.model.addresses import odd_literal
 
 T = TypeVar("T")
 

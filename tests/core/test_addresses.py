@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imd.channels.addresses import odd_literal, refused
 from imd.channels.contract import Permanent, Receipt
 from imd.channels.http import Endpoint, HttpBounds, HttpClient
 from imd.channels.webhook import Webhook
 from imd.clock import SystemClock
+from imd.model.addresses import odd_literal, refused
 from tests.channels.samples import delivery
 from tests.channels.server import Server, answer
 
