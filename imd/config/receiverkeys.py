@@ -11,6 +11,7 @@ from base64 import b64decode
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -59,6 +60,7 @@ from imd.config.shape import (
     text,
     whole,
 )
+from imd.model.addresses import never
 from imd.model.policy import PageKind
 from imd.model.secret import Secret
 
@@ -97,6 +99,19 @@ def _check_url(value: Secret, node: Node, scope: Scope) -> None:
     if not is_web_url(value.reveal()):
         raise scope.fault(
             codes.BAD_URL, node, f"{scope.subject} is no URL", expected="expected http:// or https:// and a host"
+        )
+    _callable(value.reveal(), node, scope)
+
+
+def _callable(url: str, node: Node, scope: Scope) -> None:
+    """Its host may be called; names are looked at once they are resolved."""
+    kind = never(urlsplit(url).hostname or "")
+    if kind:
+        raise scope.fault(
+            codes.BAD_URL,
+            node,
+            f"the host of {scope.subject} is {kind}, which is never called",
+            help="cloud credentials lie behind such addresses; take another",
         )
 
 
@@ -166,7 +181,9 @@ def _command(node: Node, scope: Scope) -> tuple[str, ...]:
 
 @takes(form.text("URL", "^https?://"))
 def _base_url(node: Node, scope: Scope) -> str:
-    return web_url(node, scope).rstrip("/")
+    url = web_url(node, scope)
+    _callable(url, node, scope)
+    return url.rstrip("/")
 
 
 def worded(said: str, pattern: re.Pattern[str], example: str, code: str = codes.BAD_NAME) -> Reader[str]:

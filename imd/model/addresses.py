@@ -55,6 +55,15 @@ def refused(address: str, allow_private: bool) -> str | None:
     return None
 
 
+def never(host: str) -> str:
+    """What a URL's host is if it is an address that no receiver may have, whatever `allow_private` says; "" for a name
+    and for any other address."""
+    try:
+        return refused(host, allow_private=True) or ""
+    except ValueError:
+        return "an odd spelling of an address" if odd_literal(host) else ""
+
+
 def odd_literal(host: str) -> bool:
     """True for numbers that C libraries read as an IPv4 address although nobody writes one so: 2130706433, 0x7f.1,
     0177.0.0.1, 127.1. No honest configuration needs them."""

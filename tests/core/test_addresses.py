@@ -10,7 +10,7 @@ from imd.channels.contract import Permanent, Receipt
 from imd.channels.http import Endpoint, HttpBounds, HttpClient
 from imd.channels.webhook import Webhook
 from imd.clock import SystemClock
-from imd.model.addresses import odd_literal, refused
+from imd.model.addresses import never, odd_literal, refused
 from tests.channels.samples import delivery
 from tests.channels.server import Server, answer
 
@@ -157,3 +157,22 @@ async def test_names_are_judged_by_what_they_resolve_to() -> None:
     assert isinstance(open_, Receipt)
     assert closed == Permanent(f"http://localhost:{server.port} has an address that is not allowed: this host")
     assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("169.254.169.254", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("::ffff:169.254.169.254", "link-local"),
+        ("100.100.100.200", "a metadata service"),
+        ("0xa9.254.169.254", "an odd spelling of an address"),
+        ("127.0.0.1", ""),
+        ("10.0.0.1", ""),
+        ("hooks.example", ""),
+        ("169.254.169.254.example", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_never_called_is_known_by_its_literal(host: str, kind: str) -> None:
+    assert never(host) == kind
