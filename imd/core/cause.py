@@ -111,8 +111,9 @@ def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable |
                 ill[entity] = _Ill(record)
     if not ill:
         return None
-    explained = {entity: _explained(entity, ill, world, max_hops) for entity in ill}
-    topmost = [entity for entity in ill if not _explained_by(entity, ill, world, max_hops)] or list(ill)
+    spanning = [its for its in ill.values() if its.first.standing.spans]
+    topmost = [entity for entity in ill if not _explained_by(entity, ill, spanning, world, max_hops)] or list(ill)
+    explained = {entity: _explained(entity, ill, world, max_hops) for entity in topmost}
     entity = min(topmost, key=lambda one: (-sum(explained[one].values()), ill[one].first.onset, one))
     container = _container(ill, world, max_hops)
     if container is not None and container[1] > sum(explained[entity].values()):
@@ -124,20 +125,20 @@ def _explained(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> 
     """What it explains of the others, by weight."""
     below = world.effects(entity, max_hops)
     found = {}
-    for other, its in ill.items():
-        weight = 0.0 if other == entity else below.get(other, _spanned(ill[entity], its)) * ill[entity].explains(its)
+    here = ill[entity]
+    for other in ill if here.first.standing.spans else [one for one in ill if one in below]:
+        its = ill[other]
+        weight = 0.0 if its is here else below.get(other, _spanned(here, its)) * here.explains(its)
         if weight:
             found[other] = weight
     return found
 
 
-def _explained_by(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> bool:
-    above = world.causes(entity, max_hops)
-    return any(
-        (other in above or _spanned(its, ill[entity])) and its.explains(ill[entity]) >= EXPLAINED_MIN
-        for other, its in ill.items()
-        if other != entity
-    )
+def _explained_by(entity: str, ill: dict[str, _Ill], spanning: list[_Ill], world: Map, max_hops: int) -> bool:
+    here = ill[entity]
+    above = [ill[other] for other in world.causes(entity, max_hops).keys() & ill.keys()]
+    above += [its for its in spanning if its is not here and _spanned(its, here)]
+    return any(its.explains(here) >= EXPLAINED_MIN for its in above)
 
 
 def _spanned(cause: _Ill, effect: _Ill) -> float:

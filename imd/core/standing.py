@@ -107,7 +107,8 @@ class Map:
     def _weighed(self, entity: str, up: bool, max_hops: int) -> Weights:
         known = self._weights.get((entity, up, max_hops))
         if known is None:
-            known = self._walked(entity, (up, False), max_hops)
+            rings = self._around(entity, up, max_hops)
+            known = {one: weight for weight, _, entities in rings if weight for one in entities}
             _remember(self._weights, (entity, up, max_hops), known, WEIGHED_MAX)
         return known
 
