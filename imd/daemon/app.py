@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +39,7 @@ from imd.config.load import Faulty, Loaded, load_config
 from imd.config.settings import LogFormat, Settings
 from imd.daemon import counters, gauges, sites
 from imd.daemon.explaining import Explainer
+from imd.daemon.garbage import settle_memory, unswept
 from imd.daemon.loop import Loop
 from imd.daemon.memory import Memory
 from imd.daemon.outbox import Outbox
@@ -62,10 +62,6 @@ from imd.telemetry import Log, Metrics, configure_logs
 
 STOP_SECONDS = 4.0  # what messages under way get to end; all of a stop stays within 10 s
 PRUNE_EVERY = timedelta(hours=1)
-GC_THRESHOLDS = 5_000, 5, 2_000
-"""Objects made since the last collection, and how many of the younger make one of the older generation: so the pause of
-either stays below 4 and 20 ms where incidents pour in (0.7 us an object that lives). All of memory is looked at once in
-50 million, which takes 70 ms with 10,000 incidents; the same as for want of the first two with 50,000, 20, 50."""
 
 _log = structlog.get_logger()
 
@@ -162,7 +158,8 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> int:
-        await self._loop.start(self._outbox)
+        with unswept():
+            await self._loop.start(self._outbox)
         self._outbox.start()
         runner = server.runner(self._context, Access(lambda: self._settings).authorize)
         await runner.setup()
@@ -441,13 +438,6 @@ class Daemon:
         gauges.refresh(self._metrics, self._loop.engine, self._clock.now())
         self._metrics.wal_bytes.set(self._store.wal_bytes)
         self._metrics.outbox_pending.set(self._outbox.pending)
-
-
-def settle_memory() -> None:
-    """What was loaded at start is never garbage: collections need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _log_form(settings: Settings) -> str:

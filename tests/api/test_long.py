@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from imd.api.long import AT_ONCE, LongAnswers, Runs, with_commas
-from imd.daemon.app import settle_memory
+from imd.daemon.garbage import settle_memory
 from imd.model.rule import Rule
 from tests.api.server import BENCH, Server, serving
 
