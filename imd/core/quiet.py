@@ -99,10 +99,11 @@ class Quiet:
     def _look_at(self, tx: Transaction, alerts: Collection[Alert]) -> None:
         """Whatever is to be quiet is so at once, in order of coming, or of very many in turn; whatever may go on waits
         for its turn."""
-        if len(alerts) > MUTED_MAX:
-            self._plan_mute(alerts)
+        in_order = sorted(alerts, key=lambda one: one.id)
+        if len(in_order) > MUTED_MAX:
+            self._plan_mute(in_order)
         else:
-            self._judge_now(tx, sorted(alerts, key=lambda one: one.id))
+            self._judge_now(tx, in_order)
 
     def _judge_now(self, tx: Transaction, alerts: Iterable[Alert]) -> int:
         """How many are quiet now and were not."""
