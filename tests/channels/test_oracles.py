@@ -4,11 +4,13 @@ arrives is compared."""
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import apprise
+import msgspec
 import pagerduty
 import pytest
 import requests
@@ -18,7 +20,7 @@ from twilio.http.http_client import TwilioHttpClient
 
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, PageReason
-from tests.channels.samples import message
+from tests.channels.samples import digest, message
 from tests.channels.server import Request, Server, speaks
 from tests.channels.test_suite import STORY, ends
 from tests.channels.vendors import CANARY, VENDORS
@@ -83,6 +85,28 @@ async def test_pagerduty_events_are_those_of_its_sdk() -> None:
     )
     same(sent[1], expected[1])
     same(sent[2], expected[2])
+
+
+async def test_pagerduty_changes_are_those_of_its_sdk() -> None:
+    """The digest of what is over."""
+    listed = {**json.loads(digest().body), "links": {"incident": "https://imd.example/v1/incidents"}}
+    (sent,) = await ours("pagerduty", msgspec.structs.replace(digest(), body=json.dumps(listed).encode()))
+    change = sent.json()
+
+    def call(url: str, _vendor: Any) -> None:
+        client = pagerduty.EventsApiV2Client(CANARY)
+        client._url = url
+        payload = change["payload"]
+        client.submit(
+            summary=payload["summary"],
+            source=payload["source"],
+            custom_details=payload["custom_details"],
+            links=[{"href": "https://imd.example/v1/incidents", "text": "Incident"}],
+            timestamp=payload["timestamp"],
+        )
+
+    (expected,) = await theirs("pagerduty", call)
+    same(sent, expected)
 
 
 async def test_slack_calls_are_those_of_its_sdk() -> None:
