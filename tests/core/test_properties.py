@@ -450,7 +450,9 @@ class History(RuleBasedStateMachine):
                 asked = incident.assignee or incident.responders  # they are reached by their next way
                 assert asked or delivery.reason in AFTER_AN_ACK, f"a page ({delivery.reason}) after the acknowledgement"
         else:
-            assert delivery.receiver in self.paged.get(delivery.incident, ()), "told of the end, never of the page"
+            told = incident.told.get(delivery.receiver)
+            listed = told is not None and told.listed  # a digest spoke of it
+            assert listed or delivery.receiver in self.paged.get(delivery.incident, ()), "told of the end, never of it"
 
     def _look_at_transitions(self, before: dict[str, IncidentState], effects: list[Effect]) -> None:
         sent = [one.delivery for one in effects if isinstance(one, Deliver)]
