@@ -80,7 +80,8 @@ def test_eio_at_the_nth_call(calls: str, case: Case, figures: list[str]) -> None
     for nth in range(1, trials(quick=1, long=200) + 1):
         before = _failures(case.daemon)
         with injecting(case.daemon.pid, calls, f"error=EIO:when={nth}"):
-            until("the call came, and failed", lambda before=before: _failures(case.daemon) > before, 30)  # type: ignore[misc]
+            patience = 30 + nth  # a busy disk syncs some times a second
+            until("the call came, and failed", lambda before=before: _failures(case.daemon) > before, patience)  # type: ignore[misc]
             began = time.monotonic()
         _goes_on(case)
         recovered.append(time.monotonic() - began)
