@@ -97,7 +97,7 @@ def test_the_files_of_a_map_are_watched(tmp_path: Path) -> None:
     (tmp_path / "prom.yml").write_text("groups: [{rules: [{alert: A, expr: up}]}]")
     file = tmp_path / "rules.yaml"
     file.write_text("topology: {files: [map.json]}\nonset: {prometheus_rules: ['*.yml']}\n")
-    assert [path.name for path in load(None, [file], {}).files] == ["rules.yaml", "map.json", "prom.yml"]
+    assert [path.name for path in load(None, [file], {}).looked.files] == ["rules.yaml", "map.json", "prom.yml"]
 
 
 def test_onset_reads_the_for_of_prometheus_rules(tmp_path: Path) -> None:
