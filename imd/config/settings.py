@@ -176,7 +176,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             open_alerts_max=self.open_alerts_max,
             spans_max=self.spans_max,
             lateness=self.lateness,
-            closed_after=self.closed_keep,
         )
 
 

@@ -165,7 +165,6 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     spans_max: int = 8
     lateness: timedelta = timedelta(minutes=2)
     seen_flush: timedelta = timedelta(seconds=15)
-    closed_after: timedelta = timedelta(days=400)
 
 
 BUILT_IN_RULE = Rule(name="default")
