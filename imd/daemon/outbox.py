@@ -25,7 +25,7 @@ import structlog
 from imd.api.context import ReceiverStatus
 from imd.channels.contract import CONVERSATION_BYTES_MAX, Answer, Channel, Conversation, Permanent, Receipt, Temporary
 from imd.clock import Clock
-from imd.daemon.breaker import BACKOFF_BASE_SECONDS, backoff
+from imd.daemon.breaker import BACKOFF_BASE_SECONDS, BACKOFF_MAX_SECONDS, backoff
 from imd.daemon.lane import Entry, Lane, Stage
 from imd.daemon.pace import Pacer
 from imd.daemon.retries import Commits, RetryRows, Row
@@ -37,8 +37,10 @@ from imd.telemetry import Log, Metrics
 
 GIVE_UP_AFTER: dict[PageKind, timedelta] = dict.fromkeys(PageKind, timedelta(hours=24))
 """Age at which a delivery is given up, whatever its attempts. By then escalation has long passed on."""
-RESUME_MAX = timedelta(hours=1)
-"""A stored next attempt is at most this far away, as the longest Retry-After is: beyond, the clock was set back."""
+RESUME_MAX = timedelta(seconds=BACKOFF_MAX_SECONDS)
+"""A restart waits at most this long for a stored next attempt, as our own backoff does: one further away was named by
+the receiver, or the clock was set back. No record tells which; one attempt too early costs less than a page that is an
+hour late, and the receiver may name its time anew."""
 REPORT_BASE_SECONDS, REPORT_MAX_SECONDS = 0.1, 5.0
 FLUSH_SECONDS = 1.0
 

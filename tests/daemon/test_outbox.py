@@ -393,6 +393,16 @@ async def test_a_restart_goes_on_with_what_is_pending() -> None:
     assert hook.at[1] - began >= 0.25
 
 
+async def test_a_restart_after_the_clock_was_set_back_waits_a_minute_at_most() -> None:
+    """The next attempt on disk is an hour ahead then, though it was seconds when it was written."""
+    ahead = datetime.now(UTC) + timedelta(minutes=55)
+    at = House(hook=Scripted())
+    at.outbox.offer_pending([PendingDelivery(delivery=delivery(1), attempt=3, next_attempt_at=ahead)])
+    (status,) = at.outbox.status()
+    assert status.retry_in_seconds is not None
+    assert 50 < status.retry_in_seconds <= 60
+
+
 async def test_too_old_is_given_up() -> None:
     """After a day: FAILED, or UNKNOWN where it may have arrived; even if its turn never came."""
     old = datetime.now(UTC) - timedelta(hours=25)
