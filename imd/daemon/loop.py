@@ -292,9 +292,10 @@ class Loop(Shown):
 
     def _effects(self, engine: Engine, event: Event, now: datetime) -> list[Effect]:
         stepped = self._wall.take_jump()
-        if stepped:
-            return [*engine.step(ClockStepped(stepped), now), *engine.step(event, now)]
-        return engine.step(event, now)
+        if not stepped:
+            return engine.step(event, now)
+        self._open.batch.alive(now)  # with it: written an hour ahead, a start would take the clock for set back again
+        return [*engine.step(ClockStepped(stepped), now), *engine.step(event, now)]
 
     def _arm_timer(self, deadline: datetime | None, now: datetime) -> None:
         if deadline is None or (self._timer is not None and self._timer_at is not None and self._timer_at <= deadline):
@@ -440,8 +441,7 @@ class Loop(Shown):
 
     def _rebuild(self, snapshot: Snapshot) -> None:
         self._engine = Engine(self._ruleset, restored(snapshot))
-        self._stored = None
-        self._down = ""
+        self._stored, self._down = None, ""
         self._metrics.store_up.set(1)
         assert self._outgoing is not None
         self._outgoing.recall(snapshot.conversations)
