@@ -263,11 +263,27 @@ def _pending(work: Work) -> bool:
 
 
 def _resolve(work: Work) -> None:
+    if work.incident.state is IncidentState.RESOLVED:
+        work.incidents.escalation.stop(work.tx, work.incident, cancel=True, told=True)
+        work.say("resolved", f"resolved again by {work.event.by}: pages under way are called back")
+        return
     work.incidents.resolve(work.tx, work.incident, f"by {work.event.by}{quoted(work.event.note)}", by_hand=True)
 
 
-def _still_firing(work: Work) -> str:
+def _resolved_already(work: Work) -> bool:
+    """What ended by itself still sends the pages that it owed: whoever resolves it then wants none of them."""
     incident = work.incident
+    if incident.state is IncidentState.RESOLVED:
+        return all(one.called_off for one in incident.awaited.values())
+    return incident.state is IncidentState.CLOSED
+
+
+def _cannot_resolve(work: Work) -> str:
+    incident = work.incident
+    if incident.state is IncidentState.RESOLVED:
+        return ""
+    if because := _not_possible(incident, work.event, "resolve"):
+        return because
     if not incident.holding or work.event.force:
         return ""
     alerts = "1 alert is" if incident.holding == 1 else f"{incident.holding} alerts are"
@@ -386,7 +402,7 @@ _ACTIONS: dict[ActionKind, _Action] = {
     ActionKind.ASSIGN: _Action(_assign, None, _assigned_already, _unknown_person),
     ActionKind.RESPONDER: _Action(_add_responder, None, _asked_already, _unknown_target),
     ActionKind.ESCALATE: _Action(_escalate, refuses=_no_further_step),
-    ActionKind.RESOLVE: _Action(_resolve, "resolve", _in(IncidentState.RESOLVED, IncidentState.CLOSED), _still_firing),
+    ActionKind.RESOLVE: _Action(_resolve, None, _resolved_already, _cannot_resolve),
     ActionKind.REOPEN: _Action(_reopen, "reopen", lambda work: work.incident.open),
     ActionKind.CLOSE: _Action(_close, "close", _in(IncidentState.CLOSED)),
     ActionKind.MERGE: _Action(_merge, "merge", _merged_already, _cannot_merge),

@@ -47,8 +47,9 @@ class Escalation:
             walk.step = -1
             self._walker.begin(tx, incident, rule, walk, reason, paged)
 
-    def stop(self, tx: Transaction, incident: Incident, cancel: bool) -> None:
-        """Somebody answered, or it is over: nothing follows. With `cancel`, no page leaves that has not left yet."""
+    def stop(self, tx: Transaction, incident: Incident, cancel: bool, told: bool = False) -> None:
+        """Somebody answered, or it is over: nothing follows. With `cancel`, no page leaves that has not left yet.
+        `told`: that it is over was told before this."""
         self.reacher.stop(incident)
         for walk in walks(incident):
             halt(incident, walk)
@@ -60,7 +61,7 @@ class Escalation:
             for awaited in incident.awaited.values():
                 awaited.called_off = True
             tx.effects.append(CancelPages(incident.id, None, (PageKind.PAGE,)))
-            self._call_off(tx, incident, None)
+            self._call_off(tx, incident, None, told)
 
     def answered(self, tx: Transaction, incident: Incident, who: str) -> None:
         """One of those who are told beside the policy (a raise, an assignment) has heard: no further page to them."""
@@ -101,7 +102,7 @@ class Escalation:
                 self._call_off(tx, incident, receiver)
         self.reacher.arm(incident)
 
-    def _call_off(self, tx: Transaction, incident: Incident, receiver: str | None) -> None:
+    def _call_off(self, tx: Transaction, incident: Incident, receiver: str | None, over: bool = False) -> None:
         """Of what waits for a digest: a page that is called off was never sent, and nothing is owed for it."""
         for name in self._notifier.digests.call_off(tx, incident, receiver):
             awaited = incident.awaited.pop(name)
@@ -109,7 +110,7 @@ class Escalation:
             if self._notifier.digests.is_program(awaited.receiver):
                 because = f"it ended before {awaited.receiver} was back"
             tx.say(incident, "not_notified", f"not notified: {awaited.to}, because {because}")
-            self._notifier.drop_follow_ups(tx, incident, awaited.receiver, over=False)
+            self._notifier.drop_follow_ups(tx, incident, awaited.receiver, over)
 
     # -- what falls due --------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from imd.model.event import Outcome
 from imd.model.incident import Level, Priority
 from imd.model.policy import Route
 from imd.model.rule import Matcher, Op, Raise, Rule
@@ -164,6 +165,17 @@ def ended() -> Story:
     told = paged()
     told.at("0:02").resolves("Down", node="n1").resolves("Slow", node="n1")
     return told.at("0:03").end_to("ana").is_("resolved")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.UNKNOWN])
+def test_whoever_resolves_what_ended_by_itself_ends_its_pages_too(outcome: Outcome) -> None:
+    """One hangs still: it is called back, and who may have had it hears that it is over. Again, it changes nothing."""
+    told = paged().hangs("ben-phone").settles_late().at("0:05:10").page_to("ben", "escalated").at("0:06")
+    told.resolves("Down", node="n1").resolves("Slow", node="n1").at("0:07").end_to("ana").end_to("ben").is_("resolved")
+    told.resolved_by("ana").line("resolved again by ana: pages under way are called back").settles_as(outcome)
+    told.resolved_by("ana").at("1:00").quiet().is_("resolved")
+    assert told.told().count("resolved again") == 1
+    assert not told.incident().awaited
 
 
 def test_reopened_by_hand_it_is_paged_and_stays_until_a_person_ends_it() -> None:

@@ -116,6 +116,14 @@ def test_an_end_called_off_by_the_end_itself_is_told() -> None:
     assert [one.kind for one in story._on_the_way] == [PageKind.RESOLVED]
 
 
+def test_an_end_called_off_after_the_end_is_told() -> None:
+    """It ends by itself, and then a person calls the page off: again, of what waited for ben one end is left."""
+    story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated").at("0:16").resolves("Down")
+    story.update_to("ana").at("0:16:10").update_to("ben").at("0:17").end_to("ana").end_to("ben").restart()
+    story.resolved_by("ana").end_to("ben").at("0:30").quiet()
+    assert [one.kind for one in story._on_the_way] == [PageKind.RESOLVED]
+
+
 def test_an_end_called_off_while_it_holds_is_told_when_it_is_calm() -> None:
     """That ben's page never left is heard of only once it is over and back again; no page will follow, but the end."""
     story = back_before_its_end_left().at("0:15:10").page_to("ben", "escalated").settles_late()
