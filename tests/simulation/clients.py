@@ -79,7 +79,8 @@ def _decoded(answer: bytes) -> Any:
 @dataclass
 class Sender:
     """One alert's. `known` is what imd certainly has of it: the status of the last report that got a 2xx; `unsure`
-    while a later one got no answer. `taken` is called at each 2xx with what it was for."""
+    while a later one got no answer. `left` are the starts of earlier spans whose end it will not say again although
+    imd never took it. `taken` is called at each 2xx with what it was for."""
 
     name: str
     labels: dict[str, str]
@@ -91,6 +92,7 @@ class Sender:
     known: str = ""
     unsure: bool = False
     starts_at: datetime | None = None
+    left: set[datetime] = field(default_factory=set)
     _busy: bool = field(default=False)
 
     def turns(self, status: str) -> None:
@@ -140,12 +142,15 @@ class Prometheus(Sender):
 
     _told: int = field(default=0)
     _left: int = field(default=0)
+    _end_taken: bool = field(default=False)
 
     def turns(self, status: str) -> None:
         if status == self.status:
             return
         if status == "firing":
-            self.starts_at = self.universe.now()
+            if self.starts_at is not None and not self._end_taken:
+                self.left.add(self.starts_at)
+            self.starts_at, self._end_taken = self.universe.now(), False
         self.status, self._told, self._left = status, self._told + 1, API_TELLS_ENDS
         if status != "gone":
             self._round(self._told)
@@ -167,7 +172,7 @@ class Prometheus(Sender):
 
         def at_once(code: int, _answer: Any) -> None:
             if code == 200 and told == self._told:
-                self.known, self.unsure = status, False
+                self.known, self.unsure, self._end_taken = status, False, status == "resolved"
                 self.taken(self, status)
 
         self.door.ask(self.name, "POST", "/api/v2/alerts", [alert], lambda _status, _answer: None, at_once)

@@ -107,8 +107,12 @@ class Oracles(OnDisk):
         if alert is None:
             if status == "firing":  # what ended without ever being in an incident may be gone
                 self._fails(f"{sender.name} got its 2xx and is not on disk")
-        elif alert.state not in wanted and alert.flapping_since is None:
+        elif alert.state not in wanted and alert.flapping_since is None and not self._fires_for(sender, alert):
             self._fails(f"{sender.name} {status} got its 2xx and is {alert.state.name} on disk")
+
+    def _fires_for(self, sender: Sender, alert: Alert) -> bool:
+        """Whether it fires for earlier spans alone whose end got no 2xx: each of them until its own deadline."""
+        return alert.firing and {span.starts_at for span in alert.spans if span.ended_at is None} <= sender.left
 
     def acted(self, incident: str, action: str, who: str, answer: Any) -> None:
         """A person's action got its 200."""
