@@ -7,7 +7,7 @@ its incident is `incidents`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from imd.core import expiry, journal, keeping
 from imd.core.expiry import Heard
@@ -23,6 +23,7 @@ from imd.model.presence import Outage
 DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so that no step holds the loop for long
 
 OUTAGES_MAX = 16
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 Ended = Callable[[Transaction, Alert], None]
 
@@ -59,7 +60,7 @@ class Hearing:
             if not self._expires:
                 return
             due = expiry.deadline(alert, self._source(alert.source), self._state.outages)
-            self._state.remind(max(now, _next_look(alert, due, now)), Due.ALERT, alert)
+            self._state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
         elif not alert.incident:
             keeping.plan_leave(self._state, alert, now)
 
@@ -81,6 +82,11 @@ class Hearing:
             outages[:2] = [Outage(outages[0].alive_at, outages[1].back_at)]
         state.outages = (*outages, Outage(min(since, tx.now), tx.now))
 
+    def put_off_until(self, now: datetime) -> datetime:
+        """The end of the newest outage. What is reported now and was seen before that, or by a clock that was set back
+        since later than now, may have an earlier deadline than before: no outage puts it off any more."""
+        return max((one.back_at for one in self._state.outages if one.back_at <= now), default=_EVER)
+
     def look(self, tx: Transaction, alert: Alert) -> None:
         """A deadline of the alert."""
         if not alert.firing:
@@ -96,7 +102,7 @@ class Hearing:
             return
         if judged.stale:
             self._state.stale.setdefault(alert.source, {})[alert.id] = alert
-        self._state.remind(_next_look(alert, judged.at, tx.now), Due.ALERT, alert)
+        self._state.remind(min(judged.at, tx.now + expiry.LOOK_EVERY), Due.ALERT, alert)
 
     def expire_all(self, tx: Transaction, expired: Iterable[Expired]) -> None:
         """The alerts of these identities have expired, as somebody else saw."""
@@ -142,11 +148,3 @@ class Hearing:
 
     def _source(self, name: str) -> Source:
         return self._ruleset.sources.get(name) or Source(name=name, type=name)
-
-
-def _next_look(alert: Alert, due: datetime, now: datetime) -> datetime:
-    """Where the clock was set back the alert was seen later than now, and its next report may make its deadline an
-    earlier one: as if it were seen now."""
-    if alert.seen_at > now and due - alert.seen_at > timedelta(0):
-        due = now + (due - alert.seen_at)
-    return min(due, now + expiry.LOOK_EVERY)

@@ -70,11 +70,15 @@ class Intake:
         by_api, alone = event.by_api, self._alone
         self.hearing.hear(event.source, now)
         repeats = resolved = 0
+        put_off = self.hearing.put_off_until(now)
         for number, report in enumerate(event.alerts):
             alert = alerts.get(report.identity.key)
             if alert is not None:
                 alert.by_api = by_api  # two senders may report one alert: the newest word says whose deadline counts
+                sooner = not put_off <= alert.seen_at <= now
                 if dedup.refresh(alert, report, now, alone):  # by far the most frequent report
+                    if sooner:
+                        self.hearing.watch(alert, now)
                     unseen[alert.id] = alert
                     repeats += 1
                     continue
@@ -83,7 +87,7 @@ class Intake:
             verdict = dedup.judge(alert, report, now, lateness)
             if verdict is Verdict.REPEAT and alert is not None and not dedup.restates(alert, report):
                 span = dedup.named_span(alert, report.starts_at)
-                sooner = span is not None and dedup.brings_forward(span, report)
+                sooner = sooner or (span is not None and dedup.brings_forward(span, report))
                 dedup.absorb(alert, report, verdict, now, lateness, spans_max)
                 if sooner:
                     self.hearing.watch(alert, now)

@@ -15,7 +15,7 @@ from imd.model.policy import Source
 from imd.model.quiet import Maintenance, Once, TimeInterval
 from imd.model.rule import Absent, Count, Flapping, Relate, Rule, Window, WindowKind
 from imd.model.topology import Entity, Topology
-from tests.core.making import equals, inhibition, minutes, policy, seconds, step
+from tests.core.making import T0, equals, inhibition, minutes, policy, seconds, step
 from tests.stories.told import Story, time_of
 
 TWO = [policy(step("ana", wait=minutes(5)), step("ben"))]
@@ -320,3 +320,20 @@ def test_while_senders_have_time_to_speak_a_muted_alert_keeps_its_verdict(restor
     story.at("0:11:39")
     assert story.alert("Slow", cluster="c").suppressed_by == both
     story.at("0:11:40").is_suppressed("Slow", both[1], cluster="c")
+
+
+@EITHER
+@pytest.mark.parametrize(("source", "ends"), [("am", "1:34"), ("prom", "1:08")])
+def test_an_alert_repeated_after_the_clock_was_set_forward_expires_by_that_repeat(
+    restores: Restore, source: str, ends: str
+) -> None:
+    """The hour that the clock jumped counts as an outage until it is heard of again, at 1:02: from then on its sender
+    vouches for it as ever, and the source is silent for two minutes more."""
+    sources = [Source(name=source, type="alertmanager", expire_after=minutes(30), silent_after=minutes(2))]
+    story = Story(policies=TWO, sources=sources)
+    story.at("0:00").fires("Down", source=source).at("0:00:10").page_to("ana").acknowledged_by("ana")
+    story.acknowledgement_to("ana").at("0:01").clock_jumps("1:00").at("1:02").fires("Down", source=source)
+    story.at("1:02:20")
+    restores(story)
+    before = time_of(ends) - seconds(1) - T0
+    story.at(str(before)).is_("acknowledged", firing=1).at(ends).is_("acknowledged", firing=0)
