@@ -98,6 +98,8 @@ class Escalation:
             awaited.deadline_at = None
         for receiver in dict.fromkeys(one.receiver for one in its_own):
             if receiver not in others:
+                for awaited in its_own:
+                    awaited.called_off = awaited.called_off or awaited.receiver == receiver
                 tx.effects.append(CancelPages(incident.id, receiver, (PageKind.PAGE,)))
                 self._call_off(tx, incident, receiver)
         self.reacher.arm(incident)

@@ -87,7 +87,7 @@ class Awaited(msgspec.Struct):
     `person`: it is one of that person's ways; "" where a step names the receiver itself. `digest`: it leaves in one,
     of that id, or waits for one (core.digests), or ends with the incident's page of that id (core.backlog); `off`: it
     was to be called off and is in one under way. `sent_at`: when it left singly; `stale`: since then too long, so it is
-    called back and waits. `called_off`: somebody has answered, and it ends without a further attempt. `reason` and
+    called back and waits. `called_off`: somebody has answered, or its policy is left: no further attempt. `reason` and
     `shown` are those of the message, should it leave later; `maybe`: it may have arrived before it was called back."""
 
     receiver: str

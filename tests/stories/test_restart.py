@@ -11,7 +11,8 @@ import pytest
 
 from imd.model.alert import identify
 from imd.model.heartbeat import Heartbeat
-from imd.model.policy import Source
+from imd.model.incident import Priority
+from imd.model.policy import Receiver, Route, Source
 from imd.model.quiet import Maintenance, Once, TimeInterval
 from imd.model.rule import Absent, Count, Flapping, Relate, Rule, Window, WindowKind
 from imd.model.topology import Entity, Topology
@@ -337,3 +338,23 @@ def test_an_alert_repeated_after_the_clock_was_set_forward_expires_by_that_repea
     restores(story)
     before = time_of(ends) - seconds(1) - T0
     story.at(str(before)).is_("acknowledged", firing=1).at(ends).is_("acknowledged", firing=0)
+
+
+@EITHER
+@pytest.mark.parametrize("raised", ["0:10", "0:16"])
+def test_a_page_of_a_policy_that_was_left_is_not_sent_again(restores: Restore, raised: str) -> None:
+    """The hook takes nothing. The priority goes up, which is another policy's, and its page is called off; what became
+    of it is heard late, when it is too old. It was not to be sent any more, and does not wait for the hook."""
+    policies = [policy(step("#hook"), name="slow"), *TWO]
+    routes = (Route(policy="default", priority=frozenset({Priority.P1, Priority.P2})), Route(policy="slow"))
+    story = Story(policies=policies, routes=routes, receivers=[Receiver(name="hook")], untold=("update",))
+    story.hangs("hook").settles_late()
+    story.at("0:00").fires("Down", severity="warning").at("0:00:10").page_to("hook").at(raised)
+    story.fires("Down", severity="critical").page_to("ana", "raised")
+    if raised == "0:10":
+        story.at("0:15").page_to("ben", "escalated")
+    story.at("0:17:30")
+    restores(story)
+    story.at("0:18").settles().line("not notified: hook by hook, because the page was called off before it was sent")
+    assert not story.incident().awaited
+    story.answers("hook").at("0:20")
