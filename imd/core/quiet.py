@@ -385,8 +385,12 @@ class Quiet:
         at = self._state.at or AT_ONCE
         for silence in self._state.silences.values():
             self._arm(silence)
-            if silence.spreading:
-                self._plan_mute(self._taken_by((silence.matchers,), silence.cause))
+            if silence.spreading:  # to those it takes, and to those it took before it was changed
+                concerned = [
+                    *self._by_cause(silence.cause).values(),
+                    *self._taken_by((silence.matchers,), silence.cause),
+                ]
+                self._plan_mute(sorted(concerned, key=lambda one: one.id))
         for maintenance in self._ruleset.maintenance:
             self._plan(maintenance.name, at)
         self._put_off(at, self._state.suppressed.alerts())

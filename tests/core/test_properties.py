@@ -936,3 +936,16 @@ TestSpreading = Spreading.TestCase
 TestBeating.settings = histories(100)
 TestSpreading.settings = histories(100)
 TestHistory.settings = histories(250)
+
+
+def test_a_kill_while_a_changed_silence_takes_hold_looks_at_whom_it_held_before_too() -> None:
+    """Not at those alone that it takes now."""
+    life = Spreading()
+    life.begin()
+    life.fire(cluster="c", many=1, name="Wide", old=False, severity="critical", source="am")
+    life.the_world_changes(what="down 600")
+    life.kill_while_a_silence_is_rolled_out(cluster="d", halt=0, kind="c", name="Wide")
+    life.fire(cluster="d", many=1, name="Hushed", old=False, severity="critical", source="am")
+    life.kill_while_a_silence_is_rolled_out(cluster="c", halt=0, kind="c", name="Wide")
+    life.restore_the_twin()
+    life.teardown()
