@@ -1,4 +1,5 @@
-"""When the interpreter looks for garbage: not while a start fills memory, and in small pieces afterwards.
+"""When the interpreter looks for garbage: not while a start fills memory, in small pieces afterwards, and for all of it
+once an engine was thrown away.
 
 Objects that refer to each other are found by collections, which hold everything up for as long as they take.
 """
@@ -30,3 +31,11 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def sweep() -> None:
+    """An engine was thrown away: it refers to itself, and the next look at all of memory may be hours away, by when
+    a disk that fails now and then has had a hundred of them built."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

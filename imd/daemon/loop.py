@@ -30,7 +30,7 @@ from imd.api.context import MemoryShort, Overloaded, StoreDown
 from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State
-from imd.daemon import gather
+from imd.daemon import garbage, gather
 from imd.daemon.memory import known_of
 from imd.daemon.muting import Muting
 from imd.daemon.outgoing import Outgoing, send_off
@@ -116,8 +116,7 @@ class Loop(Shown):
     async def stop(self) -> None:
         """Takes no more events and waits until what was stepped is committed."""
         self._stopping = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -300,18 +299,20 @@ class Loop(Shown):
     def _arm_timer(self, deadline: datetime | None, now: datetime) -> None:
         if deadline is None or (self._timer is not None and self._timer_at is not None and self._timer_at <= deadline):
             return
+        self._disarm()
+        seconds = min(max(0.0, (deadline - now).total_seconds()), SLEEP_SECONDS_MAX)
+        self._timer, self._timer_at = asyncio.get_running_loop().call_later(seconds, self._tick), deadline
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        seconds = min(max(0.0, (deadline - now).total_seconds()), SLEEP_SECONDS_MAX)
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
-        self._timer_at = deadline
+        self._timer = self._timer_at = None
 
     def _tick(self) -> None:
         self._timer = self._timer_at = None
         if self._down or self._engine is None or self._stopping or self._turns.planned:
             return  # a turn that is planned begins with what is due: two steps in one would hold the loop
-        deadline = self._engine.next_deadline()
-        now = self._wall.now()
+        deadline, now = self._engine.next_deadline(), self._wall.now()
         if (deadline is not None and deadline <= now) or self._wall.jumped:
             try:
                 self._step(Tick())
@@ -403,9 +404,7 @@ class Loop(Shown):
         self._under_way.clear()
         self._open, self._gathered = gather.Open(), gather.Gathered()
         self._stored, self._engine = self.state, None  # a moment ahead of the disk, until that is read
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = self._timer_at = None
+        self._disarm()
         self._spawn(self._recover())
 
     async def _recover(self) -> None:
@@ -422,6 +421,7 @@ class Loop(Shown):
                     self.give_up("no memory to read the store")
                 continue
             if self._rebuilt(snapshot):
+                garbage.sweep()
                 _log.info(Log.STORE_RECOVERED)
                 return
 
