@@ -54,7 +54,7 @@ def look(tx: Transaction, alert: Alert, state: State, incidents: Incidents) -> N
     if alert.flapping_since is None or not resident:
         return
     due = calm_at(alert, _terms(alert, incidents))
-    if due > tx.now:
+    if due > tx.at:  # however late this comes: it may be a look from before the last change
         state.remind(due, Due.FLAPPING, alert)
         return
     _settle(tx, alert, state, incidents)

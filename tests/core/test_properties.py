@@ -949,3 +949,21 @@ def test_a_kill_while_a_changed_silence_takes_hold_looks_at_whom_it_held_before_
     life.kill_while_a_silence_is_rolled_out(cluster="c", halt=0, kind="c", name="Wide")
     life.restore_the_twin()
     life.teardown()
+
+
+def test_a_late_look_at_what_flaps_is_that_of_its_instant() -> None:
+    """One from before the last change, which comes in the instant of a pause and at which the alert is just calm: a
+    restored engine has but the look that counts."""
+    life = History()
+    life.begin()
+    life.say(cluster="c", key="x", n="0", name="Counted", severity="critical", timed=False)
+    life.comes_and_goes(gap=1, name="Counted", turns=3)
+    for _ in range(2):
+        life.restore_the_twin()
+        life.fire(cluster="c", many=1, name="Wide", old=False, severity="critical", source="am")
+    life.restore_the_twin()
+    life.comes_and_goes(gap=15, name="Wide", turns=4)
+    life.pass_time(busy="y", by=20)
+    life.pause(ends=False, lasts=5)
+    life.restore_the_twin()
+    life.teardown()
