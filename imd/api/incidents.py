@@ -62,7 +62,8 @@ class Incidents:
         """With its first 100 alerts."""
         incident = await self._found(request)
         alerts = await self._context.store.alerts(incident.id, ALERTS_SHOWN)
-        return json(incident_with_alerts(incident, alerts))
+        rule = next((one for one in self._context.ruleset().rules if one.name == incident.rule), None)
+        return json(incident_with_alerts(incident, alerts, rule.runbook if rule is not None else ""))
 
     @described("Show an incident's timeline", {200: Items[LineView]}, refuses=(404,))
     async def timeline(self, request: web.Request) -> web.Response:

@@ -97,7 +97,7 @@ def _alerts(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "send",
         "send one test alert",
-        "imd send DiskFull instance=db1 severity=critical --annotation summary='2%% left on /var'",
+        "imd send DiskFull instance=db1 severity=critical --annotation summary='2% left on /var'",
         "imd send alertname=DiskFull instance=db1 severity=critical --resolve",
     )
     send.add_argument(

@@ -98,7 +98,7 @@ def _show(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     incident = read(content, IncidentWithAlerts)
     timeline = read(daemon.get(incident_path(arguments.incident) + "/timeline"), _Timeline)
     now = SystemClock().now()
-    _print_facts(screen, incident, now)
+    _print_facts(screen, incident, now, _says(incident))
     screen.line()
     screen.table(ALERT_COLUMNS, [alert_row(alert, now) for alert in incident.alerts])
     if (more := alert_total(incident) - len(incident.alerts)) > 0:
@@ -106,11 +106,26 @@ def _show(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     screen.line()
     for line in timeline.items:
         through = line.details.get("through", "")
-        screen.item(f"{stamp(line.at)} {line.text}" + (f" (through {through})" if through not in _PLAIN else ""))
+        text = f"{line.by}: {line.text}" if line.kind == "note" and line.by else line.text
+        screen.item(f"{stamp(line.at)} {text}" + (f" (through {through})" if through not in _PLAIN else ""))
     return 0
 
 
-def _print_facts(screen: Screen, incident: IncidentView, now: datetime) -> None:
+def _says(incident: IncidentWithAlerts) -> dict[str, str]:
+    """What the probable cause, else the first alert that fires, else the first, says of itself."""
+    cause = incident.root_cause.fingerprint if incident.root_cause is not None else ""
+    told = sorted(incident.alerts, key=lambda one: (one.fingerprint != cause, one.status != "firing"))
+    for alert in told:
+        texts = msgspec.json.decode(alert.annotations, type=dict[str, str])
+        if any(texts.get(name) for name in _SAYING):
+            return {name: texts[name] for name in _SAYING if texts.get(name)}
+    return {}
+
+
+_SAYING = ("summary", "description", "message")
+
+
+def _print_facts(screen: Screen, incident: IncidentWithAlerts, now: datetime, says: dict[str, str]) -> None:
     print_headline(screen, incident)
     cause = incident.root_cause
     screen.fields(
@@ -121,6 +136,8 @@ def _print_facts(screen: Screen, incident: IncidentView, now: datetime) -> None:
             "labels": pairs_text(incident.labels),
             "impact": f"{incident.impact}, urgency {incident.urgency}",
             "cause": f"{cause.entity}: {cause.reason}" if cause else "",
+            **says,
+            "runbook": incident.runbook or "",
             "policy": incident.policy or "",
             "assignee": incident.assignee or "",
             "opened": _when(incident.opened_at, now),

@@ -8,6 +8,7 @@ commands to a running daemon start in a tenth of a second.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from argparse import Namespace
@@ -21,10 +22,17 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. `argv` without the program's name; None takes the process's own."""
-    arguments = build_parser().parse_args(argv)
+    _settle_streams()
+    try:
+        given = [_text(one) for one in (sys.argv[1:] if argv is None else argv)]
+    except Misused as misuse:
+        return _complain(str(misuse), MISUSED)
+    arguments = build_parser().parse_args(given)
     run = _RUN[arguments.command]
     try:
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
+        return code
     except Misused as misuse:
         return _complain(str(misuse), MISUSED)
     except Failed as failure:
@@ -32,10 +40,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`imd incidents | head`). Python would complain once more when it
-        # flushes at exit, so that goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has seen enough: `imd incidents | head`
         return FAILED
+    except OSError as error:
+        if arguments.command == "serve":
+            raise
+        _drop_output()
+        return _complain(f"{error.filename or 'standard output'}: {error.strerror or error}", FAILED)
+
+
+def _settle_streams() -> None:
+    """Streams that were closed are as good as /dev/null, and no character stops what a terminal cannot show."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _text(argument: str) -> str:
+    """The argument's bytes as UTF-8, whatever the locale made of them."""
+    if argument.isascii():
+        return argument
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        try:
+            return os.fsencode(argument).decode("utf-8")
+        except UnicodeError:
+            raise Misused(f"the argument {argument!a} is not UTF-8") from None
+    return argument
+
+
+def _drop_output() -> None:
+    """What is left of it goes nowhere: Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str, code: int) -> int:

@@ -194,7 +194,7 @@ _AGAIN = frozenset({401, 403, 404, 408, *range(500, 600)})
 
 _HINTS = {
     401: "; name a token with --token-file or IMD_TOKEN",
-    403: "; this token lacks the scope",
+    403: "; name a token that has it with --token-file or IMD_TOKEN",
 }
 
 

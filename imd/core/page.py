@@ -17,7 +17,7 @@ from imd.model.incident import Incident, Priority
 from imd.model.policy import PageKind, PageReason, Receiver
 from imd.model.rule import Rule
 from imd.model.template import Labelled, RenderFailed
-from imd.model.view import AlertView, IncidentView, alert_view, incident_view
+from imd.model.view import AlertView, IncidentView, alert_view, incident_view, runbook_of
 
 TITLE_CHARS_MAX = 300
 DIGEST_INCIDENTS_MAX = 500  # some 400 kB; a channel shows as many as it has room for
@@ -80,7 +80,8 @@ def _flattened(text: str) -> str:
 
 def _values(incident: Incident, alerts: int) -> Mapping[str, object]:
     return {
-        "labels": Labelled(incident.labels),
+        # What a person merged into it may share less than its key: titles go on saying where it is.
+        "labels": Labelled({name: value for name, value in incident.group_key if value} | incident.labels),
         "group": Labelled(incident.group_key),
         "alerts": alerts,
         "firing": incident.firing,
@@ -113,7 +114,7 @@ def delivery(
     """One message with its body. Firing alerts come first; the cut to `send_alerts` is counted in `truncated`."""
     identity = next_id(incident, store_id)
     dedup_key = f"{store_id}-{incident.id}"
-    shown = _shown(alerts, receiver.send_alerts)
+    shown = [alert_view(alert, incident) for alert in _shown(alerts, receiver.send_alerts)]
     body = Body(
         version=BODY_VERSION,
         kind=kind,
@@ -121,12 +122,12 @@ def delivery(
         dedup_key=dedup_key,
         delivery_id=identity,
         incident=incident_view(incident),
-        alerts=[alert_view(alert, incident) for alert in shown],
+        alerts=shown,
         truncated=len(alerts) - len(shown),
         links=Links(
             incident=f"{external_url.rstrip('/')}/v1/incidents/{incident.id}" if external_url else None,
             ack=None,
-            runbook=rule.runbook or None,
+            runbook=rule.runbook or runbook_of(incident, shown),
         ),
         note=note or None,
     )

@@ -5,7 +5,7 @@ Owns the shapes and the plain translation from the records; decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -88,9 +88,10 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncidentWithAlerts(IncidentView, frozen=True, kw_only=True):
-    """The single view: `alerts` holds the first 100."""
+    """The single view: `alerts` holds the first 100. `runbook` is the one that goes with its pages."""
 
     alerts: list[AlertView]
+    runbook: str | None = None
 
 
 def key_text(group_key: Iterable[tuple[str, str]]) -> str:
@@ -134,10 +135,36 @@ def incident_view(incident: Incident) -> IncidentView:
     )
 
 
-def incident_with_alerts(incident: Incident, alerts: Iterable[Alert]) -> IncidentWithAlerts:
+def incident_with_alerts(incident: Incident, alerts: Iterable[Alert], runbook: str = "") -> IncidentWithAlerts:
+    """`runbook` is the rule's."""
+    views = [alert_view(alert, incident) for alert in alerts]
     return IncidentWithAlerts(
-        **msgspec.structs.asdict(incident_view(incident)), alerts=[alert_view(alert, incident) for alert in alerts]
+        **msgspec.structs.asdict(incident_view(incident)),
+        runbook=runbook or runbook_of(incident, views),
+        alerts=views,
     )
+
+
+_RUNBOOKS = ("runbook_url", "runbook")
+"""Annotations that name one: the first is that of kubernetes-mixin and all mixins after it, the second is older."""
+
+
+def runbook_of(incident: Incident, alerts: Sequence[AlertView]) -> str | None:
+    """The URL that the senders give: the probable cause's, else that of the first of these alerts that has one."""
+    found = {one.fingerprint: url for one in reversed(alerts) if (url := _runbook(bytes(one.annotations)))}
+    cause = incident.root_cause.fingerprint if incident.root_cause is not None else ""
+    return found.get(cause) or next(reversed(found.values()), None)
+
+
+def _runbook(annotations: bytes) -> str:
+    if b'"runbook' not in annotations:
+        return ""
+    texts = msgspec.json.decode(annotations, type=dict[str, str])
+    return next((texts[name] for name in _RUNBOOKS if _is_url(texts.get(name, ""))), "")
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("https://", "http://")) and text.isprintable() and " " not in text
 
 
 def alert_view(alert: Alert, incident: Incident | None) -> AlertView:

@@ -180,7 +180,7 @@ class _Explaining:
     def _over(self, alert: Alert) -> bool:
         """Whether nobody hears any more than has been heard, as long as nobody answers."""
         incident = self._engine.state.incidents.get(alert.incident)
-        if alert.suppressed_by or alert.counted_at is not None:
+        if alert.counted_at is not None or (alert.suppressed_by and not _for_good(alert.suppressed_by)):
             return False
         if incident is None or not incident.open:
             return True
@@ -286,6 +286,11 @@ class _Explaining:
     def _lines(self) -> list[PlannedLine]:
         lines = [one for incident, one in self._heard if isinstance(one, TimelineEntry) and incident in self._ours]
         return [PlannedLine(one.at, one.kind, one.text) for one in lines]
+
+
+def _for_good(causes: Sequence[str]) -> bool:
+    """Whether no time that passes ends all of them: other alerts fire on here, and rules stay as they are."""
+    return any(cause.startswith(("inhibition/", "rule/")) for cause in causes)
 
 
 def _taken(rule: Rule, number: int) -> TakenRule:

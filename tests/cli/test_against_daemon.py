@@ -38,7 +38,7 @@ def test_an_incidents_life(operator: Operator) -> None:
 
     code, out, _ = operator("incidents", "show", "1")
     assert code == 0
-    assert 'key:    {instance="db1"}\n' in out
+    assert 'key:     {instance="db1"}\n' in out
     assert "instance=db1 severity=critical" in out
 
     code, out, err = operator("resolve", "1")

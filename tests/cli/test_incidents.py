@@ -115,6 +115,21 @@ def test_show_tells_facts_alerts_and_timeline(daemon: StandIn, imd: Imd) -> None
     assert "- 2026-01-01T09:00:00Z opened under rule node-loss\n" in out
 
 
+def test_show_has_what_the_cause_says_its_runbook_and_who_wrote_a_note(daemon: StandIn, imd: Imd) -> None:
+    shown = single(3)
+    said = b'{"runbook_url":"https://wiki/node","summary":"kubelet is silent"}'
+    quiet, loud = shown.alerts[0], msgspec.structs.replace(shown.alerts[0], annotations=msgspec.Raw(said))
+    shown = msgspec.structs.replace(shown, alerts=[quiet, loud], runbook="https://wiki/node")
+    daemon.answers["GET /v1/incidents/3"] = (200, as_json(shown))
+    line = {"kind": "note", "text": "vendor called", "by": "ben", "at": "2026-01-01T09:00:00Z"}
+    daemon.answers["GET /v1/incidents/3/timeline"] = (200, {"items": [line]})
+    code, out, _ = imd("incidents", "show", "3")
+    assert code == 0
+    assert "summary: kubelet is silent\n" in out
+    assert "runbook: https://wiki/node\n" in out
+    assert "- 2026-01-01T09:00:00Z ben: vendor called\n" in out
+
+
 def test_ack_does_each_by_itself(daemon: StandIn, imd: Imd) -> None:
     daemon.answers["POST /v1/incidents/3/ack"] = (200, viewed(3, IncidentState.ACKNOWLEDGED))
     daemon.answers["POST /v1/incidents/4/ack"] = (409, {"title": "Conflict", "status": 409, "detail": "it is resolved"})

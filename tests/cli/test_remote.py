@@ -36,7 +36,7 @@ def test_a_name_that_is_no_host(imd: Imd) -> None:
         (409, {"title": "Conflict", "status": 409, "detail": "alerts still fire"}, "alerts still fire (409 Conflict)"),
         (404, {"title": "Not Found", "status": 404, "detail": "no incident 3"}, "no incident 3 (404 Not Found)"),
         (401, {"title": "Unauthorized", "status": 401}, "name a token with --token-file or IMD_TOKEN"),
-        (403, {"title": "Forbidden", "status": 403}, "this token lacks the scope"),
+        (403, {"title": "Forbidden", "status": 403}, "name a token that has it with"),
         (503, {"title": "Service Unavailable", "status": 503, "detail": "the inbox is full"}, "the inbox is full (503"),
         (400, "bad\x1b[2J\nmatcher", "(400 Bad Request)"),
         (400, '"invalid matcher"', "invalid matcher (400 Bad Request)"),

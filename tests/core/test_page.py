@@ -10,10 +10,11 @@ from imd.core.engine import Engine
 from imd.core.state import State
 from imd.model.effect import Delivery
 from imd.model.event import Tick
-from imd.model.incident import Incident, IncidentState
+from imd.model.incident import Incident, IncidentState, RootCause
 from imd.model.policy import Receiver
 from imd.model.rule import TITLE_VALUES, Rule
 from imd.model.template import Template
+from imd.model.view import alert_view, runbook_of
 from tests.core.making import STORE_ID, T0, after, deliveries, policy, report, ruleset, step, webhook
 
 
@@ -121,3 +122,58 @@ def test_firing_alerts_come_first_where_the_list_is_cut() -> None:
 def test_send_alerts_all_and_none() -> None:
     assert len(msgspec.json.decode(_page(None, 40).body)["alerts"]) == 40
     assert msgspec.json.decode(_page(0, 3).body)["truncated"] == 3
+
+
+def _linked(*annotations: dict[str, str], runbook: str = "") -> object:
+    rules = ruleset(
+        Rule(name="r", group_by=("cluster",), runbook=runbook),
+        policies=[policy(step("#hook"))],
+        receivers=[Receiver(name="hook")],
+    )
+    engine = Engine(rules, State(STORE_ID))
+    labels = {"alertname": "Down", "cluster": "c1"}
+    reports = [report({**labels, "n": str(n)}, annotations=one) for n, one in enumerate(annotations)]
+    engine.step(webhook(*reports), after(0))
+    (one,) = deliveries(engine.step(Tick(), after(10)))
+    return msgspec.json.decode(one.body)["links"]["runbook"]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "runbook", "expected"),
+    [
+        ([{"runbook_url": "https://wiki/down"}], "", "https://wiki/down"),
+        (
+            [{"summary": "s"}, {"runbook_url": "https://wiki/1"}, {"runbook_url": "https://wiki/2"}],
+            "",
+            "https://wiki/1",
+        ),
+        ([{"runbook": "http://wiki/old", "runbook_url": "not a url"}], "", "http://wiki/old"),
+        ([{"runbook_url": "https://wiki/down"}], "https://wiki.example/rule", "https://wiki.example/rule"),
+        ([{"runbook_url": "javascript:alert(1)"}], "", None),
+        ([{"runbook_url": "https://wiki/a b"}], "", None),
+        ([{"summary": "s"}], "", None),
+    ],
+)
+def test_the_runbook_is_the_rules_else_what_the_alerts_name(
+    annotations: list[dict[str, str]], runbook: str, expected: str | None
+) -> None:
+    assert _linked(*annotations, runbook=runbook) == expected
+
+
+def test_the_runbook_is_that_of_the_probable_cause_where_it_has_one() -> None:
+    engine = Engine(ruleset(Rule(name="r")), State(STORE_ID))
+    linked = [
+        report({"alertname": name}, annotations={"runbook_url": f"https://wiki/{name}"}) for name in ("Effect", "Cause")
+    ]
+    engine.step(webhook(*linked), after(0))
+    views = [alert_view(one, None) for one in engine.state.alerts.values()]
+    caused = incident(root_cause=RootCause(entity="host/n1", fingerprint=views[1].fingerprint, reason="it is"))
+    assert runbook_of(caused, views) == "https://wiki/Cause"
+    assert runbook_of(incident(), views) == "https://wiki/Effect"
+
+
+def test_a_title_goes_on_saying_where_it_is_when_its_alerts_share_less_than_its_key() -> None:
+    """A person merged in what bears no cluster."""
+    rule = Rule(name="r", title=Template("{{ labels.cluster }}: {{ labels.node | default('no node') }}"))
+    merged = incident(group_key=(("cluster", "c1"), ("node", "")), labels={"severity": "critical"})
+    assert page.title(merged, rule, 2) == ("c1: no node", "")

@@ -195,6 +195,19 @@ def test_an_alert_that_mutes_it_is_named() -> None:
     assert told(rules, 5).suppressed_by == []
 
 
+def test_one_that_joins_muted_is_told_up_to_the_first_reminder() -> None:
+    """The reminders of the incident go on for as long as nobody answers, and nothing here ends the mute."""
+    rules = ruleset(
+        rule(match="A|Cause", group_by=("c",)), policies=POLICIES, inhibitions=(inhibition("Cause", "A", "c"),)
+    )
+    engine = Engine(rules, State(STORE_ID))
+    engine.step(webhook(report({"alertname": "Cause", "c": "1"})), T0)
+    engine.step(Tick(), after(10))
+    one = told(rules, 60, engine.excerpt(asked(60, c="1").report).state(), c="1")
+    assert (one.place.verdict, one.suppressed_by != []) == ("joins", True)
+    assert [line.kind for line in one.lines].count("reminded") == 1
+
+
 def test_an_open_incident_is_joined_and_pages_nobody_again() -> None:
     rules = ruleset(rule(group_by=("c",), raises=(Raise(at_least=3, impact=Level.HIGH),)), policies=POLICIES)
     engine = Engine(rules, State(STORE_ID))
