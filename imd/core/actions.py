@@ -311,7 +311,25 @@ def _close(work: Work) -> None:
     if event.actionable is not None:
         said["actionable"] = "yes" if event.actionable else "no"
     words = ", ".join(f"{name} {value}" for name, value in said.items() if value)
-    work.say("closed", f"closed by {event.by}" + (f": {words}" if words else ""))
+    wanted = any(not one.called_off for one in incident.awaited.values())
+    called_back = "; pages under way are called back" if wanted else ""
+    work.say("closed", f"closed by {event.by}" + (f": {words}" if words else "") + called_back + _closed_aloud(work))
+    if wanted:
+        work.incidents.escalation.stop(work.tx, incident, cancel=True, told=True)
+
+
+def _closed_aloud(work: Work) -> str:
+    """Of what fires and is not suppressed a person says that it is done with: a silence, a window or a pause that
+    begins and ends later does not bring it back. What was quiet already goes on when that ends, as ever."""
+    members = work.state.members[work.incident.id]
+    aloud = [one for one in members if (one.firing or one.flapping_since is not None) and not one.suppressed_by]
+    for alert in aloud:
+        alert.seen_off = f"{work.event.by} closed its incident while it fired"
+        work.tx.save(alert)
+    if not aloud:
+        return ""
+    fires = "1 alert fires on and is" if len(aloud) == 1 else f"{len(aloud)} alerts fire on and are"
+    return f"; {fires} news again after ending and firing anew"
 
 
 def _note(work: Work) -> None:

@@ -15,11 +15,11 @@ from imd.core.correlate import GroupKey, group_key, window_end
 from imd.core.life import Life
 from imd.core.relate import Relator
 from imd.core.state import State
-from imd.core.telling import NAMELESS
+from imd.core.telling import NAMELESS, named
 from imd.core.transaction import Transaction
 from imd.core.waiting import Openings
 from imd.model.alert import Alert
-from imd.model.incident import Incident
+from imd.model.incident import Incident, IncidentState
 from imd.model.policy import Ruleset
 from imd.model.rule import Absent, Rule
 
@@ -83,6 +83,9 @@ class Incidents(Life):
         incident = self._state.incidents.get(alert.incident)
         if incident is None:
             return False
+        if incident.state is IncidentState.CLOSED and alert.seen_off:
+            self._stays_closed(tx, incident, alert)
+            return True
         if not self._keeps(incident, alert, tx.now):
             self._relator.leave(incident.id, alert.id)
             self.hush.detach(tx, incident, alert)
@@ -97,6 +100,12 @@ class Incidents(Life):
             self.weigh_in(incident, self.rule_of(incident), labels)
         self.mark_changed(incident, alert)
         return True
+
+    def _stays_closed(self, tx: Transaction, incident: Incident, alert: Alert) -> None:
+        """A person was done with it while it fired aloud: that it was quiet since changes nothing."""
+        self.hush.release(tx, incident, alert)
+        because = f"{alert.seen_off}; it is news again after ending and firing anew"
+        tx.say(incident, "not_notified", f"not notified of {named([alert])}: anybody, because {because}")
 
     def mute(self, tx: Transaction, alert: Alert) -> None:
         """An alert that fires is suppressed from now on. One that waits to open an incident counts no more."""

@@ -121,9 +121,9 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     `aside`: it fires, suppressed, and holds no incident open.
 
     `counted_at` is set while the alert waits for its rule's open_when, and is the instant by which it counts; `waiting`
-    says what for, `seen_off` how that ended where it joined nothing. `changes` are the latest instants at which it
-    began or ended, kept from its first end on and over episodes; `flapping_since` is set while it flaps, which it does
-    not while it is suppressed.
+    says what for, `seen_off` how that ended where it joined nothing, or who closed its incident while it fired.
+    `changes` are the latest instants at which it began or ended, kept from its first end on and over episodes;
+    `flapping_since` is set while it flaps, which it does not while it is suppressed.
 
     `placed` are all labels by which it was put where it is (rule, key, entities), as JSON, once its sender has changed
     those outside its identity; None while they are what they were.

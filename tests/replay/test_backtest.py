@@ -75,16 +75,16 @@ def test_the_same_rules_differ_in_nothing() -> None:
 
 
 def test_an_incident_without_alerts_is_compared_with_nothing() -> None:
-    """What a person reported, and what was closed by hand while its alert fired on, which opened another one since."""
+    """What a person reported, and what was closed by hand while its alert was quiet, which opened another one since."""
     quiet = {"type": "silence", "action": "set", "silence": "s1", "by": "ana", "matchers": ['alertname="A"'],
-             "starts_at": after(200).timestamp(), "ends_at": after(300).timestamp()}  # fmt: skip
+             "starts_at": after(30).timestamp(), "ends_at": after(300).timestamp()}  # fmt: skip
     events = [
         {"ts": after(0).timestamp(), "type": "action", "action": "report", "report": "r1", "title": "it smells",
          "by": "ana"},
         fire(0),
+        {"ts": after(30).timestamp(), **quiet},
         *({"ts": after(at).timestamp(), "type": "action", "action": kind, "incident": 2, "by": "ana", "force": True}
           for at, kind in ((60, "resolve"), (61, "close"))),
-        {"ts": after(200).timestamp(), **quiet},
         fire(4000, "B"),
     ]  # fmt: skip
     both = comparison(PLAIN, PLAIN, *events)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from imd.model.event import Outcome
@@ -176,6 +178,64 @@ def test_whoever_resolves_what_ended_by_itself_ends_its_pages_too(outcome: Outco
     told.resolved_by("ana").at("1:00").quiet().is_("resolved")
     assert told.told().count("resolved again") == 1
     assert not told.incident().awaited
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.UNKNOWN])
+def test_whoever_closes_what_ended_by_itself_ends_its_pages_too(outcome: Outcome) -> None:
+    """As one that resolves it: nobody is woken at night for what was reviewed and put away."""
+    told = paged().hangs("ben-phone").settles_late().at("0:05:10").page_to("ben", "escalated").at("0:06")
+    told.resolves("Down", node="n1").resolves("Slow", node="n1").at("0:07").end_to("ana").end_to("ben").is_("resolved")
+    told.does("close", "ana", outcome="fixed").line("closed by ana: outcome fixed; pages under way are called back")
+    told.settles_as(outcome).at("1:00").quiet().is_("closed")
+    assert not told.incident().awaited
+
+
+def _merge(told: Story) -> None:
+    told.fires("Down", node="n2").at("0:06:10").page_to("ana", incident=2)
+    told.does("merge", "ana", into=2)
+
+
+def _come_back_and_calm(told: Story) -> None:
+    _end_by_themselves(told)
+    told.at("0:10").fires("Down", node="n1").at("0:10:05").resolves("Down", node="n1").is_("resolved", reopened=1)
+
+
+def _end_by_themselves(told: Story) -> None:
+    told.resolves("Down", node="n1").resolves("Slow", node="n1").at("0:07")
+
+
+def _resolve_then_close(told: Story) -> None:
+    _end_by_themselves(told)
+    told.does("close", "ana")
+
+
+def _resolve_again(told: Story) -> None:
+    _end_by_themselves(told)
+    told.resolved_by("ana")
+
+
+ENDS: dict[str, tuple[Callable[[Story], object], bool]] = {
+    "its alerts resolve": (_end_by_themselves, True),
+    "they come back and end within hold": (_come_back_and_calm, True),
+    "resolved by hand": (lambda told: told.resolved_by("ana", force=True), False),
+    "resolved by hand when it was over": (_resolve_again, False),
+    "closed when it was over": (_resolve_then_close, False),
+    "acknowledged": (lambda told: told.acknowledged_by("ana"), False),
+    "snoozed": (lambda told: told.does("snooze", "ana", until="9:00"), False),
+    "merged": (_merge, False),
+    "suppressed": (lambda told: told.paused("9:00"), False),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_which_pages_that_are_owed_still_leave(how: str) -> None:
+    """Ben's telephone takes nothing while it ends: the table of docs/receivers.md, a row each."""
+    end, leaves = ENDS[how]
+    told = paged(untold=["update", "acknowledged", "resolved"]).hangs("ben-phone").settles_late()
+    told.at("0:05:10").page_to("ben", "escalated").at("0:06")
+    end(told)
+    called_off = [one.number for one in told._called_off or [] if one.receiver == "ben-phone" and one.kind == "page"]
+    assert called_off == ([] if leaves else [1])
 
 
 def test_reopened_by_hand_it_is_paged_and_stays_until_a_person_ends_it() -> None:

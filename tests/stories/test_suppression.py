@@ -394,3 +394,72 @@ def test_what_goes_on_in_no_incident_goes_by_its_rule() -> None:
     story.at("0:01").resolved_by("ana", force=True).end_to("ana").at("0:30").paused("1:00")
     story.at("0:31").says("x", alertname="Hushed").at("1:00:01").is_suppressed("Hushed", "rule").incidents(1)
     assert story.alert("Hushed").incident == ""
+
+
+# -- what a person ended while it fired -------------------------------------------------------------------------------
+
+
+def closed_while_it_fires(**other: object) -> Story:
+    story = Story(policies=ANA, **other)  # type: ignore[arg-type]
+    story.at("0:00").fires("PodDown", node="n1").at("0:00:10").page_to("ana")
+    story.resolved_by("ana", force=True).end_to("ana").does("close", "ana", outcome="known").is_("closed")
+    return story.line("closed by ana: outcome known; 1 alert fires on and is news again after ending and firing anew")
+
+
+def quieted(story: Story, how: str) -> Story:
+    """Quiet from 0:10 to 0:20, by all that there is."""
+    match how:
+        case "silence":
+            return story.at("0:10").silenced("0:20", alertname="PodDown")
+        case "pause":
+            return story.at("0:10").paused("0:20")
+        case "inhibition":
+            story.at("0:10").fires("NodeDown", node="n1").at("0:10:10").page_to("ana", incident=2)
+            return story.at("0:20").resolves("NodeDown", node="n1").update_to("ana", 2).at("0:21").end_to("ana", 2)
+        case _:
+            return story.at("0:10").is_suppressed("PodDown", "maintenance")
+
+
+QUIETED = {
+    "silence": {},
+    "pause": {},
+    "inhibition": {"inhibitions": (inhibition("NodeDown", "PodDown", "node"),)},
+    "maintenance": {
+        "maintenance": (
+            Maintenance(
+                name="m", match=(equals(alertname="PodDown"),), reason="",
+                during=TimeInterval(weekly=(Weekly(begins=minutes(10), ends=minutes(20)),), timezone="UTC"),
+            ),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("how", QUIETED)
+def test_what_was_closed_while_it_fired_is_not_brought_back_by_quiet(how: str, restarted: bool) -> None:
+    """Without the quiet in between nobody would hear of it again before it ends; nor does anybody with it."""
+    story = quieted(closed_while_it_fires(**QUIETED[how]), how)
+    if restarted:
+        story.restart()
+    story.at("0:25").is_suppressed("PodDown").is_("closed", firing=1, suppressed=0)
+    story.line("not notified of PodDown: anybody, because ana closed its incident while it fired")
+    story.at("9:00").incidents(1 + (how == "inhibition")).quiet()
+    story.resolves("PodDown", node="n1").at("9:01").fires("PodDown", node="n1")
+    story.at("9:01:10").page_to("ana", incident=2 + (how == "inhibition")).is_("closed", firing=0)
+
+
+def test_what_was_quiet_when_it_was_closed_goes_on_when_that_ends() -> None:
+    """Nobody was done with its firing: whoever muted it until then wants to hear of it then."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana").silenced("4:00", alertname="Down")
+    story.at("0:05").resolved_by("ana", force=True).end_to("ana").does("close", "ana").is_("closed")
+    story.at("4:00").is_("pending", 2, previous="i000000000001").at("4:00:10").page_to("ana", incident=2)
+
+
+def test_what_was_resolved_while_it_fired_comes_back() -> None:
+    """Quiet does not take the promise away that what still fires reopen_within after its resolve by hand is news."""
+    story = Story(policies=ANA)
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana").resolved_by("ana", force=True).end_to("ana")
+    story.at("0:10").paused("2:00").at("1:00").fires("Down").at("2:00").is_("pending", 2)
+    story.at("2:00:10").page_to("ana", incident=2)
