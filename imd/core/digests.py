@@ -149,13 +149,24 @@ class Digester:
     # -- what comes out -------------------------------------------------------------------------------------------
 
     def due(self, tx: Transaction, receiver: str) -> list[Incident]:
-        """The digest leaves, if it is time. The incidents in it."""
+        """The digest leaves, if it is time. The incidents in it, and those that are left for the next one."""
         waiting = self.waiting(tx, receiver)
         record = self._state.digests.get(receiver)
         if waiting and record is not None:
-            self.send(tx, record, waiting)
+            self.send(tx, record, waiting[: page.DIGEST_INCIDENTS_MAX])
+            self._leave_over(tx, record, waiting[page.DIGEST_INCIDENTS_MAX :])
             tx.effects.append(SaveDigests(record))
         return waiting
+
+    def _leave_over(self, tx: Transaction, record: Digests, rest: list[Incident]) -> None:
+        """One digest does not name them all: these are in the next one, and have until then to be accepted."""
+        receiver = self._ruleset.receivers.get(record.receiver) or Receiver(name=record.receiver)
+        for incident in rest:
+            at = self._at(tx, record, incident)
+            for awaited in incident.awaited.values():
+                if awaited.receiver == record.receiver and awaited.digest == WAITS and awaited.deadline_at is not None:
+                    awaited.deadline_at = at + receiver.accept_within(incident.priority)
+            tx.touch(incident)
 
     def waiting(self, tx: Transaction, receiver: str) -> list[Incident]:
         """If it is time for the receiver to hear of them: the incidents that wait, the most urgent first. A digest that

@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from imd.core.engine import Engine
+from imd.core.page import DIGEST_INCIDENTS_MAX
 from imd.core.state import State
 from imd.model.digest import Storm
 from imd.model.effect import Deliver
 from imd.model.event import DeliveryFinished, Outcome, Tick
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver
-from imd.model.rule import MATCH_ALL, Matcher, Op, Rule
+from imd.model.rule import MATCH_ALL, Matcher, Op, Resolve, Rule
 from tests.core.making import EVERY_KIND, STORE_ID, T0, minutes, policy, report, ruleset, seconds, step, webhook
 from tests.stories.told import Story
 
@@ -71,6 +72,32 @@ def test_an_ack_takes_a_page_out_of_the_digest() -> None:
     assert not story.incident(4).awaited
     assert not story.incident(4).told
     story.at("0:00:20").digest_to("chat", 5)
+
+
+def test_closing_what_is_over_takes_its_page_out_of_the_digest() -> None:
+    """It ended by itself while its page waited: whoever closes it wants nobody to hear of it any more."""
+    quick = Rule(name="quick", group_by=("alertname",), resolve=Resolve(after=seconds(0)))
+    story = burst(Story(quick, policies=[policy(step("#chat"))], receivers=[CHAT]).at("0:00"), "A", "B", "C", "D", "E")
+    story.at("0:00:10").page_to("chat", incident=1).page_to("chat", incident=2).page_to("chat", incident=3)
+    story.at("0:00:15").resolves("D").is_("resolved", 4).resolves("E").is_("resolved", 5)
+    story.does("close", "ana", incident=4).line("because it ended before the digest left", 4)
+    story.at("0:00:20").digest_to("chat", 5).at("1:00").is_("closed", 4, awaited={})
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_digest_names_at_most_500_and_the_others_are_in_the_next(restarted: bool) -> None:
+    """None is told of that is not named: each is in one digest, the most urgent first, and is escalated by that one."""
+    story = storm(step("#chat", wait=minutes(60)))
+    names = [f"A{number:04d}" for number in range(3 + 2 * DIGEST_INCIDENTS_MAX + 1)]
+    burst(story.at("0:00"), *names)
+    story.at("0:00:10").page_to("chat", incident=1).page_to("chat", incident=2).page_to("chat", incident=3)
+    first, second = 4 + DIGEST_INCIDENTS_MAX, 4 + 2 * DIGEST_INCIDENTS_MAX
+    story.at("0:00:20").digest_to("chat", *range(4, first)).is_("triggered", first, step=0)
+    if restarted:
+        story.restart("0:00:00")
+    story.at("0:01:20").digest_to("chat", *range(first, second)).line("in a digest of 500 incidents", first)
+    story.at("0:02:20").digest_to("chat", second).at("0:30").quiet()
+    assert "told of it" not in story.told(second).partition("0:02:20")[0]
 
 
 def test_an_ack_calls_a_digest_back() -> None:
@@ -222,10 +249,8 @@ def test_six_hundred_incidents_are_a_handful_of_messages() -> None:
         due = engine.next_deadline() or T0 + minutes(6)
     kinds = [one.kind.value for one in sent]
     assert kinds.count("page") == 3
-    assert kinds.count("digest") == 1
-    body = msgspec.json.decode(sent[-1].body)
-    assert len(body["incidents"]) == 500
-    assert body["truncated"] == 97
+    bodies = [msgspec.json.decode(one.body) for one in sent if one.kind is PageKind.DIGEST]
+    assert [(len(one["incidents"]), one["truncated"]) for one in bodies] == [(500, 0), (97, 0)]
     assert all(one.told["chat"].heard and not one.awaited for one in engine.state.incidents.values())
 
 
