@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from imd.config.load import Loaded, load_config
+from imd.model.policy import PageKind, Receiver
 
 CONFIG = """
 listen: 127.0.0.1:9490
@@ -170,10 +171,13 @@ def version(name: str, site: str = "plain") -> Callable[[], Loaded]:
             return refuse
     if site != "plain":
         read_by_people = READ_BY_PEOPLE if site == "crowd" else ()
-        readers = {
-            name: msgspec.structs.replace(one, people=name in read_by_people, stale_after=STALE_AFTER)
-            for name, one in loaded.ruleset.receivers.items()
-        }
+        readers = {name: _reader(one, name in read_by_people) for name, one in loaded.ruleset.receivers.items()}
         ruleset = msgspec.structs.replace(loaded.ruleset, receivers=readers)
         loaded = msgspec.structs.replace(loaded, ruleset=ruleset)
     return lambda: loaded
+
+
+def _reader(receiver: Receiver, people: bool) -> Receiver:
+    """People want to hear that somebody has it, but for what is sent nothing but pages."""
+    too = {PageKind.ACKNOWLEDGED} if people and PageKind.RESOLVED in receiver.send else set()
+    return msgspec.structs.replace(receiver, people=people, stale_after=STALE_AFTER, send=receiver.send | too)

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from imd.model.alert import Alert, AlertState
 from imd.model.effect import Delivery
 from imd.model.incident import Incident, IncidentState
+from imd.model.policy import PageKind
 from imd.store.record import (
     unpack_delivery,
     unpack_incident,
     unpack_silence,
 )
+from tests.simulation import files
 from tests.simulation.disk import STORE_ID
 from tests.simulation.ondisk import OnDisk, Row
 
@@ -43,6 +45,7 @@ _HEARD_BY = {"web": {"ana", "ben", "ops", "desk"}, "db": {"ana", "ben", "ops", "
 _ACCEPTED_WITHIN = 20.0
 _MISSED_AFTER = 130.0  # `every`, `grace`, and what lies between two beats
 _SLACK = 12.0
+_HEARD_WITHIN = timedelta(minutes=3)
 
 
 class Oracles(OnDisk):
@@ -161,6 +164,7 @@ class Oracles(OnDisk):
             if incident.open:
                 self._check_walk(incident)
                 self._check_lapse(incident)
+        self.when_calm_a_while()
         for row in self._rows():
             if row.state == "pending" and self._age(row) > 120:
                 self._fails(f"not settled {self._age(row):.0f} s after it was owed: {row.delivery.id}")
@@ -228,7 +232,7 @@ class Oracles(OnDisk):
         told = {
             send.receiver
             for send in self._sim.servers.sends
-            if send.taken_at is not None and (send.key == key or incident.id in send.digest)
+            if send.taken_at is not None and (send.key == key or incident.id in send.says)
         }
         owed = {"ana"} if low else _HEARD_BY.get(incident.policy, set())  # imd's own alert goes to the built-in policy
         missing = owed - told
@@ -245,6 +249,27 @@ class Oracles(OnDisk):
         }
         if late:
             self._fails(f"{incident.id} has timers that are long due: {late}")
+
+    def when_calm_a_while(self) -> None:
+        """Somebody has it, and has for minutes: nobody who was told of it, and wants to hear that, believes that nobody
+        has. What counts is what was decided last, however late it was taken."""
+        receivers = files.version("first", self._sim.site)().ruleset.receivers
+        incidents, decided = self._incidents(), {row.delivery.id: row.seq for row in self._rows()}
+        taken = (send for send in self._sim.servers.sends if send.taken_at is not None)
+        asked = [send for send in taken if PageKind.ACKNOWLEDGED in receivers[send.receiver].send]
+        last: dict[tuple[str, str], Send] = {}
+        for send in sorted(asked, key=lambda send: decided[send.delivery]):
+            last.update({(incident, send.receiver): send for incident in send.says})
+        for (name, receiver), send in last.items():
+            if send.says[name] == IncidentState.TRIGGERED.value and self._is_had(incidents[name]):
+                self._fails(f"{receiver} never heard that {name} is acknowledged, but last: {send}")
+
+    def _is_had(self, incident: Incident) -> bool:
+        """Whether somebody has had it for minutes without a fault."""
+        now = self._sim.universe.now()
+        assert self._calm_wall is not None
+        since = max(self._calm_wall, incident.acknowledged_at or now)
+        return incident.state is IncidentState.ACKNOWLEDGED and now - since > _HEARD_WITHIN
 
     # -- at the end -----------------------------------------------------------------------------------------------
 
@@ -330,7 +355,7 @@ class Oracles(OnDisk):
     def _told_by_digest(self, send: Send, *told: dict[tuple[str, str], float]) -> None:
         """A digest says how each incident stands; the same one twice says nothing new."""
         page_at, asked, end_at = told
-        for incident, state in send.digest.items():
+        for incident, state in send.says.items():
             pair = (send.receiver, f"{STORE_ID}-{incident}")
             asked.setdefault(pair, send.at)
             again = (send.delivery, incident) in self._digested

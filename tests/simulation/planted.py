@@ -15,6 +15,7 @@ from unittest.mock import patch
 from imd.channels import webhook
 from imd.channels.contract import Receipt, Temporary
 from imd.core import expiry
+from imd.core.digests import WAITS, Digester
 from imd.core.escalation import Escalation
 from imd.core.heartbeats import Heartbeats
 from imd.core.notify import Notifier
@@ -27,6 +28,7 @@ from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
 from imd.daemon.outgoing import send_off
 from imd.model.effect import Deliver
+from imd.model.event import Outcome
 from imd.model.incident import IncidentState
 from imd.model.policy import PageKind, PageReason
 from imd.store import batch as store_batch
@@ -312,7 +314,57 @@ def _clock_fires_a_crowd() -> Iterable[Any]:
     yield patch.object(Timers, "shift", lambda *_args: None)
 
 
-# -- silent senders, heartbeats and merges ---------------------------------------------------------------
+# -- digests ----------------------------------------------------------------------------------------------------------
+
+
+def _called_back_loses_news() -> Iterable[Any]:
+    """Of a digest that was called back, what was news in it, or became so meanwhile, is in no other."""
+    finished = Digester.finished
+
+    def hasty(self: Digester, tx: Any, event: Any) -> Any:
+        ended = finished(self, tx, event)
+        for incident in self._state.incidents.values():
+            told = incident.told.get(event.receiver)
+            if event.outcome in (Outcome.CANCELLED, Outcome.UNKNOWN) and told is not None:
+                told.news = ""
+        return ended
+
+    yield patch.object(Digester, "finished", hasty)
+
+
+def _called_back_loses_pages() -> Iterable[Any]:
+    """The pages in a digest that was called back count as called off, all of them."""
+    finished = Digester.finished
+
+    def hasty(self: Digester, tx: Any, event: Any) -> Any:
+        ended = finished(self, tx, event)
+        for incident in self._state.incidents.values() if event.outcome is Outcome.CANCELLED else ():
+            for name, awaited in incident.awaited.items():
+                if awaited.receiver == event.receiver and awaited.digest == WAITS:
+                    awaited.digest = ""
+                    ended.append((incident, name))
+        return ended
+
+    yield patch.object(Digester, "finished", hasty)
+
+
+def _digest_dropped() -> Iterable[Any]:
+    """When the next digest leaves does not come back from the store."""
+    yield patch.object(Digester, "_remind", lambda *_args: None)
+
+
+def _had_untold() -> Iterable[Any]:
+    """Who knows an incident from digests alone is not told that somebody has it."""
+    tell = Digester.tell
+
+    def partly(self: Digester, tx: Any, incident: Any, receiver: str, told: Any) -> None:
+        if incident.state is not IncidentState.ACKNOWLEDGED:
+            tell(self, tx, incident, receiver, told)
+
+    yield patch.object(Digester, "tell", partly)
+
+
+# -- silent senders, heartbeats and merges ----------------------------------------------------------------------------
 
 
 def _stale_fires_on() -> Iterable[Any]:
@@ -366,6 +418,10 @@ BUGS = (
     Bug("no resolve to one who may have been told", _resolve_forgotten, seed=44),
     Bug("an escalation is doubled after a restart", _escalation_doubled),
     Bug("a clock step starts a mass escalation", _clock_fires_a_crowd),
+    Bug("a digest that is called back loses news", _called_back_loses_news, seed=262),
+    Bug("a digest that is called back loses pages", _called_back_loses_pages, seed=86),
+    Bug("a digest is dropped at restore", _digest_dropped),
+    Bug("digests do not say that somebody has it", _had_untold, seed=216),
     Bug("what a silent source said fires for ever", _stale_fires_on, seed=127),
     Bug("a heartbeat is not awaited", _heartbeat_unarmed, seed=35),
     Bug("a merge is not told to those paged", _merged_untold, seed=12),

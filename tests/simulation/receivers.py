@@ -36,7 +36,7 @@ MOODS = ("slow", "refuses", "broken", "busy", "hangs", "lies", "gateway")
 @dataclass
 class Send:
     """One attempt. `taken_at`: when the server had it, None if it never did; `answered`: imd was told that it did.
-    `digest`: the state of each incident in it."""
+    `says`: how each incident stands that it speaks of."""
 
     at: float
     turn: int
@@ -50,7 +50,7 @@ class Send:
     body: bytes
     taken_at: float | None = None
     answered: bool = False
-    digest: dict[str, str] = field(default_factory=dict)
+    says: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         fate = "answered" if self.answered else "taken" if self.taken_at is not None else "not taken"
@@ -72,12 +72,13 @@ class Servers:
 
     def begin(self, host: str, headers: Mapping[str, str], body: bytes) -> Send:
         told = msgspec.json.decode(body)
-        incident = (told["incident"] or {}).get("id", "")
+        one = told["incident"]
+        spoken_of = [one] if one else told["incidents"]
         universe = self._universe
         send = Send(
             universe.elapsed, len(self.sends), host.removesuffix(".example"), headers["webhook-id"], told["dedup_key"],
-            told["kind"], told["reason"] or "", incident, told["attempt"], body,
-            digest={one["id"]: one["state"] for one in told.get("incidents", ())},
+            told["kind"], told["reason"] or "", one["id"] if one else "", told["attempt"], body,
+            says={each["id"]: each["state"] for each in spoken_of},
         )  # fmt: skip
         self.sends.append(send)
         self._note(f"imd sends {send.kind}/{send.reason} {send.delivery} attempt {send.attempt} to {send.receiver}")

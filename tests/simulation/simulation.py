@@ -112,6 +112,7 @@ class Simulation:
         for item in self.items:
             self._place(item)
         self.universe.at(CALM_AT, self._calm)
+        self.universe.at(CALM_AT + 240, self.oracles.when_calm_a_while)
         self.universe.at(OVER_AT, self._over)
         self.universe.at(END_AT, self._end)
         with ports(self.draw):
