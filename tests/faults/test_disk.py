@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from tests.system.sink import Sink
 
 ALERTS_PER_SECOND = 300
 RECOVERY_SECONDS = 10.0  # a probe a second; the rest is for a busy machine, and strace
+TRIALS_A_DATABASE = 10  # then a fresh one: each recovery reads all there is, and thousands would be most of the time
 
 
 class Case(NamedTuple):
@@ -50,16 +52,24 @@ class Case(NamedTuple):
         return f"{acked} acked (answers {statuses}), L 0; {pages.due} messages due, M 0, D {pages.duplicates}, K 0"
 
 
-@pytest.fixture
-def case(daemons: Daemons, sink: Sink) -> Iterator[Case]:
+@contextmanager
+def _under_load(daemons: Daemons, sink: Sink) -> Iterator[Case]:
     daemon = daemons(RECEIVERS.format(url=sink.url), SINGLE)
     daemon.start()
     producer = Producer(daemon, ALERTS_PER_SECOND, seed=6)
     producer.start()
-    until("alerts come", lambda: producer.total("acked") > 50)
-    yield Case(daemon, producer, sink)
-    for sender in producer._senders:
-        sender.stopping.set()
+    try:
+        until("alerts come", lambda: producer.total("acked") > 50)
+        yield Case(daemon, producer, sink)
+    finally:
+        for sender in producer._senders:
+            sender.stopping.set()
+
+
+@pytest.fixture
+def case(daemons: Daemons, sink: Sink) -> Iterator[Case]:
+    with _under_load(daemons, sink) as case:
+        yield case
 
 
 def _failures(daemon: Daemon) -> float:
@@ -72,21 +82,30 @@ def _goes_on(case: Case) -> None:
 
 
 @pytest.mark.parametrize("calls", [SYNC, WRITE], ids=["sync", "write"])
-def test_eio_at_the_nth_call(calls: str, case: Case, figures: list[str]) -> None:
+def test_eio_at_the_nth_call(calls: str, daemons: Daemons, sink: Sink, figures: list[str]) -> None:
     """That commit is answered 503 and is not there; what follows is written on an emptied log."""
     needs_strace()
-    failed = 0
-    recovered: list[float] = []
-    for nth in range(1, trials(quick=1, long=200) + 1):
-        before = _failures(case.daemon)
-        with injecting(case.daemon.pid, calls, f"error=EIO:when={nth}"):
-            patience = 30 + nth  # a busy disk syncs some times a second
-            until("the call came, and failed", lambda before=before: _failures(case.daemon) > before, patience)  # type: ignore[misc]
-            began = time.monotonic()
-        _goes_on(case)
-        recovered.append(time.monotonic() - began)
-        failed += 1
-    figures.append(f"row 6, EIO at {calls}: {failed} trials, {case.said(case.settle())}; recovered {spread(recovered)}")
+    last = trials(quick=1, long=200)
+    for first in range(1, last + 1, TRIALS_A_DATABASE):
+        part = range(first, min(first + TRIALS_A_DATABASE, last + 1))
+        recovered: list[float] = []
+        sink.messages.clear()
+        with _under_load(daemons, sink) as case:
+            for nth in part:
+                _fail_the_nth(calls, nth, case)
+                began = time.monotonic()
+                _goes_on(case)
+                recovered.append(time.monotonic() - began)
+            said = f"EIO at the N-th of {calls}, N {part[0]} to {part[-1]}: {case.said(case.settle())}"
+        figures.append(f"row 6, {said}; recovered {spread(recovered)}")
+        print(figures[-1], flush=True)  # the long campaign takes ten minutes and more
+
+
+def _fail_the_nth(calls: str, nth: int, case: Case) -> None:
+    before = _failures(case.daemon)
+    with injecting(case.daemon.pid, calls, f"error=EIO:when={nth}"):
+        patience = 30 + nth  # a busy disk syncs some times a second
+        until("the call came, and failed", lambda: _failures(case.daemon) > before, patience)
 
 
 def test_a_file_system_turned_read_only(case: Case, figures: list[str]) -> None:
