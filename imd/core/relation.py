@@ -34,7 +34,7 @@ BURST = 0.6
 with nothing else known of them: that halves twice as fast."""
 
 BURST_MAPPED = 0.5
-"""What is left of BURST where the map holds both: it would mostly know how they hang together."""
+"""What is left of BURST where the map has edges of both: it would mostly know how they hang together."""
 
 UNLIKE = 0.5
 """What is left of BURST where neither class explains the other, or the effect came first."""
@@ -45,7 +45,7 @@ COVER = 0.75
 SLOW = 2.0
 """A disk fills long before it stops what is on it: its effects fade so much slower."""
 
-SLOW_HERE = 5.0
+SLOW_HERE = 10.0
 """The same for what is on the disk itself, or tied to it by labels: a volume has hardly another effect."""
 
 USUAL = 0.5

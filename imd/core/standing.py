@@ -41,8 +41,8 @@ is none), and the entities of which both are true."""
 class Standing:
     """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways. `above` and `below`: what
     they suffer from and what suffers from them, without those. `containers`: what directly contains them. `needs`: what
-    they directly depend on. `within`: what they merely are in the midst of. `mapped`: the map declares one of its
-    own. `spans`: within what it serves everything."""
+    they directly depend on. `within`: what they merely are in the midst of. `mapped`: the map knows an edge of one of
+    its own. `spans`: within what it serves everything."""
 
     __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "spans", "within")
 
@@ -87,6 +87,10 @@ class Map:
         for only in {False, asked}:
             self._edges[True, only].setdefault(effect, {})[cause] = None
             self._edges[False, only].setdefault(cause, {})[effect] = None
+
+    def _tied(self, entity: str) -> bool:
+        """Whether the map says what it hangs together with; of what it merely lists it knows nothing."""
+        return entity in self._ids and (entity in self._edges[True, False] or entity in self._edges[False, False])
 
     def holds(self, entity: str) -> bool:
         """Whether the map declares it."""
@@ -160,7 +164,7 @@ class Map:
         named = self._from_labels.find(labels)
         mapped = self._entities.find(labels)
         own = tuple(dict.fromkeys((*mapped, named.entity) if named.entity else mapped))
-        standing = Standing(own, any(entity in self._ids for entity in own))
+        standing = Standing(own, any(self._tied(entity) for entity in own))
         tied = (*named.parents, *named.carriers, *named.needs, *named.serves)
         standing.near = tuple(one for one in dict.fromkeys(tied) if one not in own)
         around = self._around

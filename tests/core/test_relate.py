@@ -337,6 +337,16 @@ def test_a_burst_within_one_container_is_one_where_nothing_else_is_known() -> No
     assert site.fire(55, "ManyErrors", service="d", cluster="c1") != first
 
 
+def test_what_the_map_lists_without_an_edge_is_as_if_it_were_not_there() -> None:
+    listed = (Entity(id="service/a", match=on("service", "a")), Entity(id="service/b", match=on("service", "b")))
+    tied = (Entity(id="service/a", match=on("service", "a"), depends_on=("db/a",)),
+            Entity(id="service/b", match=on("service", "b"), depends_on=("db/b",)))  # fmt: skip
+    for entities, alike in (((), True), (listed, True), (tied, False)):
+        site = Site(Topology(entities=entities))
+        first = site.fire(0, "RequestErrors", namespace="shop", service="a")
+        assert (site.fire(25, "CallErrors", namespace="shop", service="b") == first) is alike
+
+
 def test_background_and_info_stand_alone() -> None:
     site = Site()
     incident = site.fire(0, "NodeDown", node="n1")
