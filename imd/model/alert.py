@@ -37,9 +37,12 @@ class Identity(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return _decode_labels(self.canonical)
 
 
-def identify(labels: dict[str, str]) -> Identity:
-    """The identity of a label set. The caller has dropped empty values and added the source's labels."""
+def identify(labels: dict[str, str], said: bytes = b"") -> Identity:
+    """The identity of a label set. The caller has dropped empty values and added the source's labels. `said`: the text
+    that they came in; it is kept where it is canonical, the very same object, so that labels are in memory once."""
     canonical = _encode_sorted(labels)
+    if canonical == said:
+        canonical = said
     return Identity(blake2b(canonical, digest_size=16).digest(), canonical)
 
 

@@ -7,7 +7,7 @@ out: neither a short list nor `truncatedAlerts` ever resolves one.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -25,9 +25,7 @@ from imd.sources.contract import (
     check_text,
     collect,
     encode_items,
-    instant,
     parts,
-    safe_url,
 )
 from imd.sources.labels import KnownLabels
 
@@ -106,9 +104,6 @@ class AlertmanagerWebhook:
             raise AlertRefused(Reason.STATUS, f'status must be "firing" or "resolved", not {status[:40]!a}')
         known = self.known.find(bytes(alert.labels), bytes(alert.annotations))
         resolved = status == "resolved"
-        starts_at = alert.startsAt
-        if starts_at is not None and (starts_at.tzinfo is not UTC or not 1900 <= starts_at.year < 9000):
-            starts_at = instant(starts_at)
-        starts_at, ends_at = self.known.instants(starts_at, instant(alert.endsAt) if resolved else None)
-        url = self.known.url(safe_url(alert.generatorURL))
+        starts_at, ends_at = self.known.instants(alert.startsAt, alert.endsAt if resolved else None)
+        url = self.known.url(alert.generatorURL)
         return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, url)

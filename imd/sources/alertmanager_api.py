@@ -7,7 +7,7 @@ Source: prometheus/alertmanager api/v2/openapi.yaml and api.go (0.34, read 2026-
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -25,9 +25,7 @@ from imd.sources.contract import (
     check_text,
     collect,
     encode_items,
-    instant,
     parts,
-    safe_url,
 )
 from imd.sources.labels import KnownLabels
 
@@ -89,16 +87,12 @@ class AlertmanagerApi:
 
     def _report(self, alert: _Posted, now: datetime) -> AlertReport:
         known = self.known.find(bytes(alert.labels), bytes(alert.annotations))
-        starts_at, ends_at, url = alert.startsAt, alert.endsAt, alert.generatorURL
-        if starts_at is not None and (starts_at.tzinfo is not UTC or not 1900 <= starts_at.year < 9000):
-            starts_at = instant(starts_at)
-        if ends_at is not None and (ends_at.tzinfo is not UTC or not 1900 <= ends_at.year < 9000):
-            ends_at = instant(ends_at)
+        starts_at, ends_at = self.known.instants(alert.startsAt, alert.endsAt)
         if starts_at is not None and starts_at > (ends_at or now + RESOLVE_TIMEOUT):
             raise AlertRefused(Reason.TIMES, "start time must be before end time")
-        safe = safe_url(url)
-        if url and not safe and not _URI.fullmatch(url):
-            raise AlertRefused(Reason.URL, f'generatorURL in body must be of type uri: "{url[:200]}"')
+        said = alert.generatorURL
+        url = self.known.url(said)
+        if said and not url and not _URI.fullmatch(said):
+            raise AlertRefused(Reason.URL, f'generatorURL in body must be of type uri: "{said[:200]}"')
         resolved = ends_at is not None and ends_at <= now
-        starts_at, ends_at = self.known.instants(starts_at, ends_at)
-        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, self.known.url(safe))
+        return AlertReport(known.identity, resolved, starts_at, ends_at, known.annotations, url)

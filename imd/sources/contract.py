@@ -172,7 +172,7 @@ def check_text(body: bytes) -> None:
             body.decode()
         except UnicodeDecodeError as error:
             raise BadBody(f"not UTF-8: {error.reason} at byte {error.start}") from None
-    if body.count(b"{") > _OBJECTS_MAX:
+    if len(body) > _OBJECTS_MAX and body.count(b"{") > _OBJECTS_MAX:
         raise BadBody(f"more than {_OBJECTS_MAX} objects in one body")
 
 
@@ -189,15 +189,21 @@ def check_depth(body: bytes, decoded: Decoded, others: int, depth_max: int) -> N
     the alerts' own, their labels' and their annotations'. Of empty objects at most one is part of the deepest nest.
     """
     known = others + 2 * len(decoded.alerts) + sum(alert.annotations is not NO_ANNOTATIONS for alert in decoded.alerts)
-    spare = body.count(b"{") + body.count(b"[") - known
+    spare = body.count(b"{") + _arrays(body) - known
     if spare <= depth_max - 4 or spare - max(0, body.count(b"{}") - 1) <= depth_max - 4:
         return
     check_nesting(body, depth_max)
 
 
+def _arrays(body: bytes) -> int:
+    """How many `[` there are. Mostly one: two searches then, which take a tenth of what a count does."""
+    first = body.find(b"[")
+    return body.count(b"[") if first >= 0 and body.find(b"[", first + 1) >= 0 else int(first >= 0)
+
+
 def check_nesting(body: bytes, depth_max: int) -> None:
     """Raises BadBody if well-formed JSON is nested deeper than `depth_max`."""
-    if body.count(b"{") + body.count(b"[") <= depth_max:
+    if body.count(b"{") + _arrays(body) <= depth_max:
         return
     brackets = _STRING.sub(b"", body).translate(_BRACKETS_ALIKE, _NO_BRACKETS)
     for _ in range(depth_max):
@@ -215,14 +221,16 @@ def collect(
     alerts: list[AlertReport] = []
     rejected: list[Rejection] = []
     ignored: list[Rejection] = []
-    positions: list[int] = []
     for index, item in enumerate(items):
         try:
             alerts.append(report(item))
-            positions.append(index)
         except AlertRefused as refusal:
             passed_over = ignored if refusal.reason is Reason.IGNORED else rejected
             passed_over.append(Rejection(index, str(refusal), refusal.reason, excerpt(raw(item))))
         except NOT_JSON as error:
             rejected.append(Rejection(index, str(error), Reason.SCHEMA, excerpt(raw(item))))
-    return Decoded(alerts, rejected, positions if rejected or ignored else None, ignored)
+    if not rejected and not ignored:
+        return Decoded(alerts, rejected)
+    others = {one.index for one in (*rejected, *ignored)}
+    positions = [index for index in range(len(alerts) + len(others)) if index not in others]
+    return Decoded(alerts, rejected, positions, ignored)

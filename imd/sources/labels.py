@@ -8,7 +8,7 @@ and a forgotten text is simply parsed again.
 A text that is not the canonical one is known by its hash alone, so that each label set is in memory once: senders in Go
 sort their labels, and only what others send is hashed again each time (0.8 us).
 
-What many alerts share, URLs and instants, is kept as one object for all of them.
+What many alerts share, URLs, instants and annotations, is kept as one object for all of them, and looked at once.
 
 Two generations bound it: what is used moves to the young one; when that is full it becomes the old one, and the old
 one's entries are let go two at a time, so that no request pays for freeing a hundred thousand.
@@ -24,7 +24,7 @@ from typing import cast
 import msgspec
 
 from imd.model.alert import NO_ANNOTATIONS, Identity, identify
-from imd.sources.contract import DEFAULT_LIMITS, NOT_JSON, AlertRefused, Limits, Reason
+from imd.sources.contract import DEFAULT_LIMITS, NOT_JSON, AlertRefused, Limits, Reason, instant, safe_url
 
 ENTRIES_MAX = 200_000
 """Default bound of one source's cache: twice as many alerts as most installations have open."""
@@ -35,7 +35,7 @@ URLS_MAX = 10_000
 _decode_texts = msgspec.json.Decoder(dict[str, str | None]).decode
 _encode = msgspec.json.Encoder().encode
 _ABSENT = (b"", b"null")
-_NUL = b"\\u0000"  # the one way in which JSON can say it
+_ESCAPE, _NUL = b"\\", b"\\u0000"  # the one way in which JSON can say it
 _CUT = "…"
 
 
@@ -62,6 +62,7 @@ class KnownLabels:
         self._hashed = False  # some text is known by its hash
         self._urls: dict[str, str] = {}
         self._instants: tuple[datetime | None, datetime | None] = (None, None)
+        self._annotations: tuple[bytes, bytes] = (b"", NO_ANNOTATIONS)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old) + len(self._leaving)
@@ -75,8 +76,10 @@ class KnownLabels:
         if known is None:
             known = self._look_up(labels)
         if known.annotations_sent != annotations:
-            known.annotations = self._annotations(annotations)
-            known.annotations_sent = annotations
+            last = self._annotations
+            if last[0] != annotations:  # else another alert of its rule has just said the same
+                last = self._annotations = annotations, self._kept(annotations)
+            known.annotations_sent, known.annotations = last
         return known
 
     def whole(self, labels: bytes) -> bytes:
@@ -85,22 +88,26 @@ class KnownLabels:
         known = self._young.get(labels) or self._look_up(labels)
         return known.identity.canonical
 
-    def url(self, url: str) -> str:
-        """The same URL, as one object for all."""
-        shared = self._urls.get(url)
+    def url(self, url: str | None) -> str:
+        """The same URL, as one object for all; "" for what no page may carry as a link."""
+        shared = self._urls.get(url) if url else ""
         if shared is None:
-            if len(self._urls) >= URLS_MAX:
-                self._urls.clear()
-            shared = self._urls[url] = url
+            shared = safe_url(url)
+            if shared:
+                if len(self._urls) >= URLS_MAX:
+                    self._urls.clear()
+                self._urls[shared] = shared
         return shared
 
     def instants(self, starts_at: datetime | None, ends_at: datetime | None) -> tuple[datetime | None, datetime | None]:
-        """The same instants; those of the alert before where they are equal, as they mostly are within a body."""
+        """The same instants as imd keeps them (`contract.instant`); those of the alert before where they are equal, as
+        they mostly are within a body."""
         last = self._instants
-        if last[0] == starts_at and last[1] == ends_at:
-            return last
-        self._instants = last[0] if last[0] == starts_at else starts_at, last[1] if last[1] == ends_at else ends_at
-        return self._instants
+        if last[0] != starts_at or last[1] != ends_at:
+            starts_at, ends_at = instant(starts_at), instant(ends_at)
+            last = last[0] if last[0] == starts_at else starts_at, last[1] if last[1] == ends_at else ends_at
+            self._instants = last
+        return last
 
     def _look_up(self, labels: bytes) -> Known:
         """Not known by its text as one of the young: one of the old, one known by its hash, or a new one."""
@@ -124,7 +131,8 @@ class KnownLabels:
         if len(self._young) >= self._generation_max:
             self._young, self._old, self._leaving = {}, self._young, self._old
         self._young[labels] = known
-        for _ in range(2):
+        if self._leaving:
+            self._leaving.popitem()
             if self._leaving:
                 self._leaving.popitem()
 
@@ -142,20 +150,18 @@ class KnownLabels:
             raise AlertRefused(Reason.LIMIT, f"{len(labels)} labels, more than {limits.labels_max}")
         if len(raw) > limits.label_value_bytes_max:
             _check_sizes(labels, limits.label_value_bytes_max)
-        if "" in labels or _NUL in raw:
+        if "" in labels or _holds_nul(raw):
             _check_names(labels)
-        identity = identify(labels | self._source_labels if self._source_labels else labels)
-        # The very same object where it is the same text, so that an alert's labels are in memory once.
-        return Identity(identity.key, raw) if identity.canonical == raw else identity
+        return identify(labels | self._source_labels if self._source_labels else labels, raw)
 
-    def _annotations(self, raw: bytes) -> bytes:
+    def _kept(self, raw: bytes) -> bytes:
         """The annotations as they are kept: the raw text itself unless something had to be cut or mended."""
         if raw in _ABSENT or raw == NO_ANNOTATIONS:
             return NO_ANNOTATIONS
         limits = self.limits
         texts = _texts(raw, "annotation")
         fits = len(raw) <= limits.annotation_bytes_max and len(texts) <= limits.annotations_max
-        if fits and None not in texts.values() and _NUL not in raw:
+        if fits and (all(texts.values()) or None not in texts.values()) and not _holds_nul(raw):
             return raw
         kept = {
             _cut(name, limits.annotation_bytes_max): _cut(value or "", limits.annotation_bytes_max)
@@ -164,6 +170,11 @@ class KnownLabels:
         if len(texts) > limits.annotations_max:
             kept[_CUT] = f"{len(texts) - limits.annotations_max} more annotations were cut"
         return _encode(kept)
+
+
+def _holds_nul(raw: bytes) -> bool:
+    """Whether it may. A search for one byte takes a tenth of one for six, and often there is no escape at all."""
+    return _ESCAPE in raw and _NUL in raw
 
 
 def _hash(labels: bytes) -> bytes:

@@ -232,6 +232,20 @@ def test_what_alerts_of_a_body_share_is_one_object() -> None:
 # -- annotations --------------------------------------------------------------------------------------------------
 
 
+def test_what_two_alerts_say_alike_is_in_memory_once() -> None:
+    """And it is looked at anew after any other words, refused ones too."""
+    decoder = AlertmanagerApi(KnownLabels({}))
+    same, other = {"summary": "slow", "x": ""}, {"summary": "slow", "x": 1}
+    said = [same, same, other, same, {"summary": "a\\b\0"}, same]
+    body = json.dumps([{"labels": {"n": str(n)}, "annotations": words} for n, words in enumerate(said)]).encode()
+    decoded = decoder.decode(body, NOW)
+    assert [one.index for one in decoded.rejected] == [2]
+    first, second, third, mended, last = (alert.annotations for alert in decoded.alerts)
+    assert first is second is third
+    assert json.loads(last) == json.loads(first) == same
+    assert json.loads(mended) == {"summary": "a\\b\ufffd"}
+
+
 def test_annotations_are_kept_as_sent_and_cut_where_too_long() -> None:
     assert json.loads(one(api({"labels": {"a": "b"}, "annotations": {"x": "", "y": None}})).annotations) == {
         "x": "",
