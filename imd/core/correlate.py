@@ -131,14 +131,20 @@ def group_key(rule: Rule, labels: Mapping[str, str]) -> GroupKey:
     return (("alertname", labels.get("alertname", "")),) if key else key
 
 
+_WHILE_OPEN = WindowKind.WHILE_OPEN  # the way of nearly every new alert: see model.alert
+
+
 def window_end(incident: Incident, window: Window, members: int, at: datetime) -> str:
     """Why the window of an incident no longer takes in an alert of this instant; "" while it does."""
     bound = bound_reached(incident, window, members, at)
     if bound:
         return bound
-    if window.kind is WindowKind.FIXED and at > incident.opened_at + window.gap:
+    kind = window.kind
+    if kind is _WHILE_OPEN:
+        return ""
+    if kind is WindowKind.FIXED and at > incident.opened_at + window.gap:
         return "gap after the opening"
-    if window.kind is WindowKind.SESSION and incident.firing == 0:
+    if kind is WindowKind.SESSION and incident.firing == 0:
         last = incident.active_at or incident.opened_at
         return "gap without an alert" if at > last + window.gap else ""
     return ""

@@ -24,6 +24,7 @@ DUE_MAX = 500  # deadlines taken in one step; the rest is due again at once, so 
 
 OUTAGES_MAX = 16
 _EVER = datetime.min.replace(tzinfo=UTC)
+_FIRING, _ALERT_DUE = AlertState.FIRING, Due.ALERT  # the way of every new alert: see model.alert
 
 Ended = Callable[[Transaction, Alert], None]
 
@@ -38,6 +39,7 @@ class Hearing:
         self._incidents = incidents
         self._ended = ended
         self._expires = expires
+        self._sources = dict(ruleset.sources)
 
     def hear(self, name: str, now: datetime) -> None:
         """The source spoke."""
@@ -56,11 +58,12 @@ class Hearing:
 
     def watch(self, alert: Alert, now: datetime) -> None:
         """Arms the deadline of a firing alert, or the end of an ended one's stay in memory."""
-        if alert.state is AlertState.FIRING:
+        if alert.state is _FIRING:
             if not self._expires:
                 return
             due = expiry.deadline(alert, self._source(alert.source), self._state.outages)
-            self._state.remind(max(now, min(due, now + expiry.LOOK_EVERY)), Due.ALERT, alert)
+            latest = now + expiry.LOOK_EVERY
+            self._state.remind(latest if due > latest else max(due, now), _ALERT_DUE, alert)
         elif not alert.incident:
             keeping.plan_leave(self._state, alert, now)
 
@@ -147,4 +150,7 @@ class Hearing:
         self.watch(alert, tx.now)
 
     def _source(self, name: str) -> Source:
-        return self._ruleset.sources.get(name) or Source(name=name, type=name)
+        source = self._sources.get(name)
+        if source is None:
+            source = self._sources[name] = Source(name=name, type=name)
+        return source

@@ -211,10 +211,12 @@ class Incidents(Life):
         alert.joined_at = tx.now
         alert.joined_because = because
         self._state.add_member(incident, alert)
-        counts_as_firing = alert.firing or alert.flapping_since is not None
-        incident.firing += counts_as_firing
-        incident.ended += not counts_as_firing
-        incident.flapping += alert.flapping_since is not None
+        flaps = alert.flapping_since is not None
+        if flaps or alert.firing:
+            incident.firing += 1
+            incident.flapping += flaps
+        else:
+            incident.ended += 1
         self.mark_changed(incident, alert)
         self._take_in(tx, incident, labels)
         touched = tx.touch(incident)

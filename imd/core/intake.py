@@ -35,6 +35,8 @@ from imd.model.policy import Ruleset
 from imd.model.rule import Mode, Rule
 
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
+_NEW, _REPEAT, _LATE = Verdict.NEW, Verdict.REPEAT, Verdict.LATE  # the way of every new alert: see model.alert
+_FIRING, _RESOLVED, _DROP, _PLACED = AlertState.FIRING, AlertState.RESOLVED, Mode.DROP, (Mode.PAGE, Mode.MONITOR)
 
 
 class Intake:
@@ -83,9 +85,12 @@ class Intake:
                     repeats += 1
                     continue
                 report = dedup.anchored(alert, report)
+            elif not report.resolved:
+                self._changed(tx, event, number, None, report, _NEW)
+                continue
             resolved += report.resolved
             verdict = dedup.judge(alert, report, now, lateness)
-            if verdict is Verdict.REPEAT and alert is not None and not dedup.restates(alert, report):
+            if verdict is _REPEAT and alert is not None and not dedup.restates(alert, report):
                 span = dedup.named_span(alert, report.starts_at)
                 sooner = sooner or (span is not None and dedup.brings_forward(span, report))
                 dedup.absorb(alert, report, verdict, now, lateness, spans_max)
@@ -93,7 +98,7 @@ class Intake:
                     self.hearing.watch(alert, now)
                 unseen[alert.id] = alert
                 repeats += 1
-            elif verdict is Verdict.LATE:
+            elif verdict is _LATE:
                 repeats += 1
             else:
                 self._changed(tx, event, number, alert, report, verdict)
@@ -129,12 +134,10 @@ class Intake:
         verdict: Verdict,
     ) -> None:
         """A report that changes state, one way or another: on record, then on its way."""
-        if verdict in (Verdict.NEW, Verdict.REVIVED) and flapping.swallows(alert, self.state):
-            verdict = Verdict.REVIVED
-        elif verdict is Verdict.REVIVED and alert is not None and not self.incidents.takes_back(alert, tx.now):
-            verdict = Verdict.NEW  # its incident is over for good: what fires now is an episode of its own
-        if verdict in (Verdict.NEW, Verdict.ENDED_UNSEEN):
-            if verdict is Verdict.NEW and self.state.firing >= self.ruleset.bounds.open_alerts_max:
+        if alert is not None:
+            verdict = self._of_its_incident(tx, alert, verdict)
+        if verdict is _NEW or verdict is Verdict.ENDED_UNSEEN:
+            if verdict is _NEW and self.state.firing >= self.ruleset.bounds.open_alerts_max:
                 bound = self.ruleset.bounds.open_alerts_max
                 tx.effects.append(Refused(number, f"{bound} alerts are open already (open_alerts_max)"))
                 return
@@ -149,11 +152,27 @@ class Intake:
             if before is not None:
                 self._restated(tx, alert, before, fires_on=verdict is not Verdict.REVIVED)
         self._record(tx, event, report)
+        if verdict is _NEW:
+            self._arrive(tx, alert)
+            if alert.changes:
+                self._flips(tx, alert, alert.starts_at)
+        else:
+            self._goes_on(tx, alert, verdict)
+        tx.save(alert)
+        self.hearing.watch(alert, tx.now)
+
+    def _of_its_incident(self, tx: Transaction, alert: Alert, verdict: Verdict) -> Verdict:
+        """The verdict, by what its incident makes of it: one that flaps begins no episode, and where the incident is
+        over for good what fires now is an episode of its own."""
+        if verdict in (Verdict.NEW, Verdict.REVIVED) and flapping.swallows(alert, self.state):
+            return Verdict.REVIVED
+        if verdict is Verdict.REVIVED and not self.incidents.takes_back(alert, tx.now):
+            return Verdict.NEW
+        return verdict
+
+    def _goes_on(self, tx: Transaction, alert: Alert, verdict: Verdict) -> None:
+        """What changes, where it is not a new episode."""
         match verdict:
-            case Verdict.NEW:
-                self._arrive(tx, alert)
-                if alert.changes:
-                    self._flips(tx, alert, alert.starts_at)
             case Verdict.REVIVED:
                 self._fires_again(tx, alert)
                 self._flips(tx, alert, alert.spans[-1].starts_at)
@@ -165,8 +184,6 @@ class Intake:
                 self.incidents.openings.follow_up(tx, alert, alert.labels())
             case _:
                 pass
-        tx.save(alert)
-        self.hearing.watch(alert, tx.now)
 
     def _restated(self, tx: Transaction, alert: Alert, before: Mapping[str, str], fires_on: bool) -> None:
         """Its sender says other labels of it. It stays where it was put by those of `before`."""
@@ -192,7 +209,7 @@ class Intake:
             identity=old.identity if old is not None else report.identity,
             source=event.source,
             by_api=event.by_api,
-            state=AlertState.RESOLVED if report.resolved else AlertState.FIRING,
+            state=_RESOLVED if report.resolved else _FIRING,
             starts_at=span.starts_at,
             received_at=tx.now,
             seen_at=tx.now,
@@ -206,7 +223,7 @@ class Intake:
         if old is not None and not old.incident and old.counted_at is None:
             keeping.forget(tx, self.state, old)
         self.state.enter(alert)
-        if alert.firing:
+        if not report.resolved:
             self.state.firing += 1
         return alert
 
@@ -227,18 +244,18 @@ class Intake:
             tx.count("alerts_unmatched_total")
         if priority.unknown_severity(labels, self.ruleset.priority):
             tx.count("alerts_unknown_severity_total")
-        if rule.mode is Mode.DROP:
+        if rule.mode is _DROP:
             tx.count("alerts_dropped_total", rule.name)
         if not self.quiet.enter(tx, alert, labels, rule):
             self._place(tx, alert, labels, rule)
-        elif rule.mode in (Mode.PAGE, Mode.MONITOR):
+        elif rule.mode in _PLACED:
             self._set_aside(tx, alert, labels, rule)
 
     def _place(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule | None = None) -> None:
         """Into an incident, or among those that wait for one, by the rule that takes it."""
         rule = rule or self._rule(alert, labels, tx)
         alert.rule, alert.seen_off, alert.placed = rule.name, "", None
-        if rule.mode not in (Mode.PAGE, Mode.MONITOR):
+        if rule.mode not in _PLACED:
             return
         if rule.relate is not None:
             self.related.arrive(tx, alert, rule, rule.relate, labels)

@@ -17,7 +17,7 @@ _RANK = {Level.HIGH: 0, Level.MEDIUM: 1, Level.LOW: 2}
 
 
 def higher(one: Level, other: Level) -> Level:
-    return one if _RANK[one] <= _RANK[other] else other
+    return one if one is other or _RANK[one] <= _RANK[other] else other
 
 
 def more_urgent(one: Priority, other: Priority) -> Priority:

@@ -66,13 +66,13 @@ class Quiet:
 
     def enter(self, tx: Transaction, alert: Alert, labels: Mapping[str, str], rule: Rule | None) -> Causes:
         """The alert begins to fire: its verdict. What it mutes is muted. `rule`: see Suppression.judge."""
-        concerned: list[Alert] = []
-        if not self._suppression.inhibitors.idle:
-            concerned = self._suppression.inhibitors.enter(alert, labels)
+        inhibitors = self._suppression.inhibitors
+        concerned = () if inhibitors.idle else inhibitors.enter(alert, labels)
         causes = self._suppression.judge(alert, labels, rule)
         if causes or alert.suppressed_by:
             self._mark(alert, causes)
-        self._look_at(tx, concerned)
+        if concerned:
+            self._look_at(tx, concerned)
         return causes
 
     def restate(self, tx: Transaction, alert: Alert) -> None:

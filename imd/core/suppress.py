@@ -81,9 +81,12 @@ class Suppression:
             causes += self.inhibitors.causes(alert)
         if self._in_force:
             causes += [self._maintenance[name].cause for name in self._windows.find(labels) if name in self._in_force]
-        if rule is not None and rule.mode is Mode.SUPPRESS:
+        if rule is not None and rule.mode is _SUPPRESS:
             causes.append(f"rule/{rule.name}")
         return tuple(causes)
+
+
+_SUPPRESS = Mode.SUPPRESS  # the way of every new alert: see model.alert
 
 
 def words(causes: Iterable[str], silences: Mapping[str, Silence], maintenance: Mapping[str, Maintenance]) -> str:

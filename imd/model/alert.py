@@ -99,6 +99,9 @@ class AlertState(enum.IntEnum):
     EXPIRED = 2
 
 
+_FIRING = AlertState.FIRING  # a member of an enumeration costs Python 3.11 some 0.1 us by its name, each time
+
+
 class Span(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One stretch of firing, as one sender numbers it by its start.
 
@@ -165,7 +168,7 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
 
     @property
     def firing(self) -> bool:
-        return self.state is AlertState.FIRING
+        return self.state is _FIRING
 
     def labels(self) -> dict[str, str]:
         """The sender's labels, decoded anew at each call."""
