@@ -21,7 +21,9 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
+from typing import Any
 
 import aiosmtplib
 import msgspec
@@ -42,7 +44,23 @@ BODY_CHARS_MAX = 100_000
 SUBJECT_CHARS_MAX = 200  # beyond, readers cut it themselves
 REMEMBERED_MAX = 1_000
 
-_POLICY = SMTP_POLICY.clone(max_line_length=998)  # RFC 5322 2.1.1; at 78 a subject would begin on a second line
+_WIDE = SMTP_POLICY.clone(cte_type="7bit", max_line_length=998)
+
+
+class _Policy(EmailPolicy):
+    """Seven bits alone, for 8BITMIME is not asked for, and lines of 76: more breaks quoted-printable and base64 (RFC
+    2045 6.7, 6.8) and encoded words (RFC 2047 2). Other headers stay on one line of up to 998 (RFC 5322 2.1.1): folded
+    at 76 a long Message-ID or a subject's first word would become an encoded word, or begin on a second line."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return _WIDE.fold_binary(name, value) if str(value).isascii() else super().fold_binary(name, value)
+
+    def fold(self, name: str, value: Any) -> str:
+        folded: str = _WIDE.fold(name, value) if str(value).isascii() else super().fold(name, value)
+        return folded
+
+
+_POLICY = _Policy(linesep="\r\n", cte_type="7bit", max_line_length=76)
 
 HTML = Dialect(
     escape=lambda value: html.escape(value, quote=True),
@@ -140,7 +158,7 @@ class Email:
                 phase.leaving = False
                 phase.words = self._redact(f"{answer.code} {answer.message}")[:200]
                 self._remember(delivery.id, taken | meant)
-            return self._judge_recipients(failed)
+            return self._judge_recipients(failed, phase)
 
     async def _recipients(self, smtp: aiosmtplib.SMTP, to: list[str]) -> dict[str, aiosmtplib.SMTPRecipientRefused]:
         failed = {}
@@ -151,13 +169,15 @@ class Email:
                 failed[address] = refused
         return failed
 
-    def _judge_recipients(self, failed: dict[str, aiosmtplib.SMTPRecipientRefused]) -> Answer | None:
+    def _judge_recipients(self, failed: dict[str, aiosmtplib.SMTPRecipientRefused], phase: _Phase) -> Answer | None:
         """Those put off are tried again, alone. Those refused are said; if nobody is left, it is a refusal."""
         words = "; ".join(self._redact(f"{address}: {one.code} {one.message}") for address, one in failed.items())
         if any(400 <= one.code < 500 for one in failed.values()):
             return Temporary(f"{self._shown} puts off {words}"[:500])
         if failed and len(failed) == len(self._settings.to):
             return Permanent(f"{self._shown} refuses {words}"[:500])
+        if failed:
+            phase.words = f"{phase.words}; refused {words}".removeprefix("; ")[:500]
         return None
 
     def _remember(self, delivery_id: str, taken: set[str]) -> None:

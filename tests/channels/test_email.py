@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trustme
 from aiosmtpd.controller import Controller
@@ -178,6 +180,35 @@ async def test_no_label_makes_a_header(make: Any) -> None:
         assert max(map(len, post.raw[0].split(b"\r\n"))) <= 998
 
 
+@pytest.mark.parametrize(
+    "title",
+    ["a … b", "Datenträger läuft über: " + "ä" * 170, "障害" * 90, "x" * 190, "words and words of plain text " * 6],
+)
+async def test_mails_are_seven_bits_in_lines_that_every_server_takes(title: str) -> None:
+    """8BITMIME is not asked for, so no byte is above 127; encoded lines have 76 (RFC 2045, 2047), and all is read back
+    as it was written. Alerts hold lines without end."""
+    long = message(labels={"cluster": "ü" * 150 + " " + "y" * 1500})
+    body = msgspec.json.decode(long.body)
+    body["incident"]["title"] = title
+    long = msgspec.structs.replace(long, body=msgspec.json.encode(body))
+    async with server() as (post, port):
+        channel = channel_for(settings(port, sender="Bereitschaft für alle <imd@example.com>"))
+        await send(channel, long, msgspec.structs.replace(long, id=long.id + "-" + "9" * 120))
+    for raw, mail in zip(post.raw, post.mails, strict=True):
+        assert raw.isascii()
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        assert max(map(len, rest.split(b"\r\n"))) <= 78
+        assert all(len(word) <= 75 for word in re.findall(rb"=\?[^?]+\?[bq]\?[^?]*\?=", head))
+        assert all(len(line) <= 76 for line in head.split(b"\r\n") if b"=?" in line)
+        assert b"Message-ID: <" in head
+        assert title[:100].strip() in mail["Subject"]
+        assert mail["From"] == "Bereitschaft für alle <imd@example.com>"
+        plain = mail.get_body(("plain",))
+        assert plain is not None
+        assert "ü" * 150 in plain.get_content()
+    assert post.mails[1]["In-Reply-To"] == post.mails[0]["Message-ID"]
+
+
 async def test_test_pages_and_digests_stand_alone() -> None:
     async with server() as (post, port):
         _, conversation = await send(channel_for(settings(port)), trial(), digest())
@@ -226,7 +257,9 @@ async def test_those_put_off_are_tried_again_alone() -> None:
         assert isinstance(given, Temporary)
         assert "ben@example.com: 450" in given.error
         del post.refuse["ben@example.com"]
-        assert isinstance(await channel.send(message(), 2), Receipt)
+        taken = await channel.send(message(), 2)
+    assert isinstance(taken, Receipt)
+    assert taken.detail == "250 2.0.0 queued as 12345; refused gone@example.com: 550 5.1.1 no such user"
     assert post.to == [["ana@example.com"], ["ben@example.com"]]
 
 
