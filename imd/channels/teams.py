@@ -2,10 +2,12 @@
 
 Owns the card. Nothing can be edited or threaded by this way: each message is a card of its own. The flow says 202 as
 soon as its trigger has the request; what Teams says later of its size or of the channel, nobody hears. So the card is
-kept well below Teams' limit. Text goes out as text runs, in which no markdown is read.
+kept well below Teams' limit. An incoming webhook of old (some clouds have them still) says 200 to what Teams refused,
+and why in words. Text goes out as text runs, in which no markdown is read.
 
-Sources: learn.microsoft.com, Create and send messages (28 KB), Adaptive Cards schema 1.2 (RichTextBlock, TextRun);
-uptime-kuma #4922 for a 202 that was not delivered; apprise for the envelope; read November 2026.
+Sources: learn.microsoft.com, Create and send messages (28 KB; the words about an HTTP 429), Adaptive Cards schema 1.2
+(RichTextBlock, TextRun); uptime-kuma #4922 for a 202 that was not delivered; the gem msteams_hermes for the size that
+is taken in fact; apprise for the envelope; read November 2026.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import msgspec
 
 from imd.channels import text
 from imd.channels.api import Api
-from imd.channels.contract import Answer, Conversation, Pace, keyed
-from imd.channels.http import Endpoint, HttpClient
+from imd.channels.contract import Answer, Conversation, Pace, Receipt, keyed
+from imd.channels.http import Endpoint, HttpClient, Reply
 from imd.channels.spans import RICH, spans
 from imd.channels.text import Dialect, Message, Writer
 from imd.clock import Clock
@@ -26,9 +28,11 @@ from imd.config.channelsettings import TeamsSettings
 from imd.model.effect import Delivery
 from imd.model.policy import PageKind
 
-MESSAGE_BYTES_MAX = 24_000  # "approximately 28 KB", of which the flow takes some for itself
+MESSAGE_BYTES_MAX = 20_000  # "approximately 28 KB"; clients saw messages above 21 KB refused
 PER_SECOND, BURST = 1.0, 4  # Teams: four requests a second for one webhook; beyond, it throttles
 _COLOUR = {"P1": "attention", "P2": "attention", "P3": "warning", "P4": "accent", "P5": "default"}
+
+_REFUSED_WITHIN = re.compile(rb"returned HTTP error ([45]\d\d)\b")  # of a 200: Teams did not take it
 
 _encode = msgspec.json.Encoder().encode
 _MARKS = re.compile(r"([\\*_~`|>#\[\]()<!\-+])")
@@ -50,7 +54,11 @@ class Teams:
         self.paces: tuple[Pace, ...] = (Pace(keyed("teams", url), PER_SECOND, BURST),)
 
     async def send(self, delivery: Delivery, attempt: int, conversation: Conversation = b"") -> Answer:
-        return self._api.judge(await self._api.json("", self.message(self._writer.message(delivery))))
+        reply = await self._api.json("", self.message(self._writer.message(delivery)))
+        answer = self._api.judge(reply)
+        if isinstance(answer, Receipt) and isinstance(reply, Reply) and (status := _REFUSED_WITHIN.search(reply.body)):
+            return self._api.judge(Reply(int(status[1]), reply.retry_after, reply.body))
+        return answer
 
     async def close(self) -> None:
         """Nothing: the connections are the shared client's."""

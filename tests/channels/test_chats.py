@@ -280,7 +280,7 @@ async def test_teams_text_is_in_runs_and_links_are_buttons() -> None:
     assert any("[l](https://evil.example)" in run["text"] for run in runs)
     assert [action["title"] for action in cards[0]["actions"]] == ["Incident", "Runbook"]
     assert cards[1]["body"][0]["inlines"][0]["text"] == "PAGE P2 #1 " + "ü" * 299 + "🔥"
-    assert len(json.dumps(cards[1], ensure_ascii=False).encode()) < 24_500
+    assert len(json.dumps(cards[1], ensure_ascii=False).encode()) < 20_500
     assert cards[2]["body"][0]["inlines"][0]["color"] == "good"
 
 
@@ -289,8 +289,20 @@ async def test_a_card_is_never_so_large_that_teams_drops_it() -> None:
     async with ends("teams") as at:
         await told(at.channel, enormous(), hostile(), enormous(PageKind.RESOLVED, 2), digest())
         sizes = [len(request.body) for request in at.server.requests]
-    assert max(sizes) <= 24_000
+    assert max(sizes) <= 20_000
     assert "ü" * 299 in at.server.requests[0].body.decode()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, Temporary), (503, Temporary), (413, Permanent)])
+async def test_a_connectors_200_may_be_teams_no(status: int, kind: type) -> None:
+    """An incoming webhook of old answers 200 to what Teams refused, with Teams' status in words."""
+    words = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {status} with …"
+    async with ends("teams", answer(200, words.encode())) as at:
+        given = await at.channel.send(message(), 1)
+    assert isinstance(given, kind)
+    assert str(status) in given.error
+    async with ends("teams", answer(200, b"1")) as at:
+        assert isinstance(await at.channel.send(message(), 1), Receipt)
 
 
 async def test_an_operators_text_on_teams_is_markdown() -> None:
