@@ -56,7 +56,7 @@ class Pagerduty:
         if delivery.kind is PageKind.NOTE and delivery.incident:
             return Receipt("not sent: the Events API takes no notes")
         if delivery.kind is PageKind.DIGEST:
-            reply = await self._api.json("/v2/change/enqueue", self.change(delivery))
+            reply = await self._api.json("/v2/change/enqueue", self.change(delivery, attempt))
         else:
             reply = await self._api.json("/v2/enqueue", self.event(delivery))
         answer = self._api.judge(reply)
@@ -82,16 +82,21 @@ class Pagerduty:
             event |= self._trigger(delivery)
         return event
 
-    def change(self, delivery: Delivery) -> dict[str, Any]:
-        """The body of a digest's request. Change events have no dedup_key: sent again, one stands there twice."""
+    def change(self, delivery: Delivery, attempt: int) -> dict[str, Any]:
+        """The body of a digest's request. Change events have no dedup_key: sent again, one stands there twice, and both
+        say by their `delivery_id` that they are one."""
         message = self._writer.message(delivery)
+        details: dict[str, Any] = {"delivery_id": delivery.id}
+        if attempt > 1:
+            details["attempt"] = f"{attempt}: another of this delivery_id is the same"
+        details["incidents"] = text.roll(message, EVENT_BYTES_MAX // 2, text.utf8)
         change: dict[str, Any] = {
             "routing_key": self._routing_key,
             "payload": {
                 "summary": text.cut(message.headline.strip(), SUMMARY_CHARS_MAX) or "imd",
                 "source": "imd",
                 "timestamp": delivery.created_at.isoformat(),
-                "custom_details": {"incidents": text.roll(message, EVENT_BYTES_MAX // 2, text.utf8)},
+                "custom_details": details,
             },
         }
         if found := text.links(message):

@@ -7,7 +7,7 @@ import json
 from imd.channels.contract import Permanent, Receipt
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, PageReason
-from tests.channels.samples import STORE_ID, enormous, message
+from tests.channels.samples import STORE_ID, digest, enormous, message
 from tests.channels.server import Request, answer, speaks
 from tests.channels.test_suite import STORY, ends, told
 from tests.channels.vendors import Opsgenie, Reply, said
@@ -54,6 +54,19 @@ async def test_pagerduty_severities() -> None:
             await told(at.channel, message(priority=priority))
             found[priority.value] = at.vendor.seen[0][1]["payload"]["severity"]
     assert found == {"P1": "critical", "P2": "error", "P3": "warning", "P4": "info", "P5": "info"}
+
+
+async def test_a_digest_that_stands_twice_in_pagerduty_says_so() -> None:
+    """Change events have no key: both name their one delivery, and the later one that it is another attempt."""
+    one = digest()
+    async with ends("pagerduty") as at:
+        for attempt in (1, 2):
+            assert isinstance(await at.channel.send(one, attempt), Receipt)
+        first, second = (event["payload"]["custom_details"] for _, event in at.vendor.seen)
+    assert first["delivery_id"] == second["delivery_id"] == one.id
+    assert "attempt" not in first
+    assert second["attempt"] == "2: another of this delivery_id is the same"
+    assert first["incidents"] == second["incidents"] != ""
 
 
 async def test_pagerdutys_invalid_event_on_2xx_is_a_refusal() -> None:
