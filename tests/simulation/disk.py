@@ -55,6 +55,10 @@ class Disk:
     def wipe(self) -> None:
         """An empty database."""
         self.connection.deserialize("main", Disk._image)
+        self.new()
+
+    def new(self) -> None:
+        """A disk that nothing has befallen yet."""
         self.full = self.broken_reads = self.kept = False
         self.fail_commits = self.room = self.failed = 0
         self.slow = COMMIT_SECONDS

@@ -51,9 +51,7 @@ class FileDisk(Disk):
             self.connection.execute(f"PRAGMA {setting}").fetchall()
         migrate(self.connection, PATH, known_migrations(), START)
         self.connection.execute("INSERT INTO meta (key, value) VALUES ('store_id', ?)", (STORE_ID,))
-        self.full = self.broken_reads = self.kept = False
-        self.failed = 0
-        self.heal()
+        self.new()
 
     def bytes(self) -> int:
         (size,) = self.rows("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")[0]
