@@ -30,6 +30,7 @@ TOO_DEEP = "R110"
 SECOND_DOCUMENT = "R111"
 BAD_KEY = "R112"
 OUTSIDE = "R113"
+EMPTY_FILE = "R114"
 
 BAD_DURATION = "R201"
 BAD_MATCHER = "R202"
@@ -152,6 +153,7 @@ TITLES = {
     SECOND_DOCUMENT: "a second document in one file",
     BAD_KEY: "a key that is not text",
     OUTSIDE: "a file outside the folder",
+    EMPTY_FILE: "a file with nothing in it",
     BAD_DURATION: "not a duration",
     BAD_MATCHER: "not a matcher",
     BAD_REGEX: "not a regular expression",

@@ -313,6 +313,8 @@ class _Loading:
         if raw is None:
             return Document(path=str(path), lines=[], whole=False)
         document = read_document(str(path), raw, bytes_max, secrets)
+        if not raw.strip():  # an editor, a full disk or a copy under way leaves such a file; nobody writes one
+            document.fault(codes.EMPTY_FILE, _TOP, "the file is empty", help="where nothing is meant, write {}")
         self.documents.append(document)
         return document
 
@@ -347,7 +349,8 @@ def _beside(named: MapFile) -> Path:
 
 
 def _is_rule_file(file: Path) -> bool:
-    return file.suffix in RULE_SUFFIXES and not file.name.startswith(".") and os.path.isfile(file)
+    """By its name: what cannot be read, such as a link that leads nowhere, is a fault when it is read."""
+    return file.suffix in RULE_SUFFIXES and not file.name.startswith(".") and not os.path.isdir(file)
 
 
 class _Secrets:

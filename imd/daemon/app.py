@@ -62,6 +62,7 @@ from imd.telemetry import Log, Metrics, configure_logs
 
 STOP_SECONDS = 4.0  # what messages under way get to end; all of a stop stays within 10 s
 PRUNE_EVERY = timedelta(hours=1)
+_NO_RECEIVER_LEFT = "the file names no receiver any more: nobody would be paged; restart imd if that is meant"
 
 _log = structlog.get_logger()
 
@@ -347,6 +348,8 @@ class Daemon:
             try:
                 loaded = await asyncio.to_thread(self._load, self._config)
                 self._watch.loaded(before, loaded.looked)
+                if self._settings.receivers and not loaded.settings.receivers:
+                    raise BadSettings(_NO_RECEIVER_LEFT)
                 # In a thread as well: apprise takes half a second to import.
                 fresh = await asyncio.to_thread(channels.build, loaded.settings.receivers, self._shared)
             except (Faulty, BadSettings) as error:

@@ -68,6 +68,27 @@ def test_links_among_rule_files_are_not_followed_outside(folder: Path) -> None:
     assert "canary" not in "".join(one.render() for one in found)
 
 
+def test_what_a_folder_holds_under_the_name_of_a_rule_file_is_read_or_a_fault(folder: Path) -> None:
+    """A link that leads nowhere or a FIFO was passed over once, and its rules with it."""
+    (folder / "inside/rules/broken.yaml").symlink_to("gone.yaml")
+    os.mkfifo(folder / "inside/rules/fifo.yaml")
+    (folder / "inside/rules/deeper.yaml").mkdir()
+    found = [one for one in check(folder / "inside/config.yaml", (), {}) if one.code.startswith("R")]
+    assert [one.code for one in found] == [codes.UNREADABLE, codes.UNREADABLE]
+    assert "No such file" in found[0].message
+    assert "a FIFO" in found[1].message
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\n"])
+def test_a_file_without_a_word_was_cut_off(folder: Path, text: str) -> None:
+    for cut in ("inside/rules/a.yaml", "inside/config.yaml"):
+        (folder / cut).write_text(text)
+        found = check(folder / "inside/config.yaml", (), {})
+        assert [one.code for one in found if one.code.startswith("R")] == [codes.EMPTY_FILE], cut
+        (folder / cut).write_text("# nothing yet\n")
+        assert not [one for one in check(folder / "inside/config.yaml", (), {}) if one.code.startswith("R")]
+
+
 def test_links_inside_are_followed(folder: Path) -> None:
     """As Kubernetes mounts a ConfigMap: each file is a link into a hidden folder beside it."""
     inside = folder / "inside/rules"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,40 @@ def test_a_reload_is_all_or_nothing(daemons: Daemons, sink: Sink) -> None:
     assert daemon.post("/api/v2/alerts", [{**_alert(serial="1", place="here")[0], **end}]).status == 200
     until("every incident paged", lambda: len(sink.of("page")) == 3)
     assert {message.incident["title"] for message in sink.of("page")} == {"small 1", "small 2", "large here"}
+    assert daemon.stop() == 0
+
+
+def test_a_reload_in_the_middle_of_a_write_takes_no_receiver_away(daemons: Daemons, sink: Sink) -> None:
+    """config.yaml emptied, cut off behind a whole line, gone, a link to nowhere, a folder; rules emptied, gone, a link
+    to nowhere: 400, and the next alert is paged as the one before."""
+    config = RECEIVER.format(url=sink.url)
+    daemon = daemons(config, EACH)
+    daemon.start()
+    config_file, rules_file = daemon.folder / "config.yaml", daemon.folder / "rules.yaml"
+    sound = {file: file.read_text() for file in (config_file, rules_file)}
+    cut = "".join(sound[config_file].partition("rules: [rules.yaml]\n")[:2])
+    assert "receivers" not in cut
+    broken: list[tuple[Path, Callable[[Path], object]]] = [
+        *((file, lambda file, text=text: file.write_text(text)) for file in sound for text in ("", "\n", "\0" * 4096)),
+        *((file, Path.unlink) for file in sound),
+        *((file, lambda file: (file.unlink(), file.symlink_to("gone"))) for file in sound),
+        (config_file, lambda file: (file.unlink(), file.mkdir())),
+        (config_file, lambda file: file.write_text(cut)),
+        (config_file, lambda file: file.write_text("# nothing left\n")),
+    ]
+    for number, (file, damage) in enumerate(broken):
+        damage(file)
+        answer = daemon.post("/-/reload")
+        assert answer.status == 400, (number, answer.body)
+        assert not _successful(daemon)
+        daemon.post("/api/v2/alerts", _alert(serial=str(number)))
+        until("it is paged", lambda sent=number + 1: len(sink.of("page")) == sent)
+        if file.is_dir():
+            file.rmdir()
+        else:
+            file.unlink(missing_ok=True)
+        file.write_text(sound[file])
+        assert daemon.post("/-/reload").status == 200
     assert daemon.stop() == 0
 
 
