@@ -50,6 +50,8 @@ _NEVER_CLOSED = {
     "while parsing a flow mapping": "the bracket is never closed",
     "while parsing a flow sequence": "the bracket is never closed",
 }
+_BLOCKS = {"while parsing a block collection": "list", "while parsing a block mapping": "map"}
+_CONFLICT = re.compile("(?:<{7}|>{7}) ")
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -144,7 +146,7 @@ def _compose(document: Document, text: str, composer: _Composer) -> None:
         _without_root(document)
     except yaml.MarkedYAMLError as error:
         if error.problem_mark is None or error.problem_mark.line + 1 != composer.template_line:
-            _syntax_fault(document, error)
+            _syntax_fault(document, error, composer.quoted)
         _without_root(document)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         document.fault(codes.YAML_SYNTAX, Span(1, 1, 1, 2), f"not valid YAML: {error}")
@@ -156,15 +158,20 @@ def _compose(document: Document, text: str, composer: _Composer) -> None:
         document.whole = not document.failed
 
 
-def _syntax_fault(document: Document, error: yaml.MarkedYAMLError) -> None:
+def _syntax_fault(document: Document, error: yaml.MarkedYAMLError, quoted: Span | None) -> None:
+    """`quoted`: the text in quotes that was read last."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     source = document.lines[line - 1] if line <= len(document.lines) else ""
     indent = source[: len(source) - len(source.lstrip())]
-    blank = _LOOKS_BLANK.search(indent)
+    blank, blank_line = _looks_blank(document, line)
     opened = error.context_mark
     at_end = not any(one.strip() for one in [source[column - 1 :], *document.lines[line:]])
-    if "\t" in indent:
+    if marker := next((number for number, text in enumerate(document.lines, 1) if _CONFLICT.match(text)), 0):
+        said = "not valid YAML: a merge conflict is not resolved"
+        hint = "keep one of the two sides, and take out the lines that begin with <<<<<<<, ======= and >>>>>>>"
+        document.fault(codes.YAML_SYNTAX, Span(marker, 1, marker, 8), said, help=hint)
+    elif "\t" in indent:
         at = indent.index("\t") + 1
         said, hint = "a tab indents this line", "YAML indents with spaces alone"
         document.fault(codes.TAB, Span(line, at, line, at + 1), said, help=hint)
@@ -174,7 +181,12 @@ def _syntax_fault(document: Document, error: yaml.MarkedYAMLError) -> None:
     elif blank is not None:
         said = f"not valid YAML: U+{ord(blank[0]):04X} looks like a space and is none"
         at = blank.start() + 1
-        document.fault(codes.YAML_SYNTAX, Span(line, at, line, at + 1), said, help="YAML indents with spaces alone")
+        place = Span(blank_line, at, blank_line, at + 1)
+        document.fault(codes.YAML_SYNTAX, place, said, help="YAML indents with spaces alone")
+    elif quoted is not None and quoted.line < quoted.end_line == line and quoted.end_column <= column:
+        said = f"not valid YAML: the text in quotes that begins here goes on to line {line}"
+        hint = "is the closing quote missing? Text over several lines goes behind | or >, without quotes"
+        document.fault(codes.YAML_SYNTAX, quoted.first(), said, help=hint)
     elif at_end and opened is not None and error.context in _NEVER_CLOSED:
         place = Span(opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
         document.fault(codes.YAML_SYNTAX, place, f"not valid YAML: {_NEVER_CLOSED[error.context]}")
@@ -183,6 +195,16 @@ def _syntax_fault(document: Document, error: yaml.MarkedYAMLError) -> None:
         if at_end:
             line, column = _end(document)
         document.fault(codes.YAML_SYNTAX, Span(line, column, line, column + 1), said, help=hint)
+
+
+def _looks_blank(document: Document, line: int) -> tuple[re.Match[str] | None, int]:
+    """In the indent of the line where reading stopped, or of the one before, which it then went on with."""
+    for number in (line, line - 1):
+        source = document.lines[number - 1] if 0 < number <= len(document.lines) else ""
+        found = _LOOKS_BLANK.search(source[: len(source) - len(source.lstrip())])
+        if found is not None:
+            return found, number
+    return None, 0
 
 
 def _end(document: Document) -> tuple[int, int]:
@@ -212,6 +234,9 @@ def _hint(error: yaml.MarkedYAMLError, source: str, line: int, column: int) -> s
     if before[-1:] in ("'", '"') and at.isalnum():
         return f"the text in quotes ends at the {before[-1]} before: put the whole in the other kind of quotes"
     opened = error.context_mark
+    if opened is not None and error.context in _BLOCKS and not before.strip() and column != opened.column + 1:
+        what, mark = _BLOCKS[error.context], f"line {opened.line + 1} begins in column {opened.column + 1}"
+        return f"this line begins in column {column} and so fits nothing above it: the {what} of {mark}"
     if error.context and opened is not None and (opened.line + 1, opened.column + 1) != (line, column):
         return f"{error.context}, begun at line {opened.line + 1}, column {opened.column + 1}"
     return ""
@@ -247,6 +272,7 @@ class _Composer:
         self._open: list[_Open] = []
         self._documents = 0
         self.roots: list[Node] = []
+        self.quoted: Span | None = None  # the text in quotes that was read last
         self.template_line = 0  # the last on which a template stands without quotes: what follows it is no fault
 
     def take(self, event: yaml.Event) -> None:
@@ -281,6 +307,8 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         style = event.style or ""
         span = _span(event)
+        if style in ("'", '"'):
+            self.quoted = span
         if not self._properties_taken(event, event.implicit != (False, False) and event.tag is None):
             self._place(Broken(span))
             return
