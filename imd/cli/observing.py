@@ -169,7 +169,8 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
         }
     )
     if status.last_reload is not None and status.last_reload.error:
-        screen.line(status.last_reload.error)
+        for line in status.last_reload.error.splitlines():
+            screen.line(line)
     screen.line()
     screen.list(
         (Column("SOURCE", elastic=True), Column("TYPE", leave_out=1), Column("LAST HEARD"), Column("")),

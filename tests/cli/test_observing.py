@@ -155,7 +155,7 @@ def test_status_is_a_failure_where_nothing_is_taken(daemon: StandIn, imd: Imd, r
         "heartbeats_missing": ["watchdog (eu)"],
         "paused_until": OPENED,
         "store": {"bytes": 5 * 1024**2, "wal_bytes": 700},
-        "last_reload": {"at": OPENED, "error": "rules/a.yaml:3:5: error[R003]: unknown key"},
+        "last_reload": {"at": OPENED, "error": "rules/a.yaml:3:5: error[R003]: unknown key\n  3 | widow: 5m"},
         "receivers": [{"receiver": "ops", "breaker": "open", "pending": 4, "last_error": "503", "oldest_at": OPENED}],
     }  # fmt: skip
     daemon.answers["GET /v1/status"] = (200, msgspec.to_builtins(status))
@@ -169,6 +169,7 @@ def test_status_is_a_failure_where_nothing_is_taken(daemon: StandIn, imd: Imd, r
     assert said["heartbeats missing"].strip() == "watchdog (eu)"
     assert said["store"].strip() == "5.0 MiB, of it 700 B log"
     assert "REFUSED, the old rules run on" in said["last reload"]
+    assert "\nrules/a.yaml:3:5: error[R003]: unknown key\n  3 | widow: 5m\n" in out
     assert "rules/a.yaml:3:5: error[R003]: unknown key\n" in out
     assert "paused" in said
     assert "never" in out
