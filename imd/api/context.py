@@ -131,6 +131,10 @@ class LiveView(Protocol):
         """Every incident that is open, by number."""
         ...
 
+    def owing(self) -> Iterable[Incident]:
+        """Every incident with a page under way or put off, open or over."""
+        ...
+
     def heard(self) -> Mapping[str, datetime]:
         """When each source was last heard, over restarts too."""
         ...

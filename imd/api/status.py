@@ -18,6 +18,7 @@ from imd.api.answers import json
 from imd.api.context import Context, ReceiverStatus, ReloadStatus
 from imd.api.operations import described
 from imd.model.incident import Incident, IncidentState
+from imd.model.owed import PagesOwed, pages_owed
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE
 
@@ -54,7 +55,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`heartbeats_missing` are names, with the values of their `by` labels. `paused_until` null: not paused. `tee`: imd
+    """`pages` that no receiver has taken; `outbox`: messages of all kinds that are being sent, without what is put off.
+    `heartbeats_missing` are names, with the values of their `by` labels. `paused_until` null: not paused. `tee`: imd
     runs beside another pager, and pages nobody. `event_loop`: `uvloop`, where that is installed, or `asyncio`."""
 
     version: str
@@ -69,6 +71,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     last_reload: ReloadStatus | None
     counts: dict[str, int]
     open: OpenWork
+    pages: PagesOwed
     outbox: OutboxStatus
     sources: list[SourceStatus]
     receivers: list[ReceiverStatus]
@@ -101,6 +104,7 @@ class StatusOf:
             last_reload=context.last_reload(),
             counts=dict(view.counts()),
             open=_open_work(view.open_incidents()),
+            pages=pages_owed(view.owing(), ruleset.receivers, now),
             outbox=OutboxStatus(
                 sum(one.pending + one.sending for one in receivers),
                 min((one.oldest_at for one in receivers if one.oldest_at is not None), default=None),

@@ -49,6 +49,15 @@ class _Outbox(msgspec.Struct):
     oldest_at: datetime | None = None
 
 
+class _Pages(msgspec.Struct, frozen=True):
+    owed: int = 0
+    overdue: int = 0
+    waiting: int = 0
+    incidents: int = 0
+    oldest_at: datetime | None = None
+    receivers: dict[str, int] = {}
+
+
 class _Store(msgspec.Struct):
     bytes: int
     wal_bytes: int
@@ -69,6 +78,7 @@ class _Status(msgspec.Struct):
     receivers: list[_Receiver] = []
     last_reload: _Reload | None = None
     open: _Open | None = None
+    pages: _Pages = _Pages()
     outbox: _Outbox | None = None
     heartbeats_missing: list[str] = []
     paused_until: datetime | None = None
@@ -159,6 +169,7 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
         {
             "imd": f"{status.version}, {'ready' if status.ready else f'not ready: {status.unready_because}'}",
             "up": f"{ago(status.started_at, now)}, since {stamp(status.started_at)}",
+            "pages": _pages(status.pages, now),
             "event loop": status.event_loop,
             "rules": f"{status.rules}, configuration {status.config_hash}",
             "last reload": _reload_line(status.last_reload),
@@ -183,16 +194,35 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
             Column("RECEIVER", elastic=True),
             Column("BREAKER"),
             Column("PENDING"),
+            Column("PAGES OWED", leave_out=2),
             Column("OLDEST", leave_out=1),
             Column("LAST ERROR", elastic=True),
         ),
         [
-            [one.receiver, one.breaker, str(one.pending), _waiting(one.oldest_at, now), one.last_error]
+            [
+                one.receiver,
+                one.breaker,
+                str(one.pending),
+                str(status.pages.receivers.get(one.receiver, "")),
+                _waiting(one.oldest_at, now),
+                one.last_error,
+            ]
             for one in status.receivers
         ],
         "no receiver is configured",
     )
     return 0 if status.ready else 1
+
+
+def _pages(pages: _Pages, now: datetime) -> str:
+    """Loud, and only where somebody should know: a page under way for a second is none of it."""
+    if not pages.overdue and not pages.waiting:
+        return ""
+    how = [f"{pages.overdue} overdue"] if pages.overdue else []
+    how += [f"{pages.waiting} put off (for a digest, or until their receiver takes any)"] if pages.waiting else []
+    of = "1 incident" if pages.incidents == 1 else f"{pages.incidents} incidents"
+    since = f", the first triggered {ago(pages.oldest_at, now)} ago" if pages.oldest_at is not None else ""
+    return f"{pages.owed} NOT TAKEN BY ANY RECEIVER YET, of {of}: {', '.join(how)}{since}"
 
 
 def _work(status: _Status, now: datetime) -> dict[str, str]:

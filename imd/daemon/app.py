@@ -254,6 +254,9 @@ class Daemon:
     def open_incidents(self) -> list[Incident]:
         return list(self._loop.open_incidents())
 
+    def owing(self) -> Iterable[Incident]:
+        return self._loop.owing()
+
     def heard(self) -> Mapping[str, datetime]:
         return self._loop.heard()
 

@@ -32,6 +32,10 @@ class Shown:
         found = [] if self.state is None else [one for one in self.state.incidents.values() if one.open]
         return sorted(found, key=lambda one: one.number)
 
+    def owing(self) -> Iterable[Incident]:
+        """Those with a page that is not settled. As above."""
+        return [] if self.state is None else [one for one in self.state.incidents.values() if one.awaited]
+
     def heard(self) -> Mapping[str, datetime]:
         """When each source was last heard; imd itself is none."""
         heard = {} if self.state is None else self.state.heard

@@ -130,6 +130,9 @@ class Server:
     def open_incidents(self) -> Iterable[Incident]:
         return self.loop.open_incidents()
 
+    def owing(self) -> Iterable[Incident]:
+        return self.loop.owing()
+
     def heard(self) -> Mapping[str, datetime]:
         return self.loop.heard()
 

@@ -48,6 +48,27 @@ async def test_status_counts_open_work_and_names_what_is_amiss(tmp_path: Path) -
     assert (status["config_hash"], status["rules"]) == ("c0ffee", 1)
 
 
+async def test_pages_that_nobody_took_are_counted_until_somebody_does(tmp_path: Path) -> None:
+    """Three leave and are late, the fourth waits for a digest; that they are put off takes none of them out."""
+    async with serving(tmp_path) as server:
+        nobody = (await server.call("GET", "/v1/status"))[1]["pages"]
+        await server.call("POST", "/api/v2/alerts", [{"labels": {**DOWN, "alertname": f"Down{n}"}} for n in range(4)])
+        await server.pass_time(timedelta(seconds=10))
+        fresh = (await server.call("GET", "/v1/status"))[1]["pages"]
+        await server.pass_time(timedelta(minutes=2))
+        late = (await server.call("GET", "/v1/status"))[1]["pages"]
+        await server.call("POST", "/v1/incidents/1/ack", {"by": "ana"})
+        acknowledged = (await server.call("GET", "/v1/status"))[1]["pages"]
+        await server.finish_deliveries()
+        taken = (await server.call("GET", "/v1/status"))[1]["pages"]
+    empty = {"owed": 0, "overdue": 0, "waiting": 0, "incidents": 0, "oldest_at": None, "receivers": {}}
+    assert nobody == taken == empty
+    assert (fresh["overdue"], fresh["incidents"], fresh["oldest_at"]) == (0, 4, "2026-11-21T12:00:10Z")
+    assert late["owed"] == late["overdue"] + late["waiting"] == sum(late["receivers"].values()) >= 4
+    assert late["overdue"] >= 3
+    assert (acknowledged["incidents"], acknowledged["owed"] < late["owed"]) == (3, True)
+
+
 async def test_when_a_source_was_heard_outlives_a_restart(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         await server.call("POST", "/v1/ingest/alertmanager", {"version": "4", "alerts": []})

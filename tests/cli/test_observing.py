@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import msgspec
@@ -151,6 +152,10 @@ def test_status_is_a_failure_where_nothing_is_taken(daemon: StandIn, imd: Imd, r
             "incidents": 3, "by_state": {"acknowledged": 1, "triggered": 2}, "by_priority": {"P1": 3}, "unanswered": 2,
             "oldest_unanswered_at": OPENED,
         },
+        "pages": {
+            "owed": 9, "overdue": 2, "waiting": 6, "incidents": 5, "oldest_at": OPENED,
+            "receivers": {"ops": 8, "sms": 1},
+        },
         "outbox": {"pending": 1, "oldest_at": OPENED},
         "heartbeats_missing": ["watchdog (eu)"],
         "paused_until": OPENED,
@@ -164,6 +169,11 @@ def test_status_is_a_failure_where_nothing_is_taken(daemon: StandIn, imd: Imd, r
     assert ("the disk is full" in out) is not ready
     said = dict(line.split(":", 1) for line in out.splitlines() if ":" in line)
     assert said["alerts open"].strip() == "12"
+    pages = (
+        "9 NOT TAKEN BY ANY RECEIVER YET, of 5 incidents: 2 overdue, 6 put off (for a digest, or until their receiver"
+    )
+    assert said["pages"].strip().startswith(pages)
+    assert re.search(r"^ops +open +4 +8 ", out, re.MULTILINE)
     assert said["of them"].strip() == "1 acknowledged, 2 triggered, 3 P1"
     assert said["unanswered"].strip().startswith("2, for ")
     assert said["heartbeats missing"].strip() == "watchdog (eu)"

@@ -12,6 +12,7 @@ from imd.model.digest import Storm
 from imd.model.effect import Deliver
 from imd.model.event import DeliveryFinished, Outcome, Tick
 from imd.model.incident import Priority
+from imd.model.owed import pages_owed
 from imd.model.policy import PageKind, Receiver
 from imd.model.rule import MATCH_ALL, Matcher, Op, Resolve, Rule
 from tests.core.making import EVERY_KIND, STORE_ID, T0, minutes, policy, report, ruleset, seconds, step, webhook
@@ -98,6 +99,27 @@ def test_a_digest_names_at_most_500_and_the_others_are_in_the_next(restarted: bo
     story.at("0:01:20").digest_to("chat", *range(first, second)).line("in a digest of 500 incidents", first)
     story.at("0:02:20").digest_to("chat", second).at("0:30").quiet()
     assert "told of it" not in story.told(second).partition("0:02:20")[0]
+
+
+def test_what_waits_for_a_digest_or_a_receiver_is_counted_until_it_is_taken() -> None:
+    """As `imd status` tells it: under way, overdue, put off."""
+
+    def counted(story: Story) -> tuple[int, int, int, dict[str, int]]:
+        found = pages_owed(story.engine.state.incidents.values(), story.ruleset.receivers, story.now)
+        return found.owed, found.overdue, found.waiting, found.receivers
+
+    story = storm(step("#chat", wait=minutes(60)), receiver=msgspec.structs.replace(CHAT, send=PAGES)).hangs("chat")
+    burst(story.at("0:00"), "A", "B", "C", "D", "E").at("0:00:10")
+    story.page_to("chat", incident=1).page_to("chat", incident=2).page_to("chat", incident=3)
+    assert counted(story) == (5, 0, 2, {"chat": 5})
+    story.at("0:00:20").digest_to("chat", 4, 5).at("0:05")
+    assert counted(story) == (5, 3, 2, {"chat": 5})
+    story.at("0:15:10").at("0:15:20").digest_to("chat", 1, 2, 3, 4, 5)
+    assert counted(story) == (5, 0, 5, {"chat": 5})
+    story.acknowledged_by("ana", 1).digest_to("chat", 2, 3, 4, 5)
+    assert counted(story) == (4, 0, 4, {"chat": 4})
+    story.answers("chat").at("0:16")
+    assert counted(story) == (0, 0, 0, {})
 
 
 def test_an_ack_calls_a_digest_back() -> None:
