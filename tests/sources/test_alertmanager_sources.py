@@ -12,7 +12,7 @@ from imd.model.alert import NO_ANNOTATIONS, AlertReport, fingerprint
 from imd.sources.alertmanager import AlertmanagerWebhook
 from imd.sources.alertmanager_api import AlertmanagerApi
 from imd.sources.contract import BadBody, Decoded, Limits, Reason
-from imd.sources.labels import KnownLabels
+from imd.sources.labels import WORDS_BYTES_MAX, WORDS_MAX, KnownLabels
 from tests.captures import recorded
 
 NOW = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
@@ -227,6 +227,24 @@ def test_what_alerts_of_a_body_share_is_one_object() -> None:
     assert again.starts_at is one.starts_at
     assert one.generator_url is other.generator_url is again.generator_url
     assert again.ends_at == datetime(2026, 11, 21, 20, 1, tzinfo=UTC)
+
+
+def test_annotations_that_many_alerts_share_are_one_object() -> None:
+    """As sent and as kept, cut ones too; what is long or was pushed out is simply another object, and as right."""
+    known = KnownLabels({}, Limits(annotation_bytes_max=64))
+    short, cut, long = (b'{"s":"%s"}' % (b"x" * size) for size in (10, 1_000, WORDS_BYTES_MAX))
+    for number, text in enumerate((short, cut, long)):
+        one = known.find(b'{"a":"%d1"}' % number, text)
+        known.find(b'{"a":"between"}', b'{"other":"%d"}' % number)
+        other = known.find(b'{"a":"%d2"}' % number, bytes(bytearray(text)))
+        assert one.annotations == other.annotations
+        assert (one.annotations is other.annotations) == (text is not long)
+        assert (one.annotations_sent is other.annotations_sent) == (text is not long)
+    for number in range(WORDS_MAX):
+        text = b'{"own":"%d"}' % number
+        assert known.find(b'{"n":"%d"}' % number, text).annotations == text
+    assert len(known._words) <= WORDS_MAX
+    assert known.find(b'{"a":"01"}', short).annotations == short
 
 
 # -- annotations --------------------------------------------------------------------------------------------------
