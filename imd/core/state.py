@@ -30,6 +30,9 @@ from imd.model.schedule import Override
 
 AT_ONCE = datetime(1, 1, 2, tzinfo=UTC)  # a deadline that the next step takes before any other
 
+RUN_MAX = 128
+"""Alerts of one deadline that are one in the heap: a deadline for each is a tenth of what an open alert takes."""
+
 INCIDENT_COSTS = 40  # what an incident's deadline may do, with a page that names a hundred alerts, beside an alert's
 
 
@@ -110,7 +113,8 @@ def _kinds(causes: tuple[str, ...]) -> set[str]:
 
 Deadline = tuple[datetime, Due, int | str, int, object]
 """When, what about, then the subject's own order (an alert's id, an incident's or source's name), so that deadlines of
-one instant are taken in the same order whether or not imd was restarted meanwhile; a count settles the rest."""
+one instant are taken in the same order whether or not imd was restarted meanwhile; a count settles the rest. In the
+heap the subject may be a run of alerts."""
 
 _Filed = tuple[datetime, int, int | str, int, object]
 """A deadline in the heap, with the number of its Due: beside an enum's member, an object like any other, garbage
@@ -172,18 +176,37 @@ class State:
         self._heap: list[_Filed] = []
         self._sequence = 0
         self._last_at = AT_ONCE
+        self._run: list[Alert] = []
+        self._run_of = AT_ONCE, 0, 0
 
     def remind(self, at: datetime, due: Due, subject: object) -> None:
         """Looks at the subject again at `at`. Entries are never taken back: what no longer holds is ignored."""
+        if isinstance(subject, Alert):  # its id is enough, and an integer for each of very many would be memory
+            self._remind_of(at, due._value_, subject)
+            return
         if at == self._last_at:
-            at = self._last_at  # one instant for all the alerts of a body
+            at = self._last_at  # one instant for all the incidents of a body
         else:
             self._last_at = at
-        if isinstance(subject, Alert):  # its id is enough, and an integer for each of very many would be memory
-            heapq.heappush(self._heap, (at, due._value_, subject.id, 0, subject))
-        else:
+        self._sequence += 1
+        heapq.heappush(self._heap, (at, due._value_, str(subject), self._sequence, subject))
+
+    def _remind_of(self, at: datetime, due: int, alert: Alert) -> None:
+        """Those of a body are mostly looked at at one instant: they are a run, in order of their ids, and in the heap
+        as one, with the id of the first."""
+        run, (run_at, run_due, last_id) = self._run, self._run_of
+        if at != run_at or due != run_due:
+            self._run = []
+            heapq.heappush(self._heap, (at, due, alert.id, 0, alert))
+        elif not run or last_id >= alert.id or len(run) >= RUN_MAX:
+            at = run_at  # one instant for all of them
             self._sequence += 1
-            heapq.heappush(self._heap, (at, due._value_, str(subject), self._sequence, subject))
+            self._run = [alert]
+            heapq.heappush(self._heap, (at, due, alert.id, self._sequence, self._run))
+        else:
+            at = run_at
+            run.append(alert)
+        self._run_of = at, due, alert.id
 
     def next_deadline(self) -> datetime | None:
         """Timers of incidents that are off, or set to another time, are passed by: nobody need wake for them."""
@@ -212,13 +235,26 @@ class State:
         once."""
         left = at_most
         while left > 0 and self.due(now, last):
-            deadline, known = heapq.heappop(self._heap), self._sequence
-            while self._heap and self._heap[0][:3] == deadline[:3] and self._heap[0][3] <= known:
-                heapq.heappop(self._heap)
+            deadline = self._take_first()
+            while self._heap and self._heap[0][:3] == deadline[:3]:
+                self._take_first()
             left -= INCIDENT_COSTS if deadline[1] == _INCIDENT else 1
             yield deadline[0], _DUES[deadline[1]], *deadline[2:]
             if deadline[1] == _MUTE:
                 return
+
+    def _take_first(self) -> _Filed:
+        """Of a run its first alert; the others stay."""
+        deadline = heapq.heappop(self._heap)
+        at, due, _, sequence, run = deadline
+        if not isinstance(run, list):
+            return deadline
+        if run is self._run:
+            self._run = []  # nothing is added to what is taken
+        alert = run.pop(0)
+        if run:
+            heapq.heappush(self._heap, (at, due, run[0].id, sequence, run))
+        return at, due, alert.id, 0, alert
 
     def new_alert_id(self) -> int:
         self.last_alert_id += 1

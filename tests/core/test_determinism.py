@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import msgspec
+import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from imd.core.engine import Engine
 from imd.core.state import Due, State
+from imd.model.alert import Alert, AlertState, identify
 from imd.model.effect import Deliver
 from imd.model.event import (
     ActionKind,
@@ -32,7 +34,7 @@ from imd.model.event import (
 from imd.model.incident import Level
 from imd.model.policy import Receiver
 from imd.model.rule import Raise, Rule
-from tests.core.making import STORE_ID, Kept, after, policy, report, ruleset, step
+from tests.core.making import STORE_ID, T0, Kept, after, policy, report, ruleset, step
 from tests.core.test_properties import Beating
 from tests.hunting import histories
 
@@ -159,3 +161,34 @@ def test_a_deadline_that_was_set_twice_is_taken_once() -> None:
             state.remind(after(9), Due.DIGEST, "chat")
     assert taken == ["chat", "chat", "pager"]
     assert state.next_deadline() is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_deadlines_of_alerts_are_taken_in_order_however_they_were_set(seed: int) -> None:
+    """By instant, kind and id, each once, a few at a time, while more are set: in the heap many of them are one."""
+    chosen = random.Random(seed)
+    alerts = [restored_alert(number) for number in range(1, 400)]
+    state, waiting, taken = State(STORE_ID), set(), []
+    for _ in range(6):
+        for one in chosen.choice([alerts, alerts[::-1], chosen.sample(alerts, 150), alerts[200:]]):
+            at, due = after(chosen.choice([5, 5, 5, 6, 9])), chosen.choice([Due.ALERT, Due.ALERT, Due.FORGET_ALERT])
+            state.remind(at, due, one)
+            waiting.add((at, due, one.id))
+        expected = sorted(waiting)[: chosen.choice([1, 100, 700])]
+        taken = [(at, due, one.id) for at, due, _, _, one in state.take_due(after(9), len(expected))]
+        assert taken == expected
+        waiting.difference_update(taken)
+    assert [(at, due, one.id) for at, due, _, _, one in state.take_due(after(9), 9999)] == sorted(waiting)
+    assert state.next_deadline() is None
+
+
+def restored_alert(number: int) -> Alert:
+    return Alert(number, identify({"n": str(number)}), "prom", True, AlertState.FIRING, T0, T0, T0, ())
+
+
+def test_alerts_of_one_body_have_one_deadline_in_memory() -> None:
+    engine = Engine(ruleset(), State(STORE_ID))
+    for body in range(10):
+        labels = ({"alertname": "Down", "n": f"{body}.{number}"} for number in range(100))
+        engine.step(AlertsReported("prom", True, tuple(report(one, body) for one in labels)), after(body))
+    assert len(engine.state._heap) < 40
