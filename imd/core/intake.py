@@ -80,6 +80,7 @@ class Intake:
                 sooner = not put_off <= alert.seen_at <= now
                 if dedup.refresh(alert, report, now, alone):  # by far the most frequent report
                     if sooner:
+                        alert.identity = report.identity  # the first since a restart: its labels are in memory once
                         self.hearing.watch(alert, now)
                     unseen[alert.id] = alert
                     repeats += 1

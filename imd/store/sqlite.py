@@ -19,6 +19,7 @@ from imd.clock import Clock
 from imd.model.alert import Alert
 from imd.model.incident import Incident, TimelineEntry
 from imd.model.secret import Secret
+from imd.model.shared import Shared
 from imd.store import sqlite_file, sqlite_reader, sqlite_retention
 from imd.store.batch import Batch
 from imd.store.contract import (
@@ -232,9 +233,10 @@ def _snapshot(connection: apsw.Connection, store_id: str, path: Path) -> Snapsho
         connection,
         "SELECT (SELECT coalesce(max(id), 0) FROM alert), (SELECT coalesce(max(number), 0) FROM incident)",
     )[0]
+    shared = Shared()
     return Snapshot(
         store_id=store_id,
-        alerts=_records(connection, path, "alert", _ALERTS, whole_alert),
+        alerts=_records(connection, path, "alert", _ALERTS, lambda *columns: shared(whole_alert(*columns))),
         incidents=_records(connection, path, "incident", _INCIDENTS, unpack_incident),
         silences=_records(connection, path, "silence", _SILENCES, unpack_silence),
         deliveries=_records(connection, path, "delivery", _PENDING, _pending),

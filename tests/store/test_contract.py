@@ -187,6 +187,17 @@ def test_new_and_known_alerts_in_one_batch(open_again: Opener) -> None:
     assert open_again().load().alerts == [*known, fresh[1], fresh[0], fresh[2]]
 
 
+def test_what_alerts_have_in_common_is_one_object_for_all_that_are_loaded(open_again: Opener) -> None:
+    """Half of an alert's memory after a restart would be its own copies."""
+    commit(open_again(), SaveIncident(incident(1)), *(SaveAlert(alert(number, incident_id(1))) for number in (1, 2, 3)))
+    one, other, last = open_again().load().alerts
+    for name in ("source", "rule", "incident", "joined_because", "generator_url", "annotations"):
+        assert getattr(one, name) is getattr(other, name) is getattr(last, name), name
+    for name in ("starts_at", "received_at", "seen_at", "joined_at", "spans"):
+        assert getattr(one, name) is getattr(other, name) is getattr(last, name), name
+    assert one.identity.canonical != other.identity.canonical
+
+
 def test_forgotten_alerts(open_again: Opener) -> None:
     """One in no incident is gone; a member stays for its incident; ids do not come again."""
     store = open_again()
