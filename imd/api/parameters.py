@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import enum
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,7 +31,11 @@ def read_json(body: bytes, shape: type[Shape]) -> Shape:
     try:
         return msgspec.json.decode(body, type=shape)
     except NOT_JSON as error:
-        raise Refusal(400, str(error), "the body is not understood") from None
+        said = str(error).replace("Invalid RFC3339 encoded datetime", _NO_INSTANT)
+        raise Refusal(400, said, "the body is not understood") from None
+
+
+_NO_INSTANT = "no instant with its zone, like 2026-03-02T08:00:00Z"
 
 
 def allow_only(query: MultiMapping[str], *names: str) -> None:
@@ -61,20 +66,24 @@ def _number(query: Mapping[str, str], name: str, default: int | None) -> int | N
     return int(text)
 
 
-def words(query: Mapping[str, str], name: str, known: Callable[[str], Value]) -> frozenset[Value] | None:
-    """A comma-separated parameter, each part made by `known`, which raises ValueError; None where absent."""
+def words(
+    query: Mapping[str, str], name: str, known: Callable[[str], Value], among: Iterable[str] = ()
+) -> frozenset[Value] | None:
+    """A comma-separated parameter, each part made by `known`, which raises ValueError; None where absent. `among`: the
+    words that are known, where `known` is no enum of them."""
     text = query.get(name, "")
     if not text:
         return None
     try:
         return frozenset(known(part.strip()) for part in text.split(","))
     except ValueError:
-        raise Refusal(400, f"{name}: {text[:100]!a} is not known") from None
+        named = ", ".join(known if isinstance(known, enum.EnumType) else among)
+        raise Refusal(400, f"{name}: {text[:100]!a} is not known; it is one or more of {named}") from None
 
 
 def states(query: Mapping[str, str]) -> frozenset[IncidentState] | None:
     """`status`: states, comma separated, or `open` for all four of these; None where absent."""
-    asked = words(query, "status", _state)
+    asked = words(query, "status", _state, ("open", *IncidentState))
     if asked is None:
         return None
     named = frozenset(state for state in asked if state is not None)

@@ -14,7 +14,7 @@ import msgspec
 from imd.api.views import DeliveryView, LineView, delivery_view, line_view
 from imd.core.suppress import words
 from imd.model.alert import Alert
-from imd.model.incident import Incident, IncidentState, RootCause, TimelineEntry, Walk
+from imd.model.incident import Incident, IncidentState, Reach, RootCause, TimelineEntry, Walk
 from imd.model.policy import Policy, Ruleset
 from imd.model.quiet import Silence
 from imd.model.rule import Rule
@@ -155,7 +155,6 @@ _COMING = {
     "ack": "the acknowledgement runs out",
     "route": "its routes are read again, for hours begin or end",
     "accept": "it passes on, if a page is not accepted by then",
-    "reach": "the next way to somebody who has not answered",
     "remind": "the fallback and the last step hear of it again, if it still fires",
     "still": "it reopens, if its alerts are still reported",
 }
@@ -170,8 +169,19 @@ def _coming(incident: Incident, ruleset: Ruleset) -> Iterator[Next]:
             yield Next(at, _escalates(*known) if known is not None else "it escalates")
         elif kind == "update":
             yield Next(at, f"an update to {which}")
+        elif kind == "reach":
+            yield from (Next(one.due_at, _reaches(one, incident, ruleset)) for one in incident.reaches if one.due_at)
         else:
             yield Next(at, _COMING.get(kind, kind) + (f" (policy {which})" if which else ""))
+
+
+def _reaches(reach: Reach, incident: Incident, ruleset: Ruleset) -> str:
+    if reach.way == 0:
+        return f"{reach.person} is paged, for quiet hours are over"
+    person = ruleset.people.get(reach.person)
+    ways = person.ways(incident.priority) if person is not None else ()
+    by = f" by {ways[reach.way].receiver}" if reach.way < len(ways) else " by the next way"
+    return f"{reach.person} is paged{by}, if nobody answers"
 
 
 def _escalates(walk: Walk, policy: Policy) -> str:

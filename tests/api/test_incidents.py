@@ -160,3 +160,30 @@ async def test_members_are_paged(server: Server) -> None:
     assert second["next_cursor"] is None
     _, live, _ = await server.call("GET", "/v1/alerts?limit=5&match=n!%3D%220%22")
     assert [alert["labels"]["n"] for alert in live["items"]] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        (
+            "GET",
+            "/v1/incidents?status=opne",
+            None,
+            "known; it is one or more of open, pending, triggered, acknowledged",
+        ),
+        ("GET", "/v1/incidents?priority=1", None, "known; it is one or more of P1, P2, P3, P4, P5"),
+        ("GET", "/v1/deliveries?state=sent", None, "known; it is one or more of pending, accepted"),
+        (
+            "POST",
+            "/v1/incidents/1/snooze",
+            {"by": "ana", "until": "tomorrow"},
+            "like 2026-03-02T08:00:00Z - at `$.until`",
+        ),
+    ],
+)
+async def test_what_is_not_understood_is_answered_with_what_is(
+    server: Server, method: str, path: str, body: object, said: str
+) -> None:
+    status, answer, _ = await server.call(method, path, body)
+    assert status == 400
+    assert said in answer["detail"]

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from imd.model.event import DeliveryFinished, Outcome
 from imd.model.incident import Level
+from imd.model.policy import Person, Receiver, Way
 from imd.model.rule import Raise, Rule
 from tests.api.server import Server, serving
 from tests.core.making import minutes, policy, ruleset, step
@@ -54,6 +55,21 @@ async def test_what_comes_next_while_nobody_answers(paging: Server) -> None:
     await paging.finish_deliveries()
     [following] = (await why(paging))["next"]
     assert following["what"] == "policy default starts over (1 of 1), if nobody acknowledges"
+
+
+async def test_the_next_way_to_a_person_is_named(tmp_path: Path) -> None:
+    ana = Person(name="ana", reach=(Way(receiver="ana"), Way(receiver="sms", after=minutes(2))))
+    receivers = [Receiver(name="ana"), Receiver(name="sms")]
+    rules = ruleset(RULES.rules[0], policies=(policy(step("ana")),), people=[ana], receivers=receivers)
+    async with serving(tmp_path, rules) as server:
+        await fire(server, "n1")
+        await server.pass_time(timedelta(seconds=10))
+        await server.finish_deliveries()
+        told = await why(server)
+    assert [(one["at"], one["what"]) for one in told["next"]] == [
+        ("2026-11-21T12:02:10Z", "ana is paged by sms, if nobody answers"),
+        ("2026-11-21T12:05:10Z", "policy default is exhausted and the fallback is paged, if nobody acknowledges"),
+    ]
 
 
 async def test_an_acknowledgement_leaves_steps_unreached(paging: Server) -> None:
