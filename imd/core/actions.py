@@ -306,6 +306,7 @@ def _reopen(work: Work) -> None:
 def _close(work: Work) -> None:
     incident, event = work.incident, work.event
     lifecycle.move(incident, "close", work.tx.now)
+    incident.timers.pop("still", None)  # what is closed does not come back
     incident.outcome, incident.cause, incident.actionable = event.outcome, event.cause, event.actionable
     said = {"outcome": event.outcome, "cause": event.cause}
     if event.actionable is not None:

@@ -60,6 +60,19 @@ async def test_ended_incidents_go_with_all_that_is_theirs(open_again: Opener) ->
     assert (store.load().last_number, store.load().last_alert_id) == (2, 20_002)
 
 
+async def test_work_on_what_is_long_over_puts_its_end_off_by_nothing(store: Store) -> None:
+    """Noted and closed 300 days after it was resolved: it goes at 400 days from its end."""
+    old_incident(store, 1, alerts=1)
+    late = NOW + 300 * DAY
+    closed = incident(1, state=IncidentState.CLOSED, resolved_at=NOW, closed_at=late)
+    commit(store, SaveIncident(closed), AppendTimeline(closed.id, entry(7)), ForgetIncident(closed.id))
+    await store.prune(NOW + 399 * DAY)
+    assert (await store.incident(closed.id)) is not None
+    await store.prune(NOW + 401 * DAY)
+    assert (await store.incident(closed.id)) is None
+    assert await store.timeline(closed.id) == []
+
+
 async def test_what_is_open_or_held_stays_however_old(store: Store) -> None:
     """An open incident, one the engine still holds, and a firing alert of one that is over."""
     over = incident(2, state=IncidentState.RESOLVED, resolved_at=NOW)

@@ -402,7 +402,7 @@ def test_what_goes_on_in_no_incident_goes_by_its_rule() -> None:
 def closed_while_it_fires(**other: object) -> Story:
     story = Story(policies=ANA, **other)  # type: ignore[arg-type]
     story.at("0:00").fires("PodDown", node="n1").at("0:00:10").page_to("ana")
-    story.resolved_by("ana", force=True).end_to("ana").does("close", "ana", outcome="known").is_("closed")
+    story.resolved_by("ana", force=True).end_to("ana").does("close", "ana", outcome="known").is_("closed", timers={})
     return story.line("closed by ana: outcome known; 1 alert fires on and is news again after ending and firing anew")
 
 
