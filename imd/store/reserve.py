@@ -2,8 +2,9 @@
 
 A full disk takes no alerts, but people must still acknowledge, pages must still be marked as sent and escalation must
 go on: with a few MiB given back that works for hours. The reserve is laid by again once the disk has that much room
-and some more, so that imd does not go in and out of it. Where it cannot be laid by for another reason than want of
-room, imd works without.
+and some more. Room that comes of the database's own log being emptied is none of that: the log grows again within a
+second of alerts, and imd would go in and out of shortage. Where the reserve cannot be laid by for another reason than
+want of room, imd works without.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 SUFFIX = ".reserve"
 BYTES = 4 << 20
 MARGIN_BYTES = 1 << 20
+LOG_BYTES = 8 << 20
+"""Twice of what the log grows to between two checkpoints: with so much more room nobody asks where it came from."""
 _WANT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -23,6 +26,8 @@ class Reserve:
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + SUFFIX)
+        self._log = database.with_name(database.name + "-wal")
+        self._had_bytes = 0
         self.short = False
 
     def open(self) -> None:
@@ -52,6 +57,7 @@ class Reserve:
         """Whether that made room."""
         self.short = True
         try:
+            self._had_bytes = self._free() + self._log_bytes() + BYTES * self._whole()
             self._path.unlink()
         except OSError:
             return False
@@ -67,9 +73,19 @@ class Reserve:
         disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize
 
+    def _log_bytes(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0
+
     def _make(self) -> None:
         """Raises OSError. Not sparse: the file system sets the blocks aside."""
-        if self._free() < BYTES + MARGIN_BYTES:
+        free = self._free()
+        have = free + self._log_bytes()
+        gained = have - self._had_bytes
+        self._had_bytes = min(have, self._had_bytes)  # what the log held is in the database now, which has grown by it
+        if free < BYTES + MARGIN_BYTES or (gained < MARGIN_BYTES and free < BYTES + MARGIN_BYTES + LOG_BYTES):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

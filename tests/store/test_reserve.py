@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from imd.model.effect import SaveAlert
@@ -66,6 +67,30 @@ def test_a_full_disk_is_written_on_until_the_reserve_is_used_up(disk: Path) -> N
     assert store.lay_by()
     assert not store.short
     assert (disk / f"imd.db{reserve.SUFFIX}").stat().st_blocks * 512 >= reserve.BYTES
+    store.close()
+
+
+def test_room_in_the_log_of_the_database_ends_no_shortage(disk: Path) -> None:
+    """Emptied it gives back more than the reserve takes, and is as large again a moment later: imd went in and out of
+    shortage every two seconds."""
+    store = open_store(f"sqlite:///{disk}/imd.db")
+    reader = apsw.Connection(str(disk / "imd.db"))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM alert").fetchall()  # as long as it reads, the log is not begun anew
+    for number in range(1, 400):
+        commit(store, SaveAlert(alert(number, annotations=b"x" * 4000)))
+    reader.execute("COMMIT")
+    reader.close()
+    assert (disk / "imd.db-wal").stat().st_size > 3 << 20
+    ballast = fill(disk)
+    fits(store, 1_000)
+    assert store.short
+    store.probe()
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    assert free > reserve.BYTES + reserve.MARGIN_BYTES, "there is room for the reserve, out of the log"
+    assert not store.lay_by()
+    os.truncate(ballast, ballast.stat().st_size - 2 * reserve.MARGIN_BYTES)
+    assert store.lay_by(), "somebody made room"
     store.close()
 
 
