@@ -79,7 +79,7 @@ class Hush:
         self._uncount(incident, alert)
         if alert.joined_because == "suppressed":
             incident.aside -= 1
-        self._state.remove_member(incident, alert)
+        self._state.remove_members(incident, (alert,))
         alert.incident, alert.joined_at, alert.joined_because, alert.related = "", None, "", ""
         tx.say(incident, "released", f"{named([alert])} left: suppressed no more, it is placed anew")
 

@@ -87,7 +87,7 @@ class Incidents(Life):
             self._stays_closed(tx, incident, alert)
             return True
         if not self._keeps(incident, alert, tx.now):
-            self._relator.leave(incident.id, alert.id)
+            self.unrelate(tx, incident, alert)
             self.hush.detach(tx, incident, alert)
             self.plan_leave(incident, tx.now)
             return False
@@ -106,6 +106,14 @@ class Incidents(Life):
         self.hush.release(tx, incident, alert)
         because = f"{alert.seen_off}; it is news again after ending and firing anew"
         tx.say(incident, "not_notified", f"not notified of {named([alert])}: anybody, because {because}")
+
+    def unrelate(self, tx: Transaction, incident: Incident, alert: Alert) -> None:
+        """A member leaves: nothing is compared with it there any more, and what came in by it came in by none."""
+        tied = set(self._relator.leave(incident.id, alert.id))
+        for one in self._state.members[incident.id] if tied else ():
+            if one.id in tied:
+                one.tied_to = 0
+                tx.save(one)
 
     def mute(self, tx: Transaction, alert: Alert) -> None:
         """An alert that fires is suppressed from now on. One that waits to open an incident counts no more."""

@@ -2,16 +2,16 @@
 
 Owns who is asked and what the answers mean; pure. The alert itself is compared with what began before it alone. Alerts
 that began later may have opened incidents for want of it, or would have drawn its incident into theirs: those tell
-which incidents are one. Nothing else is undone: an alert that has joined another incident meanwhile stays there.
+which incidents are one. Others have come in by what was the nearest by then, and would have come in by this one. Each
+is asked of this alert alone, and whether that is nearer than the one by which it came: of all others it was asked.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from imd.core.links import Group, Link, Record, Scope, Shelves, Turn, because
+from imd.core.links import Group, Link, Record, Scope, Shelves, Turn, because, better
 from imd.core.nearest import Search
 
 ASKED_MAX = 8
@@ -24,7 +24,7 @@ def turn_of(late: Record) -> Turn:
 
 
 class Answer:
-    """One that began later and is one with the alert that came late; `why` in words."""
+    """One that began later and is related to the alert that came late; `why` in words."""
 
     __slots__ = ("record", "why")
 
@@ -40,33 +40,64 @@ class Answer:
 
 class Asking:
     """Asks those that overtook an alert. `home` is the incident that it joins by what began before it, or None.
-    `answers`: openers first, then in their turn; `compared`: how many alerts were looked at."""
+    `one`: answers that make two incidents one, openers first, then in their turn; `nearer`: of those that would have
+    come in by this alert and not by what they did; `compared`: how many alerts were looked at."""
 
     def __init__(self, shelves: Shelves, late: Record, home: Group | None, half: float, scope: Scope) -> None:
-        self.answers: list[Answer] = []
+        self.one: list[Answer] = []
+        self.nearer: list[Answer] = []
         self.compared = 0
-        asked = list(_asked(shelves, late, home, scope))
+        self._half = half
+        self._scope = scope
+        asked = _asked(shelves, late, scope)
         if not asked:
             return
-        group = home or _alone(late, scope)
-        with _standing_there(shelves, late, group):
-            for other in asked:
-                search = Search(shelves, other, half, scope, other.turn)
-                self.compared += search.compared
-                link = _link(search, other, group)
-                if link is not None:
-                    self.answers.append(Answer(other, f"began before {other.name}, which {because(other, link)}"))
+        late.group = home or _alone(late, scope)
+        alone = _only(late)
+        for other in asked:
+            self._ask(other, alone, late.group)
+        late.group = None
+
+    def _ask(self, other: Record, alone: Shelves, group: Group) -> None:
+        search = self._search(other, alone)
+        link = search.best
+        if link is not None and not _opened(other):
+            if self._is_nearer(other, link):
+                self.nearer.append(Answer(other, because(other, link)))
+                return
+            link = None
+        if other.group is group:
+            return
+        link = link or search.explains(group)
+        if link is not None:
+            self.one.append(Answer(other, f"began before {other.name}, which {because(other, link)}"))
+
+    def _is_nearer(self, other: Record, link: Link) -> bool:
+        """Whether it would have come in by this link and not by that by which it did. What opened an incident has come
+        in by one that began later, if at all. What came back to the incident that it opened stays there."""
+        tie = other.tie
+        if tie is None or tie.group is not other.group:
+            return False
+        if tie.turn > other.turn:
+            return True
+        known = self._search(other, _only(tie)).best
+        return known is None or better(link, known)
+
+    def _search(self, other: Record, among: Shelves) -> Search:
+        search = Search(among, other, self._half, self._scope, other.turn)
+        self.compared += search.compared
+        return search
 
 
-def _asked(shelves: Shelves, late: Record, home: Group | None, scope: Scope) -> Iterator[Record]:
-    """Those of other incidents that began after it and may be related to it; openers first."""
+def _asked(shelves: Shelves, late: Record, scope: Scope) -> Sequence[Record]:
+    """Those that began after it and may be related to it; openers first."""
     later: dict[int, Record] = {}
     for shelf in shelves.around(late):
-        later.update((other.ref, other) for other in shelf.later(scope, turn_of(late)) if other.group is not home)
+        later.update((other.ref, other) for other in shelf.later(scope, turn_of(late)))
     in_turn = sorted(later.values(), key=lambda record: record.turn)
     openers = [record for record in in_turn if _opened(record)]
-    yield from openers[:ASKED_MAX]
-    yield from [record for record in in_turn if not _opened(record)][:ASKED_MAX]
+    others = [record for record in in_turn if not _opened(record)]
+    return openers[:ASKED_MAX] + others[:ASKED_MAX]
 
 
 def _opened(record: Record) -> bool:
@@ -75,12 +106,10 @@ def _opened(record: Record) -> bool:
     return group is not None and group.sample[0] is record and not group.returned
 
 
-def _link(search: Search, asked: Record, group: Group) -> Link | None:
-    """How the incident of one that was asked again is one with this one: it would not have opened its own, or it would
-    have drawn this one in."""
-    if _opened(asked) and search.best is not None and search.best.record.group is group:
-        return search.best
-    return search.explains(group)
+def _only(record: Record) -> Shelves:
+    shelves = Shelves()
+    shelves.put(record)
+    return shelves
 
 
 def _alone(late: Record, scope: Scope) -> Group:
@@ -88,15 +117,3 @@ def _alone(late: Record, scope: Scope) -> Group:
     group = Group("", scope, b"")
     group.members, group.sample = [late], [late]
     return group
-
-
-@contextmanager
-def _standing_there(shelves: Shelves, late: Record, group: Group) -> Iterator[None]:
-    """For as long as others are asked it stands where it would."""
-    late.group = group
-    shelves.put(late)
-    try:
-        yield
-    finally:
-        shelves.take_away(late)
-        late.group = None

@@ -58,10 +58,12 @@ class Life:
         return self._rules.get(name)
 
     def window_open(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
+        if incident.window_ended:  # for good, whoever leaves it
+            return False
         members = len(self._state.members[incident.id])
         window = self.rule_of(incident).window
         ended = window_end(incident, window, members, at)
-        if ended and not incident.window_ended:
+        if ended:
             if bound_reached(incident, window, members, at):
                 incident.window_ended = ended
             tx.say(incident, "window", f"takes no more alerts in: its window ended by {ended}")

@@ -6,8 +6,10 @@ Owns the shapes that `core.relate` works on, and what one link weighs and says; 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import islice
+from operator import attrgetter
 from typing import Protocol
 
 from imd.core import relation
@@ -22,8 +24,8 @@ LAST = 8
 LOOK_BACK = 32
 """Records of one entity looked at to find those: the rest of a chatty host's are past."""
 
-OVERTAKEN_MAX = 64
-"""Records of one entity that an alert which comes late looks at beyond those, because they came before their turn."""
+LATER_MAX = 64
+"""Records of one entity looked at by an alert that comes late, because they came before their turn."""
 
 Turn = tuple[float, float]
 """A place in the order in which alerts began: when, and for those that began together the number."""
@@ -57,9 +59,13 @@ class Group:
 class Record:
     """One alert that is in an incident. It `began` to fire then, in unix seconds; `onset` is that less its `for:`,
     where that is `known`. `usual`: by so many seconds the onset may lie earlier still, if the alert waited as it
-    usually does. `alert`: once it entered. `alike`: those of its name that begin with it say something."""
+    usually does. `alert`: once it entered. `alike`: those of its name that begin with it say something. `tie`: by whom
+    it came into its incident; None of what opened one, until another draws that incident into its own. It holds for as
+    long as both are in one incident."""
 
-    __slots__ = ("alert", "alike", "began", "group", "kind", "known", "name", "onset", "ref", "standing", "usual")
+    __slots__ = (
+        "alert", "alike", "began", "group", "kind", "known", "name", "onset", "ref", "standing", "tie", "usual",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +90,7 @@ class Record:
         self.standing = standing
         self.group: Group | None = None
         self.alert: Firing | None = None
+        self.tie: Record | None = None
 
     @property
     def turn(self) -> Turn:
@@ -102,19 +109,18 @@ class Last:
 
 
 class Shelf:
-    """The records of one entity in one role, in order of their refs, whenever they came."""
+    """The records of one entity in one role, in their turn, whenever they came."""
 
-    __slots__ = ("_last", "_newest", "_records", "_scope")
+    __slots__ = ("_last", "_records", "_scope")
 
     def __init__(self) -> None:
-        self._records: dict[int, Record] = {}
-        self._newest: Turn = NEVER
+        self._records: list[Record] = []
         self._scope: Scope = ()
         self._last: Last | None = None
 
     def last(self, scope: Scope, turn: Turn | None = None) -> Last:
         """`look_back`, remembered for the scope that was asked for last, where nothing stands behind the turn."""
-        if turn is not None and turn <= self._newest:
+        if turn is not None and turn <= self._records[-1].turn:
             return self.look_back(scope, turn)
         last = self._last
         if last is None or self._scope != scope:
@@ -123,25 +129,21 @@ class Shelf:
         return last
 
     def later(self, scope: Scope, turn: Turn) -> Iterator[Record]:
-        """Records of open incidents of this scope that stand behind a turn, newest first."""
-        if turn > self._newest:
+        """Records of open incidents of this scope that stand behind a turn, those next to it first; LATER_MAX are
+        looked at."""
+        if turn > self._records[-1].turn:
             return
-        for record in self._looked_at():
+        for record in islice(self._records, self._behind(turn), self._behind(turn) + LATER_MAX):
             group = record.group
-            if record.turn > turn and group is not None and group.open and group.scope == scope:
+            if group is not None and group.open and group.scope == scope:
                 yield record
 
-    def _looked_at(self) -> Iterator[Record]:
-        return islice(reversed(self._records.values()), LOOK_BACK + OVERTAKEN_MAX)
-
     def look_back(self, scope: Scope, turn: Turn | None = None) -> Last:
-        """The last LAST of open incidents of this scope, or those before a turn."""
-        looked_at: Iterator[Record] = reversed(self._records.values())
-        if turn is not None:
-            looked_at = (record for record in self._looked_at() if record.turn < turn)
+        """The last LAST of open incidents of this scope, or those before a turn; LOOK_BACK are looked at."""
+        end = len(self._records) if turn is None else bisect_left(self._records, turn, key=_turn)
         last = Last()
         records = last.records
-        for record in islice(looked_at, LOOK_BACK):
+        for record in self._records[max(0, end - LOOK_BACK) : end][::-1]:
             group = record.group
             if group is None or not group.open or group.scope != scope:
                 continue
@@ -153,26 +155,32 @@ class Shelf:
                 break
         return last
 
+    def _behind(self, turn: Turn) -> int:
+        return bisect_right(self._records, turn, key=_turn)
+
     def look_anew(self) -> None:
         self._last = None
 
     def put(self, record: Record, turn: Turn) -> None:
         records, self._last = self._records, None
-        moved_up = bool(records) and record.ref < next(reversed(records))
-        records[record.ref] = record
-        if turn > self._newest:
-            self._newest = turn
-        if moved_up:
-            self._records = dict(sorted(records.items()))
+        if not records or turn > records[-1].turn:
+            records.append(record)
+        else:
+            records.insert(self._behind(turn), record)
 
     def take_away(self, record: Record) -> bool:
         """Whether none is left."""
-        self._records.pop(record.ref, None)
-        self._last = None
-        return not self._records
+        records, self._last = self._records, None
+        at = bisect_left(records, record.turn, key=_turn)
+        if at < len(records) and records[at] is record:
+            del records[at]
+        return not records
 
     def of(self, group: Group) -> list[int]:
-        return [ref for ref, record in self._records.items() if record.group is group]
+        return [record.ref for record in self._records if record.group is group]
+
+
+_turn = attrgetter("turn")
 
 
 class Shelves:
@@ -270,19 +278,30 @@ class Link:
 
 
 class Placement:
-    """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it. `opens`: it
-    came late, and had it come in its turn it would have opened the incident."""
+    """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it; `tie` is the
+    alert by which it joins. `opens`: it came late, and had it come in its turn it would have opened the incident.
+    `nearer`: those that would then have come in by it, with the reason, and not by what they did."""
 
-    __slots__ = ("because", "join", "merges", "opens", "record")
+    __slots__ = ("because", "join", "merges", "nearer", "opens", "record", "tie")
 
     def __init__(
-        self, record: Record, join: str = "", merges: tuple[str, ...] = (), because: str = "", *, opens: bool = False
+        self,
+        record: Record,
+        join: str = "",
+        merges: tuple[str, ...] = (),
+        because: str = "",
+        *,
+        tie: Record | None = None,
+        opens: bool = False,
+        nearer: tuple[tuple[Record, str], ...] = (),
     ) -> None:
         self.record = record
         self.join = join
         self.merges = merges
         self.because = because
         self.opens = opens
+        self.tie = tie
+        self.nearer = nearer
 
 
 def likeness(entity: str, name: str) -> str:
@@ -311,7 +330,7 @@ def better(link: Link, best: Link) -> bool:
         return best.kind in BY_TIME
     if link.weight != best.weight:
         return link.weight > best.weight
-    return (link.record.ref, link.through, link.kind) < (best.record.ref, best.through, best.kind)
+    return (link.record.turn, link.through, link.kind) < (best.record.turn, best.through, best.kind)
 
 
 def still_down(earlier: Record, later: Record) -> bool:

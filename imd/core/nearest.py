@@ -45,11 +45,22 @@ class Search:
         """The incidents that the alert draws into this one: it explains them as a whole."""
         merged = []
         for group, link in self._effects.items():
-            if group is into or min(len(group.members), len(into.members)) > relation.SMALL:
+            if group is into or (self._grown(group) and self._grown(into)):
                 continue
             if self._covers(link):
                 merged.append(group.id)
         return tuple(sorted(merged))
+
+    def _grown(self, group: Group) -> bool:
+        """Whether it has a story of its own by then."""
+        return len(group.members) > relation.SMALL and len(self._by_then(group)) > relation.SMALL
+
+    def _by_then(self, group: Group) -> Sequence[Record]:
+        """Its first alerts, without those that began after this one."""
+        turn, sample = self._turn, group.sample
+        if turn is None or not sample or sample[-1].turn < turn:
+            return sample
+        return [record for record in sample if record.turn < turn]
 
     def explains(self, group: Group) -> Link | None:
         """The link by which the alert would draw this incident into its own, where it explains it as a whole."""
@@ -185,7 +196,7 @@ class Search:
         return known
 
     def _share(self, group: Group) -> float:
-        record, sample = self._record, group.sample
+        record, sample = self._record, self._by_then(group)
         within = {*record.standing.own}
         for weight, _, entities in record.standing.below:
             within.update(entities if weight else ())

@@ -1,7 +1,8 @@
-"""Members that change their incident: one incident merged into another, some taken out into one of their own.
+"""Members that change their incident: one merged into another, some taken out into one of their own, some moved.
 
-Owns what both do to members, counts, keys and pages. That two incidents prove to be one is found by `related`; that a
-person says so comes by `actions`. Nothing else moves alerts between incidents.
+Owns what this does to members, counts, keys and pages. That two incidents prove to be one is found by `related`, that a
+person says so comes by `actions`, and who overtook its cause is found by `ties`. Nothing else moves alerts between
+incidents.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ class Regroup:
         if incident.state is IncidentState.PENDING and at < incident.timers.get("hold", at):
             arm(self._state, incident, "hold", at)
 
+    def _wait_no_longer(self, tx: Transaction, gone: Incident, into: Incident) -> None:
+        """The members of one come to another: of those people have been told, or would be by then."""
+        was_told = gone.state is not IncidentState.PENDING
+        self.hasten(into, tx.now if was_told else gone.timers.get("hold", tx.now + LONGER))
+
     # -- two become one -------------------------------------------------------------------------------------------
 
     def merge(
@@ -45,7 +51,7 @@ class Regroup:
     ) -> None:
         """`gone` becomes part of `into`, whose pages go on; both are open. Its receivers hear the end of its key."""
         was_told = gone.state is not IncidentState.PENDING
-        self.hasten(into, tx.now if was_told else gone.timers.get("hold", tx.now + LONGER))
+        self._wait_no_longer(tx, gone, into)
         lifecycle.move(gone, "merge", tx.now)
         gone.merged_into = into.id
         self._incidents.escalation.stop(tx, gone, cancel=True)
@@ -118,7 +124,9 @@ class Regroup:
         fresh = self._incidents.open(tx, rule, incident.group_key, labels, previous="", split_from=incident.id)
         arm(self._state, fresh, "hold", tx.now)
         for alert in members:
-            self._take_out(incident, alert)
+            self._incidents.unrelate(tx, incident, alert)
+        self._take_out(incident, members)
+        for alert in members:
             self._incidents.join(tx, fresh, alert, alert.full_labels(), "split")
             tx.save(alert)
         self._common_again(incident)
@@ -126,14 +134,32 @@ class Regroup:
         tx.say(fresh, "split", f"taken out of #{incident.number} by {by}{note}: {named(members)}", by=by)
         tx.touch(incident).restated.append((members[0], ""))  # what is left may hold it open no more
 
-    def _take_out(self, incident: Incident, alert: Alert) -> None:
-        counts_as_firing = alert.firing or alert.flapping_since is not None
-        incident.firing -= counts_as_firing
-        incident.ended -= not counts_as_firing
-        incident.flapping -= alert.flapping_since is not None
-        incident.changed += 1
-        self._state.remove_member(incident, alert)
-        self._relator.leave(incident.id, alert.id)
+    def move(
+        self, tx: Transaction, incident: Incident, into: Incident, members: Sequence[Alert], why: str, because: str
+    ) -> None:
+        """These members, none of them suppressed and not all there are, belong to another incident that is open:
+        `because` its first is related so, and the others are where that is. Nobody waits longer for a page than where
+        they were."""
+        self._take_out(incident, members)
+        self._wait_no_longer(tx, incident, into)
+        members[0].related = because
+        for alert in members:
+            self._incidents.join(tx, into, alert, alert.full_labels(), "moved")
+            tx.save(alert)
+        self._common_again(incident)
+        incident.cause_of = 0
+        tx.say(incident, "moved", f"{named(members)} moved to #{into.number}: {why}")
+        tx.say(into, "moved", f"{named(members)} moved here from #{incident.number}: {why}")
+        tx.touch(incident).restated.append((members[0], ""))  # what is left may hold it open no more
+
+    def _take_out(self, incident: Incident, members: Sequence[Alert]) -> None:
+        for alert in members:
+            counts_as_firing = alert.firing or alert.flapping_since is not None
+            incident.firing -= counts_as_firing
+            incident.ended -= not counts_as_firing
+            incident.flapping -= alert.flapping_since is not None
+            incident.changed += 1
+        self._state.remove_members(incident, members)
 
     def _common_again(self, incident: Incident) -> None:
         rule = self._incidents.rule_of(incident)

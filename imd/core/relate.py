@@ -1,11 +1,11 @@
 """Which open incident a new alert is related to, and which incidents it shows to be one.
 
 Owns the records of recent alerts, filed by entity, and the union of incidents that were merged; pure. It decides by the
-nearest related recent alert, not by the nearest incident, and moves nothing between incidents otherwise.
+nearest related recent alert, not by the nearest incident; that one is its tie, and an incident's ties make it a tree.
 
 How it stays linear: an alert looks at the bounded neighbourhood of where it stands (`core.standing`), there at entities
 that have alerts, and of each at its last LAST open alerts (`core.nearest`). How it stays the same after a restart:
-records stand in order of their refs, whenever they entered, and an incident's opener is on its record, so that entering
+records stand in their turn, whenever they entered, and an incident's opener is on its record, so that entering
 the same alerts again gives the same answers.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from imd.core import relation
@@ -55,28 +55,34 @@ class Relator:
         late = turn < self._newest
         search = Search(self.shelves, record, half, scope, turn if late else None)
         self.compared += search.compared
-        group = search.best.record.group if search.best is not None else None
-        answers = self._asked_again(record, group, half, scope) if late else []
-        if search.best is None or group is None:
-            return self._overtaken(record, answers)
+        best = search.best
+        group = best.record.group if best is not None else None
+        one, nearer = self._asked_again(record, group, half, scope) if late else ([], ())
+        if best is None or group is None:
+            return self._overtaken(record, one, nearer)
         merges = search.merges(group)
-        if answers:
-            merges = tuple(sorted({*merges, *(answer.incident for answer in answers)}))
-        return Placement(record, group.id, merges, because(record, search.best))
+        if one:
+            merges = tuple(sorted({*merges, *(answer.incident for answer in one)}))
+        return Placement(record, group.id, merges, because(record, best), tie=best.record, nearer=nearer)
 
-    def _asked_again(self, record: Record, home: Group | None, half: float, scope: Scope) -> list[Answer]:
+    def _asked_again(
+        self, record: Record, home: Group | None, half: float, scope: Scope
+    ) -> tuple[list[Answer], tuple[tuple[Record, str], ...]]:
         asking = Asking(self.shelves, record, home, half, scope)
         self.compared += asking.compared
-        return asking.answers
+        return asking.one, tuple((answer.record, answer.why) for answer in asking.nearer)
 
-    def _overtaken(self, record: Record, answers: list[Answer]) -> Placement:
+    def _overtaken(self, record: Record, one: list[Answer], nearer: tuple[tuple[Record, str], ...]) -> Placement:
         """An alert to which nothing before it is related: into the first of the incidents that are there for want of
         it, with the others."""
-        if not answers:
-            return Placement(record)
-        join, others = answers[0].incident, {answer.incident for answer in answers[1:]}
-        opens = turn_of(record) < self._groups[join].sample[0].turn
-        return Placement(record, join, tuple(sorted(others - {join})), answers[0].why, opens=opens)
+        if not one:
+            return Placement(record, nearer=nearer)
+        first, others = one[0], {answer.incident for answer in one[1:]}
+        join = first.incident
+        merges = tuple(sorted(others - {join}))
+        if turn_of(record) < self._groups[join].sample[0].turn:
+            return Placement(record, join, merges, first.why, opens=True, nearer=nearer)
+        return Placement(record, join, merges, first.why, tie=first.record, nearer=nearer)
 
     def record(self, ref: int, labels: Mapping[str, str], began: float, relate: Relate) -> Record:
         """The alert as it is compared: its class, its onset and where it stands."""
@@ -126,6 +132,38 @@ class Relator:
             group.sample = _first([*group.sample, record])
         self.shelves.put(record)
 
+    def roots(self, incident: str) -> list[Record]:
+        """Those of its alerts that came in by no other."""
+        return [record for record in self._groups[incident].members if record.tie is None]
+
+    def with_it(self, record: Record) -> list[Record]:
+        """An alert, those that came into its incident by it, and those that did by these."""
+        assert record.group is not None
+        by: dict[Record, list[Record]] = {}
+        for one in record.group.members:
+            if one.tie is not None:
+                by.setdefault(one.tie, []).append(one)
+        found = {record: None}
+        waiting = [record]
+        for one in waiting:
+            fresh = [other for other in by.get(one, ()) if other not in found]
+            found.update(dict.fromkeys(fresh))
+            waiting += fresh
+        return waiting
+
+    def move(self, records: Iterable[Record], incident: str) -> None:
+        """These alerts of one other incident, without what it is about, are this one's from now on."""
+        moved, into = dict.fromkeys(records), self._groups[incident]
+        gone = next(iter(moved)).group
+        assert gone is not None
+        gone.members = [record for record in gone.members if record not in moved]
+        gone.sample = _first(gone.members)
+        for record in moved:
+            record.group = into
+            self._look_anew(record)
+        into.members.extend(moved)
+        into.sample = _first([*into.sample, *moved])
+
     def merge(self, younger: str, older: str) -> None:
         """From now on the alerts of the younger are the older's. Those of one that relates to nothing do so no more."""
         gone, into = self._groups.get(younger), self._groups.get(older)
@@ -138,7 +176,7 @@ class Relator:
         self._forget_opener(gone)
         for record in gone.members:
             record.group = into
-        self._look_anew(gone)
+            self._look_anew(record)
         into.members.extend(gone.members)
         into.sample = _first([*into.sample, *gone.sample])
 
@@ -147,7 +185,7 @@ class Relator:
         group = self._groups.get(incident)
         if group is not None and group.open:
             group.open = False
-            self._look_anew(group)
+            self._all_look_anew(group)
 
     def reopen(self, incident: str) -> None:
         group = self._groups.get(incident)
@@ -155,13 +193,16 @@ class Relator:
             group.returned = True
             if not group.open:
                 group.open = True
-                self._look_anew(group)
+                self._all_look_anew(group)
 
-    def _look_anew(self, group: Group) -> None:
-        """Whether its alerts count among the last of their entities is no longer what it was."""
+    def _all_look_anew(self, group: Group) -> None:
         for record in group.members:
-            for shelves, entity in self.shelves.of(record):
-                shelves[entity].look_anew()
+            self._look_anew(record)
+
+    def _look_anew(self, record: Record) -> None:
+        """Whether it counts among the last of its entities, and for which incident, is no longer what it was."""
+        for shelves, entity in self.shelves.of(record):
+            shelves[entity].look_anew()
 
     def forget(self, incident: str) -> None:
         """The incident and its alerts leave memory."""
@@ -169,26 +210,33 @@ class Relator:
         if group is None:
             return
         self._forget_opener(group)
-        for record in group.members:
+        for record in reversed(group.members):  # the last of a shelf goes at once
             self.shelves.take_away(record)
 
-    def leave(self, incident: str, ref: int) -> None:
-        """One alert leaves its incident, to be placed anew."""
+    def leave(self, incident: str, ref: int) -> list[int]:
+        """One alert leaves its incident, to be placed anew. Those that came in by it, and now by none."""
         group = self._groups.get(incident)
         record = next((one for one in group.members if one.ref == ref), None) if group is not None else None
         if group is None or record is None:
-            return
+            return []
         group.members = [one for one in group.members if one is not record]
         group.sample = _first(group.members)
         self.shelves.take_away(record)
+        record.group = None
+        tied = [one for one in group.members if one.tie is record]
+        for one in tied:
+            one.tie = None
+        return [one.ref for one in tied]
 
     def moved(self, incident: str, ref: int, began: float) -> None:
         """One alert began earlier than was known (unix seconds)."""
         group = self._groups.get(incident)
         record = next((one for one in group.members if one.ref == ref), None) if group is not None else None
         if group is not None and record is not None:
+            self.shelves.take_away(record)
             record.onset -= record.began - began
             record.began = began
+            self.shelves.put(record)
             group.sample = _first(group.members)
 
     def _forget_opener(self, group: Group) -> None:

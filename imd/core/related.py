@@ -1,19 +1,22 @@
 """Alerts of rules with `relate`: into the incident of their nearest relation, and incidents that prove to be one.
 
-Owns what the answers of `relate` do to incidents: joining within the window, and merging the younger into the older. An
-alert that opened an incident and fires again goes back to it: nothing is nearer than itself.
+Owns what the answers of `relate` do to incidents: joining within the window, and merging the younger into the older.
+Who moves for an alert that came late is `ties`. An alert that opened an incident and fires again goes back to it:
+nothing is nearer than itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from imd.core.correlate import GroupKey, bound_reached, group_key
 from imd.core.incidents import Incidents
-from imd.core.links import Placement
+from imd.core.links import Placement, Record
 from imd.core.regroup import Regroup
 from imd.core.relate import Relator
 from imd.core.state import State
+from imd.core.ties import Ties
 from imd.core.transaction import Transaction
 from imd.core.waiting import Place
 from imd.model.alert import Alert
@@ -36,6 +39,7 @@ class Related:
         self._incidents = incidents
         self._relator = relator
         self._regroup = regroup
+        self._ties = Ties(state, incidents, relator, regroup, ruleset.bounds.lateness)
 
     def arrive(self, tx: Transaction, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> None:
         """A new episode goes to where it belongs; with open_when it waits while no incident of its rule and key is
@@ -83,10 +87,20 @@ class Related:
         self._regroup.hasten(incident, tx.now + rule.hold)
         self._incidents.join(tx, incident, alert, labels, because)
         self._relator.enter(placement.record, incident.id, scope, alert.identity.key, alert)
-        if because == "related" and placement.opens:
+        self._ties.come(alert, placement.record, placement.tie if because == "related" else None)
+        if because == "related":
+            incident = self._draw_in(tx, alert, incident, placement)
+        if because in ("related", "opened"):
+            self._ties.move(tx, alert, incident, placement)
+
+    def _draw_in(self, tx: Transaction, alert: Alert, incident: Incident, placement: Placement) -> Incident:
+        """Which incidents are one by it; the one that it is in then."""
+        if placement.opens:
             self._opens(incident, alert.identity.key)
-        for other in placement.merges if because == "related" else ():
-            incident = self._merge(tx, incident, self._state.incidents[other], placement.because)
+            self._ties.draw_in(tx, incident.id, placement.record)
+        for other in placement.merges:
+            incident = self._merge(tx, incident, self._state.incidents[other], placement)
+        return incident
 
     def nearest(self, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> Incident | None:
         """The incident of an alert that is suppressed: it is placed and links nothing."""
@@ -104,7 +118,7 @@ class Related:
         at = min(max(alert.starts_at, tx.now - self._ruleset.bounds.lateness), tx.now)
         back = self._state.incidents.get(self._relator.opened_by(alert.identity.key))
         if back is not None and back.group_key == key:
-            if back.open and self._incidents.window_open(tx, back, at):
+            if back.open and self._takes_in(tx, back, at):
                 self._relator.reopen(back.id)
                 back.returned = True
                 return back, "returned"
@@ -114,21 +128,28 @@ class Related:
         related = self._state.incidents.get(placement.join)
         if related is None:
             return None, back.id if back is not None else ""
-        if self._incidents.window_open(tx, related, at):
+        if self._takes_in(tx, related, at):
             return related, "related"
-        if related.window_ended:
-            self._relator.close(related.id)
         return None, related.id
+
+    def _takes_in(self, tx: Transaction, incident: Incident, at: datetime) -> bool:
+        """Whether its window is open; once that has ended for good nothing is related to its alerts."""
+        if self._incidents.window_open(tx, incident, at):
+            return True
+        if incident.window_ended:
+            self._relator.close(incident.id)
+        return False
 
     # -- two incidents that are one -------------------------------------------------------------------------------
 
-    def _merge(self, tx: Transaction, one: Incident, other: Incident, why: str) -> Incident:
+    def _merge(self, tx: Transaction, one: Incident, other: Incident, placement: Placement) -> Incident:
         """The younger becomes part of the older; the survivor."""
         older, younger = (one, other) if one.number < other.number else (other, one)
         if not (older.open and younger.open) or self._too_large(tx, older, younger):
             return one
         opener = younger.opener if self._relator.opened_after(older.id, younger.id) else older.opener
-        self._regroup.merge(tx, older, younger, f"the alert that links the two {why}")
+        self._ties.draw_in(tx, other.id, placement.record)
+        self._regroup.merge(tx, older, younger, f"the alert that links the two {placement.because}")
         if opener != older.opener:
             self._opens(older, opener)
         return older
@@ -167,6 +188,7 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
         if incident.opener and incident.state is not IncidentState.MERGED:
             relator.begin(incident.id, scope_of(incident.group_key, incident.silent), incident.opener)
     members = [(alert.id, alert) for alerts in state.members.values() for alert in alerts]
+    entered: list[tuple[Record, int]] = []
     for _, alert in sorted(members, key=lambda pair: pair[0]):
         incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
         relate = (rules.get(alert.rule) or rule).relate  # a rule without it came by its key, into what took that over
@@ -175,8 +197,19 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
         record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
         scope = scope_of(incident.group_key, incident.silent)
         relator.enter(record, incident.id, scope, alert.identity.key, alert)
+        entered.append((record, alert.tied_to))
+    _tie_again(entered)
     for incident in state.incidents.values():
         if incident.reopened or incident.returned:
             relator.reopen(incident.id)
         if not incident.open or incident.window_ended:
             relator.close(incident.id)
+
+
+def _tie_again(entered: list[tuple[Record, int]]) -> None:
+    """A tie holds within one incident."""
+    known = {record.ref: record for record, _ in entered}
+    for record, ref in entered:
+        tie = known.get(ref)
+        if tie is not None and tie.group is record.group:
+            record.tie = tie

@@ -325,8 +325,9 @@ class State:
             insort(members, alert, key=lambda one: one.id)
             self.recount(incident)
 
-    def remove_member(self, incident: Incident, alert: Alert) -> None:
-        self.members[incident.id] = [one for one in self.members[incident.id] if one is not alert]
+    def remove_members(self, incident: Incident, alerts: Iterable[Alert]) -> None:
+        gone = {alert.id for alert in alerts}
+        self.members[incident.id] = [one for one in self.members[incident.id] if one.id not in gone]
         self.recount(incident)
 
     def recount(self, incident: Incident) -> None:

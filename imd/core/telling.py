@@ -29,6 +29,7 @@ JOINED = {
     "split": "taken out of another incident with the first",
     "handed": "they came with what a person merged into this",
     "merged": "they came with what was merged into this",
+    "moved": "they came over from another incident",
 }
 
 

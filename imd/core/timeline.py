@@ -15,7 +15,7 @@ KINDS = frozenset(
         "priority", "route", "paged", "not_notified", "delivery_failed", "passed_on", "exhausted", "reminded",
         "acknowledged", "unacknowledged", "ack_lapsed", "note", "updated", "notified", "restarted", "closed", "merged",
         "suppressed", "released", "flapping", "settled", "restated",
-        "snoozed", "assigned", "escalated", "responder", "split", "reported", "late",
+        "snoozed", "assigned", "escalated", "responder", "split", "reported", "late", "moved",
     }
 )  # fmt: skip
 

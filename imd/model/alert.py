@@ -132,7 +132,8 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     `flapping_since` is set while it flaps, which it does not while it is suppressed.
 
     `placed` are all labels by which it was put where it is (rule, key, entities), as JSON, once its sender has changed
-    those outside its identity; None while they are what they were.
+    those outside its identity; None while they are what they were. `tied_to` is the id of the alert by which it came
+    into its incident, where that has `relate`; 0 of what came in by none.
     """
 
     id: int
@@ -165,6 +166,7 @@ class Alert(msgspec.Struct, gc=False, array_like=True):
     changes: tuple[datetime, ...] = ()
     flapping_since: datetime | None = None
     placed: bytes | None = None
+    tied_to: int = 0
 
     @property
     def firing(self) -> bool:
@@ -201,6 +203,7 @@ JOINED_BECAUSE = {
     "split": "was taken out of another incident by hand",
     "handed": "came with an incident that a person merged into this one",
     "merged": "came with an incident that was merged into this one",
+    "moved": "came over from another incident, with what proved to be nearer to a late alert here",
     "revived": "the same episode fires again",
     "suppressed": "came suppressed, under rule {rule} and the key {key}, while the incident was open",
     "released": "was suppressed and goes on, under rule {rule} and the key {key}",

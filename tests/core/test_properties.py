@@ -422,6 +422,8 @@ class History(RuleBasedStateMachine):
             known = alert.incident  # one that was suppressed may go on in another incident
         if self._surviving(self.split.get(alert.incident, "")) == known:
             known = alert.incident  # a person took it out
+        if alert.joined_because == "moved":
+            known = alert.incident  # what came late proved to be nearer to it
         assert known == alert.incident, f"episode {alert.id} was in {known} and is in {alert.incident}"
         self.memberships[alert.id] = known
 

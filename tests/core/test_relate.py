@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imd.core.cause import probable
-from imd.core.links import LAST, Placement
+from imd.core.links import LAST, Placement, Record
 from imd.core.relate import Relator
 from imd.core.relation import SMALL
 from imd.model.rule import Matcher, Op, Relate
@@ -69,16 +69,33 @@ class Site:
         self.openers.setdefault(incident, told)
         self.relator.enter(placement.record, incident, scope, told)
         self.of[self.count] = incident
+        placement.record.tie = placement.tie
         if placement.opens:
             self._opens(incident, told)
+            self._draw_in(incident, placement.record)
         for other in placement.merges:
+            self._draw_in(other, placement.record)
             older, younger = sorted((incident, other))
             opener = self.openers[younger if self.relator.opened_after(older, younger) else older]
             self.merged[younger] = incident = older
             self.relator.merge(younger, older)
             del self.openers[younger]
             self._opens(older, opener)
+        for record, _ in placement.nearer:
+            self._move(record, incident, placement.record)
         return incident
+
+    def _draw_in(self, incident: str, by: Record) -> None:
+        for root in self.relator.roots(incident):
+            root.tie = by if root is not by else None
+
+    def _move(self, record: Record, into: str, by: Record) -> None:
+        assert record.group is not None
+        moving = self.relator.with_it(record)
+        record.tie = by
+        if record.group.id != into:
+            self.relator.move(moving, into)
+            self.of |= {one.ref: into for one in moving}
 
     def _opens(self, incident: str, opener: bytes) -> None:
         self.openers[incident] = opener
@@ -268,13 +285,45 @@ def test_what_comes_late_draws_an_incident_that_is_there_for_want_of_it_into_its
     assert site.now_in(2) == first
 
 
-def test_one_that_joined_another_incident_meanwhile_stays_there_and_draws_nothing_in() -> None:
-    """In order it would have come to the database, and left the host alone."""
+def test_what_would_have_come_in_by_an_alert_that_came_late_moves_to_it_with_what_came_in_by_that() -> None:
+    """The host was all that explained the errors; the database, which is nearer, died before them."""
     site = Site()
     first = site.fire(0, "NodeDown", node="n1")
     assert site.fire(60, "HighErrorRate", service="pay") == first
-    second = site.fire(50, "PostgresqlDown", db="orders")
-    assert site.now_in(2) == first != second
+    assert site.fire(65, "HighErrorRate", service="shop") == first
+    second = site.fire(55, "PostgresqlDown", db="orders")
+    assert [site.now_in(ref) for ref in (1, 2, 3)] == [first, second, second]
+    assert [record.ref for record in site.relator.members(second)] == [2, 3, 4]
+    assert site.fire(70, "HighErrorRate", service="web") == second
+
+
+def test_what_is_nearer_to_what_it_came_in_by_stays_there() -> None:
+    site = Site()
+    first = site.fire(0, "NodeDown", node="n1")
+    assert site.fire(5, "HighErrorRate", service="pay") == first
+    assert site.fire(-60, "PostgresqlDown", db="orders") != first
+    assert site.now_in(2) == first
+
+
+def test_of_one_incident_a_late_alert_takes_with_it_what_would_have_come_in_by_it() -> None:
+    """The pay service came in by its host. The alert of the database is late, and of that incident as well: once it
+    proves to be another's, so do the errors."""
+    site = Site()
+    first = site.fire(0, "NodeDown", node="n9")
+    assert site.fire(50, "HighErrorRate", service="pay") == first
+    assert site.fire(45, "PostgresqlDown", db="orders") == first
+    members = {record.ref: record for record in site.relator.members(first)}
+    assert members[2].tie is members[3]
+    assert [record.ref for record in site.relator.with_it(members[3])] == [3, 2]
+
+
+def test_what_leaves_its_incident_is_no_tie_any_more() -> None:
+    site = Site()
+    incident = site.fire(0, "PostgresqlDown", db="orders")
+    site.fire(5, "HighErrorRate", service="pay")
+    site.fire(10, "HighErrorRate", service="shop")
+    assert site.relator.leave(incident, 2) == [3]
+    assert [record.ref for record in site.relator.roots(incident)] == [1, 3]
 
 
 def test_siblings_that_go_down_together_are_one_and_name_their_container() -> None:

@@ -95,6 +95,72 @@ def test_what_comes_late_makes_two_incidents_one() -> None:
     story.end_to("ana", incident=2).is_("merged", incident=2, merged_into="i000000000001").is_("triggered", firing=3)
 
 
+def _host_and_database() -> Story:
+    """A host dies, and is what the errors of a service on it are put down to; another service fails with that."""
+    host = Entity(id="host/n1", match=_on("node", "n1"))
+    pay = Entity(id="service/pay", match=_on("service", "pay"), depends_on=("db/orders",), runs_on=("host/n1",))
+    web = Entity(id="service/web", match=_on("service", "web"), depends_on=("service/pay",))
+    story = told(topology=Topology(entities=(host, SHOP.entities[0], pay, web), from_labels=()))
+    story.at("0:00").fires("NodeDown", node="n1").at("0:00:10").page_to("ana")
+    return story.at("0:01").fires("HighErrorRate", service="pay").at("0:01:05").fires("HighErrorRate", service="web")
+
+
+def test_what_overtook_its_cause_moves_to_it_once_that_has_come() -> None:
+    """The database died before the services failed, and its alert comes last: they are its incident's, with all that
+    they say, and nobody waits for its page, for they have been told of already. Both timelines say so."""
+    story = _host_and_database().is_("triggered", firing=3)
+    story.at("0:01:40").fires("PostgresqlDown", db="orders", starts="0:00:55").page_to("ana", incident=2)
+    story.is_("triggered", firing=1, ended=0).is_("triggered", incident=2, firing=3)
+    why = "PostgresqlDown came late, and HighErrorRate suffers from db/orders, where PostgresqlDown is, 5s later"
+    story.line(f"HighErrorRate x2 moved to #2: {why}").line(f"HighErrorRate x2 moved here from #1: {why}", incident=2)
+    assert story.alert("HighErrorRate", service="web").incident == "i000000000002"
+    assert story.alert("HighErrorRate", service="pay").joined_because == "moved"
+    cause = story.incident(2).root_cause
+    assert cause is not None
+    assert cause.entity == "db/orders"
+    story.at("0:10").restart().resolves("NodeDown", node="n1").at("0:11:01").end_to("ana").is_("resolved")
+    for name, on in (("PostgresqlDown", {"db": "orders"}), ("HighErrorRate", {"service": "pay"})):
+        story.resolves(name, **on)
+    story.resolves("HighErrorRate", service="web").at("0:12:01").end_to("ana", incident=2).is_("resolved", incident=2)
+
+
+def test_what_came_later_than_lateness_moves_nothing() -> None:
+    story = _host_and_database().at("0:03:30").fires("PostgresqlDown", db="orders", starts="0:00:55")
+    story.at("0:03:40").page_to("ana", incident=2).is_("triggered", firing=3).is_("triggered", incident=2, firing=1)
+
+
+def test_what_is_suppressed_stays_where_it_is() -> None:
+    """Somebody has muted the one; what came in by it moves with that, and it stays."""
+    story = _host_and_database().silenced("1:00", service="web").at("0:01:40")
+    story.fires("PostgresqlDown", db="orders", starts="0:00:55").page_to("ana", incident=2)
+    story.is_("triggered", firing=1, suppressed=1).is_("triggered", incident=2, firing=2)
+    muted = _host_and_database().silenced("1:00", service="pay").at("0:01:40")
+    muted.fires("PostgresqlDown", db="orders", starts="0:00:55").at("0:01:50").page_to("ana", incident=2)
+    muted.is_("triggered", firing=2, suppressed=1).is_("triggered", incident=2, firing=1)
+
+
+def test_nothing_moves_out_of_what_a_person_put_together() -> None:
+    story = _host_and_database().fires("DiskFull", node="n7").at("0:01:15").page_to("ana", incident=2)
+    story.does("merge", "ana", incident=2, into=1).end_to("ana", incident=2)
+    story.at("0:01:40").fires("PostgresqlDown", db="orders", starts="0:00:55").at("0:01:50").page_to("ana", incident=3)
+    story.is_("triggered", firing=4).is_("triggered", incident=3, firing=1)
+
+
+def test_what_moves_before_anybody_was_paged_waits_no_longer_than_it_would_have() -> None:
+    """Both are pending: the page that the first would have had by then is the second's as well."""
+    story = told(msgspec.structs.replace(OUTAGES, hold=minutes(1)), topology=_host_and_database().ruleset.topology)
+    story.at("0:00:30").fires("NodeDown", node="n1").at("0:01").fires("HighErrorRate", service="pay")
+    story.at("0:01:20").fires("PostgresqlDown", db="orders", starts="0:00:58").is_("pending", incident=2, firing=2)
+    story.at("0:01:30").page_to("ana").page_to("ana", incident=2).at("0:20")
+
+
+def test_over_a_restart_who_moves_is_the_same() -> None:
+    """By whom each came in is on record."""
+    story = _host_and_database().restart()
+    story.at("0:01:40").fires("PostgresqlDown", db="orders", starts="0:00:55").page_to("ana", incident=2)
+    story.is_("triggered", firing=1).is_("triggered", incident=2, firing=3)
+
+
 def test_what_is_still_down_is_one_trouble_however_late_the_next_rule_says_so() -> None:
     """Each rule waits its own `for:`. Once the first has ended, or where it is of another kind, it is another trouble;
     a restart in between changes nothing."""
@@ -220,6 +286,16 @@ def test_a_full_incident_takes_nothing_in_and_merges_with_nothing() -> None:
     story.at("0:00").fires("HighErrorRate", service="pay").at("0:00:12").fires("PodCrashLooping", service="shop")
     story.at("0:00:14").fires("PostgresqlDown", db="orders").incidents(2).is_("pending", incident=2)
     story.at("0:00:15").fires("PostgresqlLagging", db="orders").incidents(3).is_("pending", incident=3)
+
+
+def test_an_incident_that_was_full_takes_nothing_in_though_it_lost_members() -> None:
+    story = told(msgspec.structs.replace(OUTAGES, window=Window(max_alerts=2)))
+    story.at("0:00").fires("PostgresqlDown", db="orders").fires("HighLatency", service="pay")
+    story.at("0:00:10").page_to("ana").fires("HighErrorRate", service="shop").incidents(2)
+    story.line("takes no more alerts in: its window ended by max_alerts").at("0:00:20").page_to("ana", incident=2)
+    story.does("split", "ana", alerts=["HighLatency"])
+    story.page_to("ana", incident=3).restart().at("0:01").fires("PostgresqlSlowQueries", db="orders").incidents(4)
+    story.at("0:01:10").page_to("ana", incident=4)
 
 
 def test_a_merged_incident_is_over() -> None:
