@@ -37,11 +37,13 @@ class Receipt(msgspec.Struct, frozen=True):
 
     `conversation` is stored in the transaction that settles the delivery, and handed to the next send about the same
     incident; `b""` leaves the one before as it was. `pause` is how long the receiver wishes not to be asked again.
+    `refused` says for whom it was refused for good, where others of the same receiver have it.
     """
 
     detail: str = ""
     conversation: Conversation = b""
     pause: timedelta | None = None
+    refused: str = ""
 
 
 class Temporary(msgspec.Struct, frozen=True):

@@ -114,7 +114,7 @@ class Email:
         if mails is None:
             mails = _Mails(first=ours, last=ours, subject=str(mail["Subject"]))
         kept = msgspec.json.encode(msgspec.structs.replace(mails, last=ours)) if delivery.incident else b""
-        return Receipt(phase.words, kept)
+        return Receipt(phase.words, kept, refused=phase.refused)
 
     async def close(self) -> None:
         """Nothing: no connection outlives its `send`."""
@@ -177,7 +177,7 @@ class Email:
         if failed and len(failed) == len(self._settings.to):
             return Permanent(f"{self._shown} refuses {words}"[:500])
         if failed:
-            phase.words = f"{phase.words}; refused {words}".removeprefix("; ")[:500]
+            phase.refused = words[:500]
         return None
 
     def _remember(self, delivery_id: str, taken: set[str]) -> None:
@@ -277,6 +277,7 @@ class _Phase:
     connected = False
     leaving = False
     words = ""
+    refused = ""
 
 
 def _subject(message: Message, mails: _Mails | None) -> str:

@@ -188,8 +188,11 @@ class Escalation:
             self.finished(tx, incident, rule, one)
 
     def _say_how_it_ended(self, tx: Transaction, incident: Incident, event: DeliveryFinished, awaited: Awaited) -> None:
-        """Of a page that the timeline calls paged, and that never left or may not have arrived."""
+        """Of a page that the timeline calls paged, and that never left, may not have arrived, or not for everybody."""
         who = f"{awaited.to} by {awaited.receiver}"
+        if event.outcome is Outcome.ACCEPTED and event.error:
+            text = f"{awaited.receiver} took the page, but not for everybody: {event.error}"
+            tx.say(incident, "delivery_failed", text, delivery=event.delivery)
         if event.outcome is Outcome.CANCELLED:
             because = "the page was called off before it was sent"
             tx.say(incident, "not_notified", f"not notified: {who}, because {because}", delivery=event.delivery)

@@ -236,7 +236,7 @@ class Outbox:
                 if answer.pause is not None:
                     lane.breaker.hold(self._seconds() + answer.pause.total_seconds())
                 self._worked(lane)
-                await self._end(lane, entry, Outcome.ACCEPTED, "", _heard(lane, entry, answer.conversation))
+                await self._end(lane, entry, Outcome.ACCEPTED, answer.refused, _heard(lane, entry, answer.conversation))
             case Permanent(error):
                 self._worked(lane)
                 await self._end(lane, entry, _given_up(entry), error)

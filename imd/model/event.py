@@ -151,9 +151,9 @@ class Outcome(enum.StrEnum):
 
 
 class DeliveryFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """The outbox reports the end of a delivery. `error` is the receiver's own words, without secrets. `conversation` is
-    what the channel must know for the next message of this incident, `b""` where it said nothing new; no decision
-    depends on it, so the journal leaves it out."""
+    """The outbox reports the end of a delivery. `error` is the receiver's own words, without secrets; of one that was
+    accepted, for whom of several it was refused. `conversation` is what the channel must know for the next message of
+    this incident, `b""` where it said nothing new; no decision depends on it, so the journal leaves it out."""
 
     delivery: str
     incident: str

@@ -259,7 +259,7 @@ async def test_those_put_off_are_tried_again_alone() -> None:
         del post.refuse["ben@example.com"]
         taken = await channel.send(message(), 2)
     assert isinstance(taken, Receipt)
-    assert taken.detail == "250 2.0.0 queued as 12345; refused gone@example.com: 550 5.1.1 no such user"
+    assert (taken.detail, taken.refused) == ("250 2.0.0 queued as 12345", "gone@example.com: 550 5.1.1 no such user")
     assert post.to == [["ana@example.com"], ["ben@example.com"]]
 
 

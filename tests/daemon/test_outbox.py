@@ -232,6 +232,13 @@ async def test_permanent_failures_end_at_once() -> None:
             assert at.ends[0].error == "gone"
 
 
+async def test_who_was_refused_of_several_is_said_of_what_was_accepted() -> None:
+    async with house(hook=Scripted(Receipt("250 queued", refused="gone@example.com: 550 no such user"))) as at:
+        at.outbox.offer([delivery(1)])
+        assert await at.ended(1) == [("d1", Outcome.ACCEPTED)]
+        assert at.ends[0].error == "gone@example.com: 550 no such user"
+
+
 async def test_retry_after_holds_the_receiver() -> None:
     """Its wish is honoured for this message and for others; another receiver does not wait."""
     hook, other = Scripted(Temporary("slow down", timedelta(seconds=0.3)), Receipt()), Scripted()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imd.model.effect import AppendTimeline
-from imd.model.event import Outcome
+from imd.model.event import DeliveryFinished, Outcome
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver, Route
 from imd.model.rule import Matcher, Op, Rule
@@ -29,6 +29,24 @@ def test_the_next_step_when_nobody_answers() -> None:
     story.at("8:15:10").page_to("ops", "repeated").page_to("ben", "repeated")
     story.at("9:00").acknowledged_by("ben").acknowledgement_to("ana").acknowledgement_to("ben")
     story.at("40:00").quiet()
+
+
+def test_a_page_that_not_everybody_got_says_so() -> None:
+    """A mail to several: it counts as taken, and the timeline says who was refused."""
+    story = Story(policies=[policy(step("ana"))]).hangs("ana-phone")
+    story.at("0:00").fires("Down").at("0:00:10").page_to("ana")
+    [page] = story.sent
+    ended = DeliveryFinished(
+        delivery=page.id,
+        incident=page.incident,
+        receiver=page.receiver,
+        outcome=Outcome.ACCEPTED,
+        error="ben@x: 550 gone",
+    )
+    story._on_the_way.clear()
+    story._step(ended).line("ana-phone took the page, but not for everybody: ben@x: 550 gone").is_(
+        "triggered", awaited={}
+    )
 
 
 def test_repeat_starts_the_whole_policy_over() -> None:
