@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+import pytest
+
 from imd.model.event import Outcome
 from imd.model.incident import Priority
 from imd.model.policy import PageKind, Receiver, Route
@@ -213,6 +216,22 @@ def test_what_can_wait_waits_for_the_morning() -> None:
     story.at("2:00").fires("Hint", severity="info")
     story.at("2:00:10").line("not notified: ana, because it is P4, and quiet hours last until 2026-01-01 07:00 (UTC)")
     story.at("7:00").page_to("ana", by="ntfy").at("7:02").page_to("ana", by="sms").at("20:00").quiet()
+
+
+@pytest.mark.parametrize(
+    ("fires", "pages"),
+    [
+        ("2086:00", "2093:00"),
+        ("7125:00", "7134:00"),
+    ],  # 28 March and 24 October 2026, 23:00 there; 07:00, 7 and 9 h later
+    ids=["spring", "autumn"],
+)
+def test_the_morning_comes_when_the_clock_says_so(fires: str, pages: str) -> None:
+    """In the night in which clocks change it is seven o'clock an hour earlier, or later."""
+    night = msgspec.structs.replace(NIGHT, timezone="Europe/Berlin")
+    story = a_story(step("ana"), people=(person("ana", "ntfy", quiet_hours=night),))
+    story.at(fires).fires("Hint", severity="info").at(fires + ":10").line("quiet hours last until 2026-").restart()
+    story.at(pages).page_to("ana", by="ntfy")
 
 
 def test_what_cannot_wait_does_not() -> None:
