@@ -7,7 +7,9 @@ second. As long as alerts are sent, and no longer, /-/healthy is asked each 5 ms
 shows includes the wait for a processor. `first page s`: from the end of the first incident's hold to the first message
 at the sink. `loop lag` is imd's own metric of that time, the upper bound of the bucket. `cores missed`: for
 how many processors its threads waited meanwhile, on average; where that is not small, times say more of the machine
-than of the server. `unheard` are alerts' incidents without a message, and must be 0.
+than of the server. `raised` are pages beyond an incident's first, of imd: where the machine is slow, its hold is over
+before its first critical alert is read, and that raises it from P3 to P2. `twice` are receipts of a message that came
+before. `unheard` are alerts' incidents without a message, and must be 0.
 """
 
 from __future__ import annotations
@@ -41,11 +43,14 @@ COLUMNS = (
     FIRST_PAGE,
     "last page s",
     PAGES,
+    "raised",
+    "twice",
     "unheard",
     "RSS MiB",
     "peak MiB",
     "errors",
 )
+_ID = re.compile(rb"\r\nwebhook-id: ([^\r]+)", re.IGNORECASE)
 _BUCKET = re.compile(r'imd_loop_lag_seconds_bucket\{le="([^"]+)"\} ([0-9.e+]+)')
 
 
@@ -78,6 +83,8 @@ async def measure(results: Results, options: Options, number: int, size: int, ta
         held, peak = process.rss_bytes(server.pid), process.peak_rss_bytes(server.pid)
     sink.close()
     came = [at - began - HOLD_SECONDS for at, _ in sink.messages]
+    raised = sum(b'"reason":"raised"' in message for _, message in sink.messages)
+    ids = [found[1] for _, message in sink.messages if (found := _ID.search(message))]
     heard = {one % incidents for one in sink.first_heard()}
     figures = {
         "alerts/s": load.accepted / load.seconds,
@@ -88,7 +95,9 @@ async def measure(results: Results, options: Options, number: int, size: int, ta
         "cores missed": waited / load.seconds,
         FIRST_PAGE: min(came, default=math.nan),
         "last page s": max(came, default=math.nan),
-        PAGES: len(came),
+        PAGES: len(came) - raised,
+        "raised": raised,
+        "twice": len(ids) - len(set(ids)),
         "unheard": incidents - len(heard),
         "RSS MiB": held / MIB,
         "peak MiB": peak / MIB,
