@@ -77,6 +77,8 @@ def _failures(daemon: Daemon) -> float:
 
 
 def _goes_on(case: Case) -> None:
+    """Answers to what was committed before the fault may be counted after it: they are asked for once it is ready."""
+    until("it is ready", lambda: case.daemon.get("/-/ready").status == 200, RECOVERY_SECONDS)
     acked = case.producer.total("acked")
     until("alerts are taken again", lambda: case.producer.total("acked") > acked, RECOVERY_SECONDS)
 

@@ -21,6 +21,7 @@ from tests.system.running import Daemon
 PATHS = ("/api/v2/alerts", "/v1/ingest/alertmanager")
 BODY_MAX = 8
 RETRY_SECONDS = 0.1
+PATIENCE_SECONDS = 30.0  # for the ends, which have to be taken
 
 
 class State(NamedTuple):
@@ -155,7 +156,7 @@ class _Sender:
         firing = [subject for subject in self.subjects if subject.state.fires]
         for start in range(0, len(firing), 100):
             part = [Change(one, one.state, State(one.state.episode, False)) for one in firing[start : start + 100]]
-            assert self._send(connection, part)
+            assert self._send(connection, part, time.monotonic() + PATIENCE_SECONDS)
         connection.close()
 
     def torn(self) -> list[str]:
@@ -184,15 +185,16 @@ class _Sender:
         resolves = not subject.anchor and self._random.random() < 0.6
         return Change(subject, state, State(state.episode, not resolves))
 
-    def _send(self, connection: HTTPConnection, changes: list[Change]) -> bool:
-        """False once the daemon does not answer any more, or when told to stop while it answers 503."""
+    def _send(self, connection: HTTPConnection, changes: list[Change], until: float | None = None) -> bool:
+        """False once the daemon does not answer any more, or when told to stop while it answers 503. Until an instant
+        that is given it goes on."""
         now = datetime.now(UTC)
         body = json.dumps(self._body([_alert(change, now) for change in changes])).encode()
         self._unanswered = changes
         for change in changes:
             change.subject.possible = {change.before, change.after}
         while (status := self._post(connection, body)) == 503:
-            if self.stopping.wait(RETRY_SECONDS):
+            if self._gives_up(until):
                 return False
         if not status:
             return False
@@ -201,6 +203,12 @@ class _Sender:
             change.subject.possible = {change.after if status == 200 else change.before}
         self.counts["acked"] += len(changes) if status == 200 else 0
         return True
+
+    def _gives_up(self, until: float | None) -> bool:
+        if until is None:
+            return self.stopping.wait(RETRY_SECONDS)
+        time.sleep(RETRY_SECONDS)
+        return time.monotonic() > until
 
     def _post(self, connection: HTTPConnection, body: bytes) -> int:
         """The answer's status, 0 if there was none."""
