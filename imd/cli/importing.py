@@ -71,10 +71,10 @@ def run(arguments: Namespace) -> int:
 
 
 def _made(tool: str, file: Path) -> Imported:
-    if not file.is_file():
+    if str(file) != "-" and (not file.exists() or file.is_dir()):
         raise Misused(f"no such file: {file}")
     try:
-        raw = file.read_bytes()
+        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise Failed(f"cannot read {file}: {error.strerror}") from None
     try:
@@ -82,7 +82,8 @@ def _made(tool: str, file: Path) -> Imported:
     except Unreadable as unreadable:
         color = Screen.of_process(sys.stderr).colour
         print("\n".join(fault.render(color=color) for fault in unreadable.faults), file=sys.stderr)
-        raise Failed(f"{file} is not imported: {len(unreadable.faults)} faults") from None
+        count = len(unreadable.faults)
+        raise Failed(f"{file} is not imported: {count} fault{'' if count == 1 else 's'}") from None
 
 
 def _texts(folder: Path, pattern: str) -> Iterator[str]:
@@ -112,8 +113,8 @@ def _put(file: Path, text: str, secret: bool) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if secret else 0o777)
     beside = file.with_name(f".{file.name}.new")
     beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o666), "w") as stream:
-        stream.write(text)
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o666), "wb") as stream:
+        stream.write(text.encode())
     beside.replace(file)
 
 

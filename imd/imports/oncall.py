@@ -109,14 +109,18 @@ class _OnCall:
         own = "UTC" if schedule.text("type") == "web" else zone  # what the web UI made is in UTC
         shifts: list[_Shift] = []
         overrides: list[dict[str, Value]] = []
+        whole = True
         for name in schedule.texts("shifts"):
             shift = self._shifts.get(name)
             if shift is None:
+                whole = False
                 self._lost(schedule.at("shifts"), f"{schedule.what}.shifts", f"shift {name} is not in the file")
             elif shift.text("type") in ("single_event", "override"):
                 overrides.extend(self._override(shift, own, zone))
             else:
-                shifts.extend(self._recurring(shift, own))
+                found = list(self._recurring(shift, own))
+                shifts.extend(found)
+                whole = whole and bool(found)
         if not shifts:
             self._lost(schedule.node, schedule.what, "it has no recurring shift that imd can have")
             return
@@ -124,7 +128,9 @@ class _OnCall:
         if len(groups) > 1:
             why = f"up to {len(groups)} people are on call at once: it is as many schedules, and policies notify all"
             self._differs(schedule.node, schedule.what, why)
-        self._roster.schedule((schedule.text("id"),), schedule.text("name"), zone, schedule.node, groups, overrides)
+        self._roster.schedule(
+            (schedule.text("id"),), schedule.text("name"), zone, schedule.node, groups, overrides, whole
+        )
 
     def _override(self, shift: Part, usual: str, zone: str) -> Iterator[dict[str, Value]]:
         own = shift.text("time_zone") or usual

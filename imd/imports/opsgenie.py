@@ -85,7 +85,7 @@ class _Opsgenie:
             self._lost(schedule.node, schedule.what, why, "gather GET /v2/schedules?expand=rotation, which tells them")
             return
         name = schedule.text("name")
-        self._roster.schedule((schedule.text("id"), name), name, zone, schedule.node, groups)
+        self._roster.schedule((schedule.text("id"), name), name, zone, schedule.node, groups, whole=None not in turns)
         if len(groups) > 1:
             why = "all its rotations count at once, so each is a schedule; policies notify them all"
             self._differs(schedule.node, schedule.what, why, "for layers write their rotations into one schedule")

@@ -93,10 +93,10 @@ class Roster:
 
     def schedule(
         self, keys: Sequence[str], wanted: str, timezone: str, at: Node, groups: Sequence[Sequence[Turns]],
-        overrides: Sequence[Mapping[str, Value]] = (),
+        overrides: Sequence[Mapping[str, Value]] = (), whole: bool = True,
     ) -> None:  # fmt: skip
         """`groups`: each is a schedule of imd's own; within one the last rotation that has somebody counts. Overrides
-        go to the first."""
+        go to the first. `whole`: every rotation of it was carried, so that where nobody is on call nobody is meant."""
         names: list[str] = []
         for number, turns in enumerate(groups):
             name = self._free("schedule", wanted if number == 0 else f"{wanted} {number + 1}")
@@ -106,7 +106,7 @@ class Roster:
             entry["rotations"] = [_rotation(one, timezone) for one in turns]
             if overrides and number == 0:
                 entry["overrides"] = list(overrides)
-            if all(one.windows or one.end for one in turns):
+            if whole and all(one.windows or one.end for one in turns):
                 entry["gaps"] = True
             self._schedules.append(Noted(entry, (f"{self._path}:{at.span.line}",)))
             names.append(name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,17 @@ def test_answers_of_an_api(tool: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["check", "--config", str(tmp_path / "imd/config.yaml"), "--strict"]) == 0
     assert main(["oncall", "--config", str(tmp_path / "imd/config.yaml"), "--at", "2026-01-06T12:00:00+01:00"]) == 0
     assert "cleo" in capsys.readouterr().out
+
+
+def test_standard_input_and_pipes_are_read(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`imd import opsgenie <(curl …)` and `… | imd import opsgenie -`."""
+    command = [sys.executable, "-m", "imd", "import", "alertmanager", "--json"]
+    with file.open("rb") as stream:
+        done = subprocess.run([*command, "-"], stdin=stream, capture_output=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["counts"]["receivers"] == 1
+    done = subprocess.run(
+        [*command, "/dev/stdin"], input=file.read_bytes(), capture_output=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout)["counts"]["receivers"] == 1
+    assert main(["import", "alertmanager", str(file.parent)]) == 2
+    assert "no such file" in capsys.readouterr().err

@@ -114,6 +114,16 @@ def test_opsgenie_what_turns_cannot_say_is_on_the_list(
     rules(found, tmp_path)
 
 
+@pytest.mark.parametrize(("kind", "gaps"), [("user", True), ("team", False)])
+def test_opsgenie_hours_without_anybody_are_meant_only_where_all_was_carried(
+    kind: str, gaps: bool, tmp_path: Path
+) -> None:
+    """Who had the nights was a team: that nobody has them now is not meant."""
+    body = copy.deepcopy(OPSGENIE)
+    body["schedules"]["data"][0]["rotations"][0]["participants"][0]["type"] = kind
+    assert any(one.gaps for one in rules(made(from_opsgenie, body), tmp_path).schedules.values()) is gaps
+
+
 def test_opsgenie_a_schedule_that_is_off_is_not_carried(tmp_path: Path) -> None:
     body = copy.deepcopy(OPSGENIE)
     body["schedules"]["data"][0]["enabled"] = False
