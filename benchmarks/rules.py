@@ -77,15 +77,17 @@ def ruleset(texts: Sequence[str]) -> Ruleset:
         return load_rules([Path(folder) / "rules"]).ruleset
 
 
-def on_map(entities: int) -> str:
+def instance(host: int) -> str:
+    return f"10.0.{host >> 8 & 255}.{host & 255}:8080"
+
+
+def on_map(entities: int, grouping: str = Grouping.BY_NAME) -> str:
     """A rules file with a map of hosts in racks of ten, and one rule that relates along it."""
     hosts: list[dict[str, object]] = [{"id": f"rack/{number}"} for number in range(entities // 10)]
     for number in range(entities):
-        name = f"10.0.{number >> 8 & 255}.{number & 255}:8080"
-        hosts.append(
-            {"id": f"host/{number}", "match": f'instance="{name}"', "part_of": [f"rack/{number % (entities // 10)}"]}
-        )
-    taking = {**rule("last", 'service="checkout"', NO_PAGES, Grouping.BY_NAME), "relate": {"along": "topology"}}
+        match = f'instance="{instance(number)}"'
+        hosts.append({"id": f"host/{number}", "match": match, "part_of": [f"rack/{number % (entities // 10)}"]})
+    taking = {**rule("last", 'service="checkout"', NO_PAGES, grouping), "relate": {"along": "topology"}}
     made = json.loads(rules_file([taking], last=True))
     return json.dumps({"topology": {"entities": hosts}, **made})
 

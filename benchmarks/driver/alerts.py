@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,7 +34,14 @@ class Request:
 def alert(number: int, since: str, names: int = NAMES) -> dict[str, object]:
     """Alert `number`, firing since `since` (RFC 3339). Neighbours differ in alertname, so a body has them all. Labels
     are in order of their names, as senders written in Go put them."""
-    labels = {
+    url = "http://prometheus.example:9090/graph?g0.expr=histogram_quantile&g0.tab=1"
+    shown = dict(sorted(labels(number, names).items()))
+    return {"labels": shown, "annotations": _ANNOTATIONS, "startsAt": since, "generatorURL": url}
+
+
+def labels(number: int, names: int = NAMES) -> dict[str, str]:
+    """Those of alert `number`."""
+    return {
         "alertname": f"SlowRequests{number % names:05d}",
         "severity": ("critical", "warning", "info")[number % 3],
         "zone": _ZONES[number % len(_ZONES)],
@@ -44,8 +51,6 @@ def alert(number: int, since: str, names: int = NAMES) -> dict[str, object]:
         "prometheus": "monitoring/main",
         "number": f"n{number}",
     }
-    url = "http://prometheus.example:9090/graph?g0.expr=histogram_quantile&g0.tab=1"
-    return {"labels": dict(sorted(labels.items())), "annotations": _ANNOTATIONS, "startsAt": since, "generatorURL": url}
 
 
 def api_body(alerts: Sequence[dict[str, object]]) -> bytes:
@@ -78,10 +83,16 @@ def post(path: str, body: bytes) -> bytes:
     return head.encode() + b"\r\n\r\n" + body
 
 
-def requests(path: str, form: str, numbers: Iterable[int], size: int, names: int = NAMES) -> list[Request]:
+Make = Callable[[int, str], dict[str, object]]
+"""Makes the alert of a number, firing since then."""
+
+
+def requests(
+    path: str, form: str, numbers: Iterable[int], size: int, names: int = NAMES, make: Make | None = None
+) -> list[Request]:
     """The alerts with these numbers, `size` to a body, all since now. `form` is a key of BODIES."""
     since = now()
-    made = [alert(number, since, names) for number in numbers]
+    made = [alert(number, since, names) if make is None else make(number, since) for number in numbers]
     parts = [made[start : start + size] for start in range(0, len(made), size)]
     return [Request(post(path, BODIES[form](part)), len(part)) for part in parts]
 
