@@ -7,6 +7,7 @@ nothing is nearer than itself.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -83,7 +84,7 @@ class Related:
             incident, because = self._incidents.open(tx, rule, key, labels, previous=because), "opened"
             incident.opener = alert.identity.key
         elif because == "related":
-            alert.related = placement.because
+            alert.related = sys.intern(placement.because)  # an entity's alerts mostly come by the same words
         self._regroup.hasten(incident, tx.now + rule.hold)
         self._incidents.join(tx, incident, alert, labels, because)
         self._relator.enter(placement.record, incident.id, scope, alert.identity.key, alert)
