@@ -188,7 +188,12 @@ class Quick(Guarded):
 
     # -- the short way ----------------------------------------------------------------------------------------------
 
+    @property
+    def waits(self) -> bool:
+        return self._under_way is None and super().waits
+
     def _take(self, known: _Known, body: bytes) -> None:
+        self.heard = self._loop.time()
         assert self._manager is not None
         assert self._task_handler is not None
         self._request_count += 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import socket
 import sys
 
 import pytest
@@ -120,4 +122,33 @@ async def test_two_hundred_sockets_with_sixty_four_descriptors(
     assert told == set(sent.acked)
     assert refused > 100
     assert "Too many open files" not in daemon.log()
+    assert daemon.stop() == 0
+
+
+async def test_thousands_of_idle_connections_keep_nobody_out(daemons: Daemons, figures: list[str]) -> None:
+    """More than there may be, of many addresses, none of which says a whole word: who has something to say gets in."""
+    bound, count = trials(quick=400, long=4096), trials(quick=1000, long=5000)
+    daemon = daemons(f"limits: {{connections_max: {bound}}}\n", QUIET)
+    daemon.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2 * count)), hard))
+    idle = []
+    try:
+        for number in range(count):
+            idle.append(
+                socket.create_connection(("127.0.0.1", daemon.port), source_address=(f"127.0.0.{2 + number % 5}", 0))
+            )
+            if number % 2:
+                idle[-1].send(HEAD)
+        sent = await send(daemon, 50, trials(quick=3, long=60), serials())
+        figures.append(
+            f"row 23, {count} idle connections where {bound} may be: {len(sent.seconds)} good bodies, all 200, in "
+            f"{spread(sent.seconds)}"
+        )
+    finally:
+        for one in idle:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    _good(sent)
+    assert daemon.metric("imd_http_connections_refused_total", reason="made_room") >= count - bound
     assert daemon.stop() == 0
