@@ -27,7 +27,7 @@ from imd.daemon.lane import Lane, Stage
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
 from imd.daemon.outgoing import send_off
-from imd.model.effect import Deliver
+from imd.model.effect import Deliver, SaveDigests
 from imd.model.event import Outcome
 from imd.model.incident import IncidentState
 from imd.model.policy import PageKind, PageReason
@@ -348,6 +348,20 @@ def _called_back_loses_pages() -> Iterable[Any]:
     yield patch.object(Digester, "finished", hasty)
 
 
+def _no_room_taken_for_told() -> Iterable[Any]:
+    """What a digest has no room for is marked as told by it."""
+
+    def due(self: Digester, tx: Any, receiver: str) -> Any:
+        waiting = self.waiting(tx, receiver)
+        if waiting:
+            record = self._state.digests[receiver]
+            self.send(tx, record, waiting)
+            tx.effects.append(SaveDigests(record))
+        return waiting
+
+    yield patch.object(Digester, "due", due)
+
+
 def _digest_dropped() -> Iterable[Any]:
     """When the next digest leaves does not come back from the store."""
     yield patch.object(Digester, "_remind", lambda *_args: None)
@@ -407,7 +421,7 @@ BUGS = (
     Bug("a doubtful failure counts as delivered", _doubt_taken_for_success),
     Bug("pages tried before a crash are forgotten", _retries_forgotten, seed=40),
     Bug("an ack does not call back what waits", _cancel_ignored),
-    Bug("a resolve overtakes its page", _resolve_overtakes),
+    Bug("a resolve overtakes its page", _resolve_overtakes, seed=302),
     Bug("a breaker stays open for ever", _breaker_stays_open),
     Bug("the escalation timer is dropped at restore", _timer_dropped("escalate")),
     Bug("the ack timer is dropped at restore", _timer_dropped("ack")),
@@ -420,6 +434,7 @@ BUGS = (
     Bug("a clock step starts a mass escalation", _clock_fires_a_crowd),
     Bug("a digest that is called back loses news", _called_back_loses_news, seed=262),
     Bug("a digest that is called back loses pages", _called_back_loses_pages, seed=86),
+    Bug("what a digest has no room for counts as told", _no_room_taken_for_told, seed=85),
     Bug("a digest is dropped at restore", _digest_dropped),
     Bug("digests do not say that somebody has it", _had_untold, seed=216),
     Bug("what a silent source said fires for ever", _stale_fires_on, seed=127),

@@ -22,6 +22,7 @@ from unittest.mock import patch
 import structlog
 
 from imd.config.load import Loaded
+from imd.core import backlog, page
 from imd.daemon import app, garbage, loop, proof
 from imd.daemon.app import Daemon
 from imd.daemon.memory import Memory
@@ -38,6 +39,7 @@ from tests.simulation.virtual import Crashed, Listening, Universe, VirtualLoop
 ALIVE_EVERY_SECONDS = 15.0
 """In place of imd's 5: an idle hour is then 240 commits. Outages are measured the more coarsely. How late the loop is
 is looked at as often, and not each 0.1 s: no callback takes any time here."""
+DIGEST_INCIDENTS_MAX = 2  # in place of 500
 IDLE_SECONDS = 600.0  # between looks at a canary that no file asks for
 RESTART_SECONDS = 1.0  # systemd's Restart=always, for a process that ended by itself
 
@@ -420,6 +422,8 @@ def ports(draw: Random) -> Iterator[None]:
             patch.object(garbage, "sweep", lambda: None),
             patch.object(loop, "ALIVE_EVERY_SECONDS", ALIVE_EVERY_SECONDS),
             patch.object(loop, "LAG_EVERY_SECONDS", ALIVE_EVERY_SECONDS),
+            patch.object(page, "DIGEST_INCIDENTS_MAX", DIGEST_INCIDENTS_MAX),
+            patch.object(backlog, "DIGEST_INCIDENTS_MAX", DIGEST_INCIDENTS_MAX),
             patch.object(proof, "_LOOK_EVERY_SECONDS", IDLE_SECONDS),
         ):
             yield
