@@ -105,6 +105,7 @@ TABLE_KEY_TWICE = "W020"
 NEVER_OCCURS = "W030"
 UNUSED_TIMES = "W031"
 MUTES_NOTHING = "W032"
+MUTES_EVERYWHERE = "W033"
 NEVER_MATCHES = "W050"
 LOOKS_LIKE_REGEX = "W051"
 EMPTY_GROUP_LABEL = "W052"
@@ -129,6 +130,7 @@ NEVER_RESOLVES = "W060"
 SOURCES_ALIKE = "W071"
 LEADS_NOWHERE = "W090"
 NO_CAUSE_KNOWN = "W091"
+CONTAINS_ITSELF = "W092"
 
 TITLES = {
     MISSING_KEY: "a key that must be there is missing",
@@ -221,6 +223,7 @@ TITLES = {
     NEVER_OCCURS: "a window never occurs",
     UNUSED_TIMES: "times are never used",
     MUTES_NOTHING: "an inhibition mutes nothing",
+    MUTES_EVERYWHERE: "an inhibition mutes everywhere at once",
     NEVER_MATCHES: "matchers that can never hold together",
     LOOKS_LIKE_REGEX: "a value looks like a regular expression",
     EMPTY_GROUP_LABEL: "a label of group_by is always empty",
@@ -244,5 +247,6 @@ TITLES = {
     NEVER_RESOLVES: "nothing resolves the alerts of a source",
     SOURCES_ALIKE: "two sources of one type have the same labels",
     LEADS_NOWHERE: "edges of the map lead nowhere",
+    CONTAINS_ITSELF: "entities contain each other",
     NO_CAUSE_KNOWN: "an incident is to end with a cause that nothing finds",
 }

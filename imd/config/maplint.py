@@ -8,11 +8,13 @@ from __future__ import annotations
 from imd.config import codes
 from imd.config.topologyfile import Mapped, Placed
 from imd.config.wording import quote, suggest
-from imd.model.mapedges import leading_nowhere
+from imd.model.mapedges import containing_themselves, leading_nowhere
 from imd.model.topology import FROM_LABELS
 
 NAMED_MAX = 5
 """Edges that one lint names; the rest is counted."""
+
+ROUNDS_MAX = 100
 
 Edge = tuple[str, str]
 
@@ -31,6 +33,12 @@ def lint_map(mapped: Mapped) -> None:
     for path, edges in in_json.items():
         shown = [f"{quote(end)} of {quote(owner)}" for owner, end in edges]
         _lint(mapped, mapped.came_from[edges[0][0]], path, edges, shown)
+    for way in containing_themselves(mapped.entities)[:ROUNDS_MAX]:
+        place = mapped.declared.get(way[0]) or mapped.came_from.get(way[0])
+        if place is not None:
+            text = f"entity {quote(way[0])} is part of itself: {' in '.join(way[: NAMED_MAX * 2])}"
+            hint = "what contains it is its part_of; what it depends on is its depends_on"
+            place.document.lint(codes.CONTAINS_ITSELF, place.span, text, help=hint)
 
 
 def _lint(mapped: Mapped, place: Placed, subject: str, edges: list[Edge], shown: list[str]) -> None:

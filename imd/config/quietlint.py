@@ -19,6 +19,8 @@ from imd.model.rule import Match
 _CALENDAR_FROM, _CALENDAR_YEARS = 2020, 28
 _WEEK = timedelta(days=7)
 _FAR = timedelta(days=366)
+_HOW_URGENT = frozenset({"severity", "priority"})
+"""Labels that say of an alert how bad it is, and neither what nor where."""
 
 
 def lint_quiet(files: RuleFiles, now: datetime | None) -> None:
@@ -102,6 +104,12 @@ def _lint_inhibition(named: Named[Inhibition], inhibition: Inhibition, beats: Ta
     if said:
         text = f"inhibition {quote(named.name)} mutes nothing: {said}"
         named.document.lint(codes.MUTES_NOTHING, at, text, help=hint)
+    elif not inhibition.equal and (of := next((one for one in targets if one.keys() <= _HOW_URGENT), None)) is not None:
+        which = f" of this {' and '.join(of)}" if of else ""
+        said = "one alert of its source, wherever it is, mutes every alert"
+        text = f"inhibition {quote(named.name)} has no equal: {said}{which}"
+        hint = "name what both have in common, such as equal: [cluster, namespace], or say which alerts the target is"
+        named.document.lint(codes.MUTES_EVERYWHERE, named.place("target"), text, help=hint)
 
 
 def _never_equal(sources: list[Taken], targets: list[Taken], equal: tuple[str, ...]) -> str:

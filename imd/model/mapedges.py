@@ -1,4 +1,4 @@
-"""Edges of the map that change nothing.
+"""Edges of the map that change nothing, and those that cannot be meant.
 
 Owns which edges mean something though no entity is declared at their end: those to what labels can name, those to what
 contains an entity, and those that several entities have in common, for what shares a dependency falls together.
@@ -7,7 +7,7 @@ contains an entity, and those that several entities have in common, for what sha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from imd.model.topology import Entity, FromLabels
 
@@ -24,3 +24,27 @@ def leading_nowhere(entities: Collection[Entity], from_labels: Iterable[FromLabe
         for owner, end in ends
         if named_by[end] == 1 and end not in declared and not end.startswith(beginnings)
     ]
+
+
+def containing_themselves(entities: Mapping[str, Entity]) -> list[tuple[str, ...]]:
+    """The ways on which an entity contains itself, by `part_of` alone: of each round one, from the entity that stands
+    first, which is its end again. Every edge is walked once."""
+    found: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    for first in entities:
+        path: dict[str, None] = {}
+        waiting = [(first, False)]
+        while waiting:
+            name, left = waiting.pop()
+            if left:
+                del path[name]
+                done.add(name)
+            elif name in path:
+                way = list(path)
+                found.append((*way[way.index(name) :], name))
+            elif name not in done:
+                path[name] = None
+                waiting.append((name, True))
+                own = entities.get(name)
+                waiting += [(one, False) for one in reversed(own.part_of if own is not None else ())]
+    return found
