@@ -23,6 +23,7 @@ from imd.model.template import Labelled, RenderFailed, Template
 VALUE_CHARS_MAX = 200  # of one label, summary or reason
 LABELS_MAX = 8  # on one line
 TITLE_CHARS_MAX = 300
+DIGEST_LINES_MIN = 10  # incidents of a digest that keep their titles before others get so much as their number
 
 Measure = Callable[[str], int]
 
@@ -283,12 +284,14 @@ def labels_text(labels: Mapping[str, str]) -> str:
 
 
 class Parts(msgspec.Struct):
-    """Marked-up lines. `head` is given up last, `alerts` first; `more` counts alerts that are not in it."""
+    """Marked-up lines. `head` is given up last, `alerts` first; `more` counts alerts that are not in it. `numbers` are
+    those of a digest's incidents, which are its `alerts`: what stands for one that has no line."""
 
     head: list[str]
     alerts: list[str]
     more: int
     tail: list[str]
+    numbers: list[str] = []
 
 
 def _parts(message: Message, dialect: Dialect, head: str) -> Parts:
@@ -299,7 +302,8 @@ def _parts(message: Message, dialect: Dialect, head: str) -> Parts:
     if message.incident is None:
         lines += [] if said.note is None else [escape(line) for line in paragraph(said.note).split("\n")]
         lines += [escape(f"A test page by {one_line(said.by, VALUE_CHARS_MAX)}.")] if said.by else []
-        return Parts(lines, [_digest_line(one, dialect) for one in said.incidents], said.truncated, [])
+        numbers = [f"#{one.number}" for one in said.incidents]
+        return Parts(lines, [_digest_line(one, dialect) for one in said.incidents], said.truncated, [], numbers)
     if message.delivery.kind is not PageKind.NOTE:
         lines += [f"{bold(escape(name))}: {escape(value)}" for name, value in facts(message)]
     common = message.incident.labels
@@ -333,7 +337,10 @@ def roll(message: Message, room: int, measure: Measure = len) -> str:
 
 
 def fit(parts: Parts, dialect: Dialect, room: int, measure: Measure = len) -> str:
-    """As many lines as there is room for: first alerts go, from the last, then links, then the head's last lines."""
+    """As many lines as there is room for: first alerts go, from the last, then links, then the head's last lines. Of a
+    digest, those that go are still named by their numbers."""
+    if parts.numbers and (named := _fit_digest(parts, dialect, room, measure)):
+        return named
     head, alerts, tail, more = list(parts.head), list(parts.alerts), list(parts.tail), parts.more
     while True:
         counted = [dialect.escape(f"… and {more} more")] if more else []
@@ -353,6 +360,36 @@ def fit(parts: Parts, dialect: Dialect, room: int, measure: Measure = len) -> st
             return head[0]
         else:
             return "" if dialect.whole else cut(head[0], room, measure)
+
+
+def _fit_digest(parts: Parts, dialect: Dialect, room: int, measure: Measure) -> str:
+    """As many whole lines as leave room for the numbers of all others; of very many DIGEST_LINES_MIN lines, if they
+    fit, and as many numbers as have room behind them. "" where not one line fits."""
+    total = len(parts.alerts)
+
+    def made(lines: int, numbers: int) -> str:
+        left, rest = total - lines + parts.more, parts.numbers[lines : lines + numbers]
+        named = (": " + " ".join(rest) if rest else "") + (" …" if rest and left > len(rest) else "")
+        counted = [dialect.escape(f"… and {left} more{named}")] if left else []
+        return dialect.newline.join([*parts.head, *parts.alerts[:lines], *counted, *parts.tail])
+
+    def fits(lines: int, numbers: int) -> bool:
+        return measure(made(lines, numbers)) <= room
+
+    lines = _most(total, lambda lines: fits(lines, total - lines))
+    if lines >= min(DIGEST_LINES_MIN, total):
+        return made(lines, total - lines)
+    lines = _most(min(DIGEST_LINES_MIN, total), lambda lines: fits(lines, 0))
+    return made(lines, _most(total - lines, lambda numbers: fits(lines, numbers))) if lines else ""
+
+
+def _most(at_most: int, fits: Callable[[int], bool]) -> int:
+    """The largest number that fits, where nothing fits that is larger than one that does not; 0 where none does."""
+    low = 0
+    while low < at_most:
+        middle = (low + at_most + 1) // 2
+        low, at_most = (middle, at_most) if fits(middle) else (low, middle - 1)
+    return low
 
 
 def cut(text: str, room: int, measure: Measure = len) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import msgspec
@@ -28,6 +29,7 @@ from imd.channels.text import (
 )
 from imd.config.channelsettings import Templates
 from imd.config.templatekeys import sample
+from imd.model.effect import Delivery
 from imd.model.policy import PageKind, PageReason
 from imd.model.template import Template
 from tests.channels.samples import delivery, digest, enormous, hostile, message, trial
@@ -223,3 +225,32 @@ def test_who_ended_it_is_said_as_one_says_it() -> None:
         "Resolved after 12m 7s: no longer reported.",
         "Resolved after 12m 7s.",
     ]
+
+
+def storm(many: int) -> Delivery:
+    """A digest of so many incidents."""
+    incidents = [
+        {"number": n, "title": f"node n{n} <b>lost</b> @all", "priority": "P2", "state": "triggered"}
+        for n in range(1, many + 1)
+    ]
+    return msgspec.structs.replace(digest(), body=msgspec.json.encode({"kind": "digest", "incidents": incidents}))
+
+
+@pytest.mark.parametrize("dialect", [PLAIN, HTML, MRKDWN, RICH], ids=["plain", "html", "slack", "rich"])
+@pytest.mark.parametrize("many", [3, 11, 60, 500])
+@pytest.mark.parametrize("room", [200, 1024, 4096, 20_000, 100_000])
+def test_a_digest_names_whatever_it_has_room_for(dialect: Dialect, many: int, room: int) -> None:
+    """The most urgent by title, the others by number, the rest counted; never more than fits, and nothing twice."""
+    writer = Writer()
+    said = writer.built_in(writer.message(storm(many)), dialect, room, utf8)
+    assert len(said.encode()) <= room
+    plain = said.replace("&lt;", "<").replace("&gt;", ">")
+    lines = len(re.findall(r"node n\d+ ", plain))
+    named = [int(number) for number in re.findall(r"#(\d+)\b", plain)]
+    assert named == list(range(1, len(named) + 1)), "in order, each once"
+    assert lines >= min(many, 10) or room < 1024
+    left = re.search(r"and (\d+) more", plain)
+    assert lines + (int(left[1]) if left else 0) == many
+    assert plain.rstrip().endswith("…") == (lines < len(named) < many)
+    if room >= 4096:
+        assert len(named) == many, "all numbers have room"
