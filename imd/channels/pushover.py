@@ -2,8 +2,9 @@
 
 Owns priorities and receipts. A P1 page is an emergency (priority 2): it repeats until it is acknowledged on a phone or
 expires. Its receipt is asked whether somebody did, and is cancelled once somebody has it here (`Rings`; when that is
-asked is not this module's business). Nothing can be edited: each message is a notification, changes and ends are quiet
-ones. Source: pushover.net/api and /api/receipts, read November 2026.
+asked is not this module's business). With it goes whatever else bears the incident's tag: an emergency whose answer was
+lost rings as well, and nobody has its receipt. Nothing can be edited: each message is a notification, changes and ends
+are quiet ones. Source: pushover.net/api and /api/receipts (cancel_by_tag as healthchecks uses it), read November 2026.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PER_SECOND, BURST = 2.0, 10
 
 
 class _Receipts(msgspec.Struct, frozen=True, tag="pushover"):
-    """Emergencies that may still ring, the newest last."""
+    """Emergencies that may still ring, the newest last: `RECEIPT TAG`, of old ones the receipt alone."""
 
     receipts: list[str]
 
@@ -78,7 +79,7 @@ class Pushover:
         if delivery.kind in (PageKind.ACKNOWLEDGED, PageKind.RESOLVED):
             known = [each for each in known if await self.hush(each) is not None]
         if said.receipt and delivery.incident:
-            known = [*known, said.receipt][-RECEIPTS_MAX:]
+            known = [*known, f"{said.receipt} {delivery.dedup_key}"][-RECEIPTS_MAX:]
         if ringing is None and not known:
             return answer
         return Receipt(answer.detail, msgspec.json.encode(_Receipts(receipts=known)))
@@ -107,7 +108,7 @@ class Pushover:
             "timestamp": str(int(delivery.created_at.timestamp())),
         }
         if rank == 2:
-            fields |= {"retry": str(self._retry), "expire": str(self._expire)}
+            fields |= {"retry": str(self._retry), "expire": str(self._expire), "tags": delivery.dedup_key}
             # Pushover's servers tell imd there that somebody took it.
             if called := callback(message.said.links.ack, "pushover", delivery.receiver):
                 fields["callback"] = called
@@ -141,7 +142,8 @@ class Pushover:
         return tuple(known.receipts) if known is not None else ()
 
     async def look(self, name: str) -> Rung | Temporary:
-        outcome = await self._api.json(f"/1/receipts/{segment(name)}.json", None, "GET", {"token": self._token})
+        path = f"/1/receipts/{segment(name.partition(' ')[0])}.json"
+        outcome = await self._api.json(path, None, "GET", {"token": self._token})
         answer = self._api.judge(outcome)
         if isinstance(answer, Temporary):
             return answer
@@ -157,9 +159,14 @@ class Pushover:
     async def hush(self, name: str) -> Temporary | None:
         """One that is gone for good rings no more; one that could not be reached stays on the list, and rings until it
         expires."""
-        path = f"/1/receipts/{segment(name)}/cancel.json"
-        answer = self._api.judge(await self._api.form(path, {"token": self._token}))
-        return answer if isinstance(answer, Temporary) else None
+        receipt, _, tag = name.partition(" ")
+        paths = [f"/1/receipts/{segment(receipt)}/cancel.json"]
+        paths += [f"/1/receipts/cancel_by_tag/{segment(tag)}.json"] if tag else []
+        for path in paths:
+            answer = self._api.judge(await self._api.form(path, {"token": self._token}))
+            if isinstance(answer, Temporary):
+                return answer
+        return None
 
 
 def _instant(stamp: int) -> datetime | None:

@@ -48,7 +48,7 @@ async def test_a_pushover_emergency_rings_until_it_is_answered() -> None:
         raised = message(PageKind.PAGE, 2, reason=PageReason.ESCALATED, priority=Priority.P1)
         await told(at.channel, first, raised, message(PageKind.ACKNOWLEDGED, 3, priority=Priority.P1))
         seen = at.vendor.seen
-    assert [what for what, _ in seen] == ["push", "push", "push", "cancel", "cancel"]
+    assert [what for what, _ in seen] == ["push", "push", "push", *["cancel", "cancel_by_tag"] * 2]
     assert [body["priority"] for what, body in seen if what == "push"] == ["2", "2", "-1"]
     assert (seen[0][1]["retry"], seen[0][1]["expire"]) == ("60", "3600")
     assert [seen[0][1]["receipt"], seen[1][1]["receipt"]] == [body for what, body in seen if what == "cancel"]
@@ -73,7 +73,37 @@ async def test_an_emergency_that_could_not_be_stopped_is_stopped_later() -> None
         given = await at.channel.send(message(PageKind.RESOLVED, 3), 1, given.conversation)
         assert isinstance(given, Receipt)
         assert b'"receipts":[]' in given.conversation
-    assert [what for what, _ in busy.seen] == ["push", "push", "push", "cancel"]
+    assert [what for what, _ in busy.seen] == ["push", "push", "push", "cancel", "cancel_by_tag"]
+
+
+async def test_an_emergency_whose_answer_was_lost_stops_with_the_others() -> None:
+    """The first attempt rings, and its receipt is nobody's: the tag that both bear stops it."""
+
+    class Lossy(Pushover):
+        lost = True
+
+        def take(self, request: Request) -> Reply:
+            reply = super().take(request)
+            if self.lost:
+                self.lost = False
+                return 502, b""
+            return reply
+
+    lossy = Lossy()
+    one = message(priority=Priority.P1)
+    async with ends("pushover", speaks(lossy.handle)) as at:
+        assert isinstance(await at.channel.send(one, 1), Temporary)
+        kept = await at.channel.send(one, 2)
+        assert isinstance(kept, Receipt)
+        [name] = at.channel.ringing(kept.conversation)  # type: ignore[attr-defined]
+        assert not (await at.channel.look(name)).over  # type: ignore[attr-defined]
+        assert await at.channel.hush(name) is None  # type: ignore[attr-defined]
+        assert await at.channel.hush("rLqVuqTRh62UzxtmqiaLzQmVcPgi99") is None, "one of before, without a tag"  # type: ignore[attr-defined]
+    assert lossy.tags == {}
+    first, second = list(lossy.receipts)
+    assert [each for each in lossy.seen if each[0] != "push"] == [
+        ("look", second), ("cancel", second), ("cancel_by_tag", [first]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("priority", "rank"), [("P1", "2"), ("P2", "1"), ("P3", "0"), ("P4", "-1"), ("P5", "-2")])

@@ -519,6 +519,7 @@ class Pushover(Vendor):
     def __init__(self) -> None:
         super().__init__()
         self.receipts: dict[str, int] = {}
+        self.tags: dict[str, str] = {}
         self.expired: set[str] = set()
 
     def settings(self, url: str) -> ChannelSettings:
@@ -542,14 +543,21 @@ class Pushover(Vendor):
         check(not emergency or (int(body["retry"]) >= 30 and int(body["expire"]) <= 10_800), fail("retry"))
         receipt = {"receipt": f"rLqVuqTRh62UzxtmqiaLzQmVcPgi{len(self.seen):02}"} if emergency else {}
         self.receipts |= dict.fromkeys(receipt.values(), 0)
+        self.tags |= dict.fromkeys(receipt.values(), body.get("tags", ""))
         self.seen.append(("push", body | receipt))
         return said(200, status=1, request="e460545a8b333d0da2f3602aff3133d6", **receipt)
 
     def receipt(self, method: str, path: str) -> Reply:
-        """Asked for or cancelled; one that nobody has had is not found."""
+        """Asked for or cancelled, singly or by their tag; one that nobody has had is not found."""
         name, _, verb = path.removesuffix(".json").partition("/")
+        if name == "cancel_by_tag" and method == "POST":
+            meant = [one for one, tag in self.tags.items() if tag == verb]
+            self.tags = {one: tag for one, tag in self.tags.items() if tag != verb}
+            self.seen.append(("cancel_by_tag", meant))
+            return said(200, status=1, canceled=len(meant), request="r")
         check(name in self.receipts, said(404, receipt="not found", errors=["receipt not found"], status=0))
         if verb == "cancel" and method == "POST":
+            self.tags.pop(name, None)
             self.seen.append(("cancel", name))
             return said(200, status=1, request="r")
         check(not verb and method == "GET", (404, b""))
