@@ -26,6 +26,11 @@ class AddressRefused(OSError):
     """The address is one that receivers must not have."""
 
 
+class NameRefused(AddressRefused):
+    """So are all that the name resolves to just now. A resolver that lies for a while, as before a sign-in page or
+    after a mistake in the zone, must not cost a page: the next answer may be another."""
+
+
 class Connector(aiohttp.TCPConnector):
     """Checks each address at the last moment before its socket exists; hands over replies head first."""
 
@@ -89,14 +94,15 @@ class Resolver(AbstractResolver):
             if known is None:
                 raise
             return known
-        self._good[host, port] = self._allowed(found)
+        self._good[host, port] = self._allowed(host, found)
         return self._good[host, port]
 
-    def _allowed(self, found: list[ResolveResult]) -> list[ResolveResult]:
+    def _allowed(self, host: str, found: list[ResolveResult]) -> list[ResolveResult]:
         reasons = [refused(entry["host"], self._allow_private) for entry in found]
         allowed = [entry for entry, reason in zip(found, reasons, strict=True) if reason is None]
         if not allowed:
-            raise AddressRefused(next(filter(None, reasons), "it has no address"))
+            literal = any(entry["host"] == host for entry in found)
+            raise (AddressRefused if literal else NameRefused)(next(filter(None, reasons), "it has no address"))
         return allowed
 
     def _look_up(self, host: str, port: int, family: int) -> asyncio.Future[list[ResolveResult]]:

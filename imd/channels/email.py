@@ -30,7 +30,7 @@ import msgspec
 
 from imd import __version__
 from imd.channels import text
-from imd.channels.connector import AddressRefused, Resolver
+from imd.channels.connector import AddressRefused, NameRefused, Resolver
 from imd.channels.contract import Answer, Conversation, Pace, Permanent, Receipt, Temporary, recall
 from imd.channels.text import Dialect, Message, Writer
 from imd.config.channelsettings import EmailSettings, Tls
@@ -243,6 +243,8 @@ class Email:
     def _failure(self, error: Exception, phase: _Phase) -> Answer:
         shown = self._shown
         match error:
+            case NameRefused():
+                return Temporary(f"{shown} has an address that is not allowed: {error}")
             case AddressRefused():
                 return Permanent(f"{shown} has an address that is not allowed: {error}")
             case aiosmtplib.SMTPNotSupported():

@@ -30,7 +30,7 @@ import msgspec
 from yarl import URL
 
 from imd import __version__
-from imd.channels.connector import AddressRefused, Connector
+from imd.channels.connector import AddressRefused, Connector, NameRefused
 from imd.channels.contract import Answer, Permanent, Receipt, Temporary
 from imd.model.addresses import odd_literal
 
@@ -257,6 +257,8 @@ def _failure(error: Exception, endpoint: Endpoint, bounds: HttpBounds) -> Tempor
     """An exception without an answer, in words of our own: aiohttp's hold the URL."""
     shown = endpoint.shown
     match error:
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, NameRefused):
+            return Temporary(f"{shown} has an address that is not allowed: {error.os_error}")
         case aiohttp.ClientConnectorError() if isinstance(error.os_error, AddressRefused):
             return Permanent(f"{shown} has an address that is not allowed: {error.os_error}")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():

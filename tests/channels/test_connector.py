@@ -112,10 +112,18 @@ async def test_a_name_that_turns_private_is_refused(resolve_to: Callable[[Callab
 async def test_a_name_for_a_refused_address(
     http: HttpClient, resolve_to: Callable[[Callable[[], str | OSError]], None], host: str
 ) -> None:
+    """It is not connected to, and is tried again: a resolver that lied may say the truth then."""
     resolve_to(lambda: host)
     async with Server([answer(200)]) as server:
         given = await post(http, server, "sink.example", allow_private=False)
-    assert isinstance(given, Permanent)
+    assert isinstance(given, Temporary)
+    assert not given.ambiguous
+    assert server.connections == 0
+
+
+async def test_a_literal_address_that_is_refused_stays_so(http: HttpClient) -> None:
+    async with Server([answer(200)]) as server:
+        assert isinstance(await post(http, server, "127.0.0.1", allow_private=False), Permanent)
     assert server.connections == 0
 
 

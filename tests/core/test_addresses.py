@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imd.channels.contract import Permanent, Receipt
+from imd.channels.contract import Receipt, Temporary
 from imd.channels.http import Endpoint, HttpBounds, HttpClient
 from imd.channels.webhook import Webhook
 from imd.clock import SystemClock
@@ -155,7 +155,7 @@ async def test_names_are_judged_by_what_they_resolve_to() -> None:
         closed = await http.post(Endpoint(url, allow_private=False), b"{}", {}, datetime.now(UTC))
     await http.close()
     assert isinstance(open_, Receipt)
-    assert closed == Permanent(f"http://localhost:{server.port} has an address that is not allowed: this host")
+    assert closed == Temporary(f"http://localhost:{server.port} has an address that is not allowed: this host")
     assert server.connections == 1
 
 
