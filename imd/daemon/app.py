@@ -41,7 +41,7 @@ from imd.daemon import counters, gauges, sites
 from imd.daemon.explaining import Explainer
 from imd.daemon.garbage import settle_memory, unswept
 from imd.daemon.loop import Loop
-from imd.daemon.memory import Memory
+from imd.daemon.memory import Memory, spare_address_space
 from imd.daemon.outbox import Outbox
 from imd.daemon.proof import Prover
 from imd.daemon.reconcile import Reconciler
@@ -69,6 +69,7 @@ _log = structlog.get_logger()
 
 def run(config: Path) -> int:
     """Runs the daemon until SIGTERM or SIGINT. 0: stopped cleanly, 1: refused to start or failed."""
+    spare_address_space()
     clock = SystemClock()
     try:
         loaded = load_config(config)

@@ -44,6 +44,20 @@ def test_the_smallest_bound_of_the_groups_counts(tmp_path: Path) -> None:
     assert found.used() == 200 * resource.getpagesize()
 
 
+@pytest.mark.usefixtures("unlimited")
+@pytest.mark.parametrize("group", ["memory/docker/abc", "memory"], ids=["host", "container"])
+def test_bounds_of_the_older_kind_of_groups_count(tmp_path: Path, group: str) -> None:
+    """cgroup v1, where each controller has a tree of its own. A container sees its own group as the root of it."""
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    (groups / group).mkdir(parents=True)
+    proc.mkdir()
+    (proc / "cgroup").write_text("11:cpu,cpuacct:/docker/abc\n9:memory:/docker/abc\n0::/docker/abc\n")
+    (groups / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert limits(proc, groups) == []
+    (groups / group / "memory.limit_in_bytes").write_text(f"{160 * MIB}\n")
+    assert [one.most for one in limits(proc, groups)] == [160 * MIB]
+
+
 def test_limits_of_the_shell_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (MIB if what == resource.RLIMIT_AS else -1, -1))
     assert [(one.what, one.most) for one in limits(groups=tmp_path)] == [("address space (ulimit -v)", MIB)]

@@ -27,6 +27,19 @@ def _series(daemon: Daemon) -> Counter[str]:
     return Counter(line.split("{")[0].split(" ")[0] for line in lines if line and line[0] != "#")
 
 
+async def test_address_space_that_nobody_uses_keeps_no_alert_out(daemons: Daemons, figures: list[str]) -> None:
+    """Under `ulimit -v`, with which it starts: threads' reserves counted as memory, and every alert got 503."""
+    daemon = daemons("", EACH)
+    daemon.program = ["prlimit", f"--as={300 * MIB}", *daemon.program]
+    daemon.start()
+    sent = await send(daemon, 20, 1, serials(), ALERTS_A_BODY)
+    assert set(sent.statuses) == {200}
+    assert daemon.metric("imd_memory_short") == 0
+    figures.append(f"row 38, 300 MiB of address space: {len(sent.acked)} alerts acked, L 0")
+    assert {alert["labels"]["serial"] for alert in daemon.items("/v1/alerts")} == set(sent.acked)
+    assert daemon.stop(seconds=20) == 0
+
+
 async def test_a_flood_of_new_alerts_is_turned_away_before_memory_ends(daemons: Daemons, figures: list[str]) -> None:
     """503 to what is new, while repeats and resolves of what is known are taken on. No label becomes a metric's."""
     daemon = daemons("", EACH)
