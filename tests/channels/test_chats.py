@@ -271,6 +271,26 @@ async def test_webex_takes_no_mention_from_a_label() -> None:
     assert "&lt;script" in markdown
 
 
+async def test_webex_gets_a_shorter_message_where_it_counts_more_than_we_do() -> None:
+    """What it renders may be longer than what was sent: a page is no loss for that."""
+
+    class Strict(Webex):
+        def take(self, request: Request) -> Reply:
+            if len(request.body) > 5_000:
+                return said(
+                    400, message="Unable to post message to room: Message length limited to 7439 characters before"
+                )
+            return super().take(request)
+
+    strict = Strict()
+    async with ends("webex", speaks(strict.handle)) as at:
+        for one in (enormous(), digest(), enormous(PageKind.UPDATE, 2)):
+            assert isinstance(await at.channel.send(one, 1), Receipt)
+        sizes = [len(request.body) for request in at.server.requests]
+    assert len(sizes) == 5
+    assert [size > 5_000 for size in sizes] == [True, False, False, True, False]
+
+
 async def test_teams_text_is_in_runs_and_links_are_buttons() -> None:
     """No markdown is read in a text run; a card stays well below Teams' limit, its title whole."""
     async with ends("teams") as at:
