@@ -10,7 +10,7 @@ import msgspec
 
 from imd.api.answers import Refusal
 from imd.api.operations import Duration, Name
-from imd.config.syntax import BadDuration, parse_duration
+from imd.api.parameters import duration
 from imd.model.event import ActionKind, ActionTaken, IncidentReported
 from imd.model.incident import Incident, Priority
 from imd.model.policy import Ruleset
@@ -77,10 +77,7 @@ class Action(msgspec.Struct):
                 raise Refusal(400, "`until` needs a time zone, for example 2026-03-01T09:00:00Z")
             end = self.until
         else:
-            try:
-                end = now + parse_duration(self.for_)
-            except (BadDuration, OverflowError) as fault:
-                raise Refusal(400, f"`for`: {fault}") from None
+            end = now + min(duration("for", self.for_), SNOOZE_MAX * 2)
         if not now < end <= now + SNOOZE_MAX:
             raise Refusal(400, f"a snooze ends in the future, at most {SNOOZE_MAX.days} days ahead")
         return end

@@ -41,10 +41,11 @@ class DutyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OverrideView(msgspec.Struct, frozen=True, kw_only=True):
-    """`id` None: it stands in a rule file. `state`: pending, active or ended."""
+    """`id` None: it stands in a rule file. `state`: pending, active or ended. `timezone`: the schedule's."""
 
     id: str | None
     schedule: str
+    timezone: str
     person: str
     starts_at: datetime
     ends_at: datetime
@@ -83,11 +84,12 @@ def shifts(
         yield ShiftView(one.begins_at, one.ends_at, one.person or None, one.because)
 
 
-def override_view(override: Override, now: datetime) -> OverrideView:
+def override_view(override: Override, now: datetime, timezone: str) -> OverrideView:
     state = "active" if override.begins_at <= now < override.ends_at else "pending"
     return OverrideView(
         id=override.id or None,
         schedule=override.schedule,
+        timezone=timezone,
         person=override.person,
         starts_at=override.begins_at,
         ends_at=override.ends_at,

@@ -19,7 +19,6 @@ from imd.api.body import read_body
 from imd.api.context import Context
 from imd.api.operations import BY, Duration, Name, Parameter, described, needing, switch
 from imd.api.views import Items
-from imd.config.syntax import BadDuration, parse_duration
 from imd.model.event import OverrideEnded, OverrideSet
 from imd.model.schedule import Override, Schedule
 
@@ -72,7 +71,7 @@ class OnCall:
         names = {one.name for one in self._schedules(query.get("schedule", ""))}
         found = duty.every_override(self._context.ruleset(), list(self._context.view.overrides()))
         shown = [one for one in found if one.schedule in names and (ended or one.ends_at > now)]
-        return json(Items([duty.override_view(one, now) for one in shown]))
+        return json(Items([self._shown(one) for one in shown]))
 
     @described("Set an override", {201: duty.OverrideView}, body=needing(OverrideBody, "by"), refuses=(404,))
     async def post(self, request: web.Request) -> web.Response:
@@ -96,7 +95,7 @@ class OnCall:
             raise Refusal(400, f"no person {asked.person[:100]!a}")
         for refused in await self._context.submit(OverrideSet(override), len(body)):
             raise Refusal(400, refused.error)
-        return json(duty.override_view(override, now), 201)
+        return json(self._shown(override), 201)
 
     @described("End an override", {200: duty.OverrideView}, query=(BY,), refuses=(404,))
     async def delete(self, request: web.Request) -> web.Response:
@@ -106,7 +105,12 @@ class OnCall:
         self._override(which)
         for refused in await self._context.submit(OverrideEnded(which, by), 0):
             raise Refusal(404, refused.error)
-        return json(duty.override_view(self._override(which), self._context.clock.now()))
+        return json(self._shown(self._override(which)))
+
+    def _shown(self, override: Override) -> duty.OverrideView:
+        schedule = self._context.ruleset().schedules.get(override.schedule)
+        zone = schedule.timezone if schedule is not None else "UTC"
+        return duty.override_view(override, self._context.clock.now(), zone)
 
     # -- within ---------------------------------------------------------------------------------------------------
 
@@ -166,10 +170,7 @@ def _end(asked: OverrideBody, starts_at: datetime, timezone: str) -> datetime:
     if asked.ends_at:
         ends_at = _instant(asked.ends_at, "ends_at", timezone)
     else:
-        try:
-            ends_at = starts_at + parse_duration(asked.for_)
-        except (BadDuration, OverflowError) as error:
-            raise Refusal(400, f"for: {error}") from None
+        ends_at = starts_at + min(parameters.duration("for", asked.for_), LONGEST * 2)
     if not timedelta(0) < ends_at - starts_at <= LONGEST:
         raise Refusal(400, f"an override ends after it begins, and at most {LONGEST.days} days later")
     return ends_at

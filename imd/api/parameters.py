@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -101,6 +101,14 @@ def switch(query: Mapping[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise Refusal(400, f"{name} must be true or false, not {text[:40]!a}")
     return text == "true"
+
+
+def duration(name: str, text: str) -> timedelta:
+    """A field of a body that says how long. Raises Refusal."""
+    try:
+        return parse_duration(text)
+    except (BadDuration, OverflowError) as error:
+        raise Refusal(400, f"{name}: {text[:40]!a} is no duration like 2h: {error}") from None
 
 
 def since(query: Mapping[str, str], now: datetime) -> datetime | None:

@@ -19,7 +19,7 @@ from imd.api.context import Context
 from imd.api.operations import BY, MATCH, PAGED, Duration, Name, described, listed, needing
 from imd.api.setting import BadSilence, UnknownSilence
 from imd.api.views import Items, MaintenanceView, SilenceView, maintenance_view, silence_view
-from imd.config.syntax import BadDuration, BadMatcher, parse_duration, parse_matchers
+from imd.config.syntax import BadMatcher, parse_matchers
 from imd.core import times
 from imd.model.event import PauseSet
 from imd.model.incident import Incident
@@ -245,10 +245,7 @@ def _end(at: datetime | None, lasting: str, begins: datetime, key: str) -> datet
         raise Refusal(400, f"an end is needed: `{key}` or `for`, one of the two")
     if at is not None:
         return at
-    try:
-        duration = parse_duration(lasting)
-    except BadDuration as error:
-        raise Refusal(400, f"for: {error}") from None
-    if not timedelta(0) < duration <= LONGEST:
+    lasts = parameters.duration("for", lasting)
+    if not timedelta(0) < lasts <= LONGEST:
         raise Refusal(400, f"for: longer than 0s and at most {LONGEST.days}d")
-    return begins + duration
+    return begins + lasts

@@ -54,6 +54,7 @@ class _Override(msgspec.Struct):
     by: str | None = None
     ended_by: str | None = None
     comment: str = ""
+    timezone: str = "UTC"
 
 
 class _Overrides(msgspec.Struct):
@@ -255,8 +256,8 @@ def _done(screen: Screen, content: bytes, arguments: Namespace) -> int:
         {
             "schedule": override.schedule,
             "person": override.person,
-            "from": local(override.starts_at, "UTC"),
-            "until": local(override.ends_at, "UTC"),
+            "from": local(override.starts_at, override.timezone),
+            "until": local(override.ends_at, override.timezone),
             "by": override.by or "",
             "comment": override.comment,
         }
@@ -290,8 +291,8 @@ def _list(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
             Cell(one.state, "yellow" if one.state == "active" else ""),
             one.schedule,
             one.person,
-            local(one.starts_at, "UTC"),
-            local(one.ends_at, "UTC"),
+            local(one.starts_at, one.timezone),
+            local(one.ends_at, one.timezone),
             one.by or "",
             one.comment,
         ]

@@ -291,6 +291,8 @@ def _token(text: str, position: int, char: str) -> _Token:
     end = position
     while end < len(text) and text[end] not in _RESERVED and not _is_space(text[end]):
         end += 1
+    if end == position and text[position : position + 2] == "~=":
+        raise BadMatcher("a regular expression is matched by =~, not ~=", position, length=2)
     if end == position:
         raise BadMatcher(f"{char} must stand in double quotes", position)
     return _Token("word", text[position:end], position)

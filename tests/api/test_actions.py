@@ -34,7 +34,7 @@ async def test_a_snooze_by_duration_or_instant(server: Server) -> None:
     [
         ("snooze", {}, "one of the two"),
         ("snooze", {"for": "2h", "until": "2031-01-01T00:00:00Z"}, "one of the two"),
-        ("snooze", {"for": "soon"}, "`for`: "),
+        ("snooze", {"for": "soon"}, "for: 'soon' is no duration like 2h"),
         ("snooze", {"for": "31d"}, "at most 30 days"),
         ("snooze", {"until": "2001-01-01T00:00:00Z"}, "in the future"),
         ("snooze", {"until": "2031-01-01T00:00:00"}, "time zone"),

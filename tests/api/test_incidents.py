@@ -165,20 +165,22 @@ async def test_members_are_paged(server: Server) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "said"),
     [
-        (
-            "GET",
-            "/v1/incidents?status=opne",
-            None,
-            "known; it is one or more of open, pending, triggered, acknowledged",
-        ),
-        ("GET", "/v1/incidents?priority=1", None, "known; it is one or more of P1, P2, P3, P4, P5"),
-        ("GET", "/v1/deliveries?state=sent", None, "known; it is one or more of pending, accepted"),
+        ("GET", "/v1/incidents?status=opne", None, "it is one or more of open, pending, triggered, acknowledged"),
+        ("GET", "/v1/incidents?priority=1", None, "it is one or more of P1, P2, P3, P4, P5"),
+        ("GET", "/v1/deliveries?state=sent", None, "it is one or more of pending, accepted"),
         (
             "POST",
             "/v1/incidents/1/snooze",
             {"by": "ana", "until": "tomorrow"},
             "like 2026-03-02T08:00:00Z - at `$.until`",
         ),
+        (
+            "POST",
+            "/v1/silences",
+            {"by": "ana", "matchers": ["a=b"], "for": "2"},
+            "for: '2' is no duration like 2h: it has",
+        ),
+        ("POST", "/v1/silences", {"by": "ana", "matchers": ["a~=b"], "for": "2h"}, "is matched by =~, not ~="),
     ],
 )
 async def test_what_is_not_understood_is_answered_with_what_is(

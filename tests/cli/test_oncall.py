@@ -130,7 +130,7 @@ def test_what_overrides_ask_for(daemon: StandIn, imd: Imd) -> None:
     made = {
         "id": "0d9c5a5e", "schedule": "primary", "person": "ben", "starts_at": "2026-12-24T17:00:00Z",
         "ends_at": "2026-12-25T05:00:00Z", "state": "pending", "by": "ana", "created_at": None, "ended_by": None,
-        "comment": "swap",
+        "comment": "swap", "timezone": "Europe/Berlin",
     }  # fmt: skip
     daemon.answers["POST /v1/oncall/overrides"] = 201, made
     code, out, _ = imd(
@@ -147,7 +147,7 @@ def test_what_overrides_ask_for(daemon: StandIn, imd: Imd) -> None:
         "swap",
     )
     assert code == 0
-    assert out.startswith("0d9c5a5e pending\nschedule: primary\nperson:   ben\n")
+    assert out.startswith("0d9c5a5e pending\nschedule: primary\nperson:   ben\nfrom:     Thu 2026-12-24 18:00 CET\n")
     assert daemon.asked[-1].body == {
         "schedule": "primary", "person": "ben", "by": "ana", "for": "12h", "starts_at": "2026-12-24 18:00",
         "comment": "swap",
@@ -159,6 +159,7 @@ def test_what_overrides_ask_for(daemon: StandIn, imd: Imd) -> None:
     out = imd("oncall", "override", "list", "--schedule", "primary", "--all")[1]
     assert daemon.asked[-1].query == {"schedule": ["primary"], "all": ["true"]}
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["0d9c5a5e", "in"]
+    assert "Fri 2026-12-25 06:00 CET" in out
     daemon.answers["GET /v1/oncall/overrides"] = 200, {"items": [], "next_cursor": None}
     assert imd("oncall", "override")[1] == "no override\n"
 
