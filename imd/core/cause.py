@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from imd.core import relation
 from imd.core.links import Record
 from imd.core.relate import Relator
-from imd.core.standing import Map
+from imd.core.standing import Map, Standing, Weights
 from imd.model.alert import Alert, fingerprint
 from imd.model.incident import Incident, RootCause
 from imd.model.rule import Relate
@@ -31,6 +31,10 @@ CHOSEN_AFTER = 1.25
 EXPLAINED_MIN = 0.5
 """What counts as explained by something above: a busy host does not explain a dead database."""
 
+UNTIED = 0.4
+"""What one weighs that may come of an entity, by kind and time, though nothing is known to lead there: less than one
+that is three hops away. On labels alone there is mostly nothing else to go by."""
+
 
 class Probable:
     """The probable cause. `ref` is the alert that speaks for it: its first, for a container its members' first."""
@@ -44,22 +48,28 @@ class Probable:
 
 
 class _Ill:
-    """One entity with its alerts: the earliest onset and the kinds."""
+    """One entity with its alerts: the one that speaks for it, the earliest onset and the kinds."""
 
-    __slots__ = ("first", "kinds")
+    __slots__ = ("first", "kinds", "onset")
 
     def __init__(self, record: Record) -> None:
         self.first = record
+        self.onset = record.onset
         self.kinds: dict[AlertClass, None] = {record.kind: None}
 
     def add(self, record: Record) -> None:
         self.kinds[record.kind] = None
-        strength = len(relation.EXPLAINS[record.kind]), -record.onset, -record.ref
-        if strength > (len(relation.EXPLAINS[self.first.kind]), -self.first.onset, -self.first.ref):
+        self.onset = min(self.onset, record.onset)
+        if _strength(record) > _strength(self.first):
             self.first = record
 
     def explains(self, other: _Ill) -> float:
         return max(relation.explains(one, another) for one in self.kinds for another in other.kinds)
+
+
+def _strength(record: Record) -> tuple[float, float, int]:
+    """Which of an entity's alerts speaks for it: of the class that explains most, the first."""
+    return sum(relation.EXPLAINS[record.kind].values()), -record.onset, -record.ref
 
 
 def choose(incident: Incident, relator: Relator, relate: Relate, members: Sequence[Alert], *, anew: bool) -> None:
@@ -100,11 +110,13 @@ def _holds(alert: Alert) -> bool:
 def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable | None:
     """None where no member relates to anything."""
     ill: dict[str, _Ill] = {}
+    ways = _Ways(world, max_hops)
     for count, record in enumerate(members):
         if count >= MEMBERS_MAX:
             break
         own = record.standing.own
         for entity in [one for one in own if world.holds(one)] or own:
+            ways.tie(entity, record.standing)
             if entity in ill:
                 ill[entity].add(record)
             elif len(ill) < ENTITIES_MAX:
@@ -112,18 +124,61 @@ def probable(members: Iterable[Record], world: Map, max_hops: int) -> Probable |
     if not ill:
         return None
     spanning = [its for its in ill.values() if its.first.standing.spans]
-    topmost = [entity for entity in ill if not _explained_by(entity, ill, spanning, world, max_hops)] or list(ill)
-    explained = {entity: _explained(entity, ill, world, max_hops) for entity in topmost}
-    entity = min(topmost, key=lambda one: (-sum(explained[one].values()), ill[one].first.onset, one))
+    topmost = [entity for entity in ill if not _explained_by(entity, ill, spanning, ways)] or list(ill)
+    explained = {entity: _explained(entity, ill, ways) for entity in topmost}
+    might = {entity: _might_explain(entity, ill, explained[entity]) for entity in topmost}
+    weighed = {one: sum(explained[one].values()) + UNTIED * might[one] for one in topmost}
+    entity = min(topmost, key=lambda one: (-weighed[one], ill[one].first.onset, one))
     container = _container(ill, world, max_hops)
     if container is not None and container[1] > sum(explained[entity].values()):
         return Probable(container[0], container[3], container[2])
-    return Probable(entity, ill[entity].first.ref, _reason(entity, ill, len(explained[entity])))
+    return Probable(entity, ill[entity].first.ref, _reason(entity, ill, len(explained[entity]), might[entity]))
 
 
-def _explained(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> dict[str, float]:
+class _Ways:
+    """What leads from entity to entity: the map, and what the labels of members tie together."""
+
+    def __init__(self, world: Map, max_hops: int) -> None:
+        self._world = world
+        self._max_hops = max_hops
+        self._up: dict[str, dict[str, None]] = {}
+        self._down: dict[str, dict[str, None]] = {}
+
+    def tie(self, entity: str, standing: Standing) -> None:
+        for cause in standing.near[: standing.upon]:
+            self._link(cause, entity)
+        for effect in standing.near[standing.upon :]:
+            self._link(entity, effect)
+
+    def _link(self, cause: str, effect: str) -> None:
+        self._down.setdefault(cause, {})[effect] = None
+        self._up.setdefault(effect, {})[cause] = None
+
+    def causes(self, entity: str) -> Weights:
+        """What an entity suffers from, without itself."""
+        return self._both(self._world.causes(entity, self._max_hops), entity, self._up)
+
+    def effects(self, entity: str) -> Weights:
+        """What suffers from an entity, without itself."""
+        return self._both(self._world.effects(entity, self._max_hops), entity, self._down)
+
+    def _both(self, mapped: Weights, entity: str, ties: dict[str, dict[str, None]]) -> Weights:
+        if entity not in ties:
+            return mapped
+        found = dict(mapped)
+        front, seen, weight = [entity], {entity: None}, 1.0
+        for _ in range(self._max_hops):
+            weight *= relation.FADE
+            front = list(dict.fromkeys(one for at in front for one in ties.get(at, ()) if one not in seen))
+            seen.update(dict.fromkeys(front))
+            for one in front:
+                found[one] = max(weight, found.get(one, 0.0))
+        return found
+
+
+def _explained(entity: str, ill: dict[str, _Ill], ways: _Ways) -> dict[str, float]:
     """What it explains of the others, by weight."""
-    below = world.effects(entity, max_hops)
+    below = ways.effects(entity)
     found = {}
     here = ill[entity]
     for other in ill if here.first.standing.spans else [one for one in ill if one in below]:
@@ -134,9 +189,24 @@ def _explained(entity: str, ill: dict[str, _Ill], world: Map, max_hops: int) -> 
     return found
 
 
-def _explained_by(entity: str, ill: dict[str, _Ill], spanning: list[_Ill], world: Map, max_hops: int) -> bool:
+def _might_explain(entity: str, ill: dict[str, _Ill], explained: dict[str, float]) -> int:
+    """How many of the others are such trouble as comes of its own and did not begin before it, though nothing is known
+    to lead there: a map that has edges of both would know."""
     here = ill[entity]
-    above = [ill[other] for other in world.causes(entity, max_hops).keys() & ill.keys()]
+    mapped = here.first.standing.mapped
+    return sum(
+        its is not here
+        and other not in explained
+        and not (mapped and its.first.standing.mapped)
+        and its.onset >= here.onset
+        and here.explains(its) >= EXPLAINED_MIN
+        for other, its in ill.items()
+    )
+
+
+def _explained_by(entity: str, ill: dict[str, _Ill], spanning: list[_Ill], ways: _Ways) -> bool:
+    here = ill[entity]
+    above = [ill[other] for other in ways.causes(entity).keys() & ill.keys()]
     above += [its for its in spanning if its is not here and _spanned(its, here)]
     return any(its.explains(here) >= EXPLAINED_MIN for its in above)
 
@@ -169,9 +239,13 @@ def _weight_below(container: str, ill: dict[str, _Ill], world: Map, max_hops: in
     return sum(1.0 if entity == container else below.get(entity, 0.0) for entity in ill)
 
 
-def _reason(entity: str, ill: dict[str, _Ill], explained: int) -> str:
+def _reason(entity: str, ill: dict[str, _Ill], explained: int, might: int) -> str:
     its = ill[entity].first
     if len(ill) == 1:
         return f"{its.name} is on {entity}, and nothing else is ill"
+    others = len(ill) - 1
+    if not explained:
+        of_them = f"{might} of the {others} other entities"
+        return f"{its.name} on {entity}: of its kind {of_them} may suffer; nothing ties them"
     above = "nothing that it suffers from has an alert"
-    return f"{its.name} on {entity} explains {explained} of the {len(ill) - 1} other entities, and {above}"
+    return f"{its.name} on {entity} explains {explained} of the {others} other entities, and {above}"

@@ -39,17 +39,18 @@ is none), and the entities of which both are true."""
 
 
 class Standing:
-    """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways. `above` and `below`: what
-    they suffer from and what suffers from them, without those. `containers`: what directly contains them. `needs`: what
-    they directly depend on. `within`: what they merely are in the midst of. `mapped`: the map knows an edge of one of
-    its own. `spans`: within what it serves everything."""
+    """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways; by these it suffers from the
+    first `upon`. `above` and `below`: what they suffer from and what suffers from them, without those. `containers`:
+    what directly contains them. `needs`: what they directly depend on. `within`: what they merely are in the midst of.
+    `mapped`: the map knows an edge of one of its own. `spans`: within what it serves everything."""
 
-    __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "spans", "within")
+    __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "spans", "upon", "within")
 
     def __init__(self, own: tuple[str, ...], mapped: bool) -> None:
         self.own = own
         self.mapped = mapped
         self.near: tuple[str, ...] = ()
+        self.upon = 0
         self.above: Rings = ()
         self.below: Rings = ()
         self.containers: tuple[str, ...] = ()
@@ -165,8 +166,9 @@ class Map:
         mapped = self._entities.find(labels)
         own = tuple(dict.fromkeys((*mapped, named.entity) if named.entity else mapped))
         standing = Standing(own, any(self._tied(entity) for entity in own))
-        tied = (*named.parents, *named.carriers, *named.needs, *named.serves)
-        standing.near = tuple(one for one in dict.fromkeys(tied) if one not in own)
+        upon = [one for one in dict.fromkeys((*named.parents, *named.carriers, *named.needs)) if one not in own]
+        standing.near = (*upon, *(one for one in dict.fromkeys(named.serves) if one not in own and one not in upon))
+        standing.upon = len(upon)
         around = self._around
         above = [(around(entity, True, max_hops), 1.0, 1.0) for entity in own]
         above += [(around(cause, True, max_hops - 1), FADE, FADE) for cause in named.needs]

@@ -457,6 +457,41 @@ def test_the_probable_cause_is_the_one_with_nothing_ill_above_it() -> None:
     )
 
 
+def test_without_a_map_the_cause_is_what_the_others_may_come_of_by_kind_and_time() -> None:
+    site = Site(Topology())
+    site.fire(0, "PostgresDown", namespace="shop", service="orders-db")
+    for number, name in enumerate(("pay", "ship", "mail")):
+        site.fire(10 + number, "RequestErrors", namespace="shop", service=name)
+    home = site.fire(40, "PodNotReady", namespace="shop", pod="pay-0", container="pay")
+    found = probable(site.relator.members(home), site.relator.map, RELATE.max_hops)
+    assert found is not None
+    assert found.entity == "service/shop/orders-db"
+    assert "of its kind 4 of the 4 other entities may suffer; nothing ties them" in found.reason
+
+
+def test_what_labels_tie_together_explains_without_a_map() -> None:
+    site = Site(Topology())
+    site.fire(0, "RequestErrors", namespace="shop", service="pay")
+    home = site.fire(5, "PodCrashLooping", namespace="shop", pod="pay-0", container="pay", node="n1")
+    found = probable(site.relator.members(home), site.relator.map, RELATE.max_hops)
+    assert found is not None
+    assert found.entity == "pod/shop/pay-0"
+    assert found.reason.startswith("PodCrashLooping on pod/shop/pay-0 explains 1 of the 1 other entities")
+    assert site.fire(9, "NodeDown", node="n1") == home
+    found = probable(site.relator.members(home), site.relator.map, RELATE.max_hops)
+    assert found is not None
+    assert found.entity == "host/n1"
+
+
+def test_a_full_gauge_does_not_speak_for_what_fails_beside_it() -> None:
+    site = Site(Topology())
+    site.fire(0, "HpaAtLimit", namespace="shop", service="pay")
+    home = site.fire(9, "RequestErrors", namespace="shop", service="pay")
+    found = probable(site.relator.members(home), site.relator.map, RELATE.max_hops)
+    assert found is not None
+    assert found.ref == 2
+
+
 def test_a_chatty_host_costs_each_alert_the_same() -> None:
     site = Site()
     for second in range(2_000):
