@@ -101,7 +101,10 @@ CLASSES = (
     ClassRule(kind=AlertClass.DOWN, match=_named("not respond|unresponsive|no response|not answer")),
     ClassRule(
         kind=AlertClass.LATENCY,
-        match=_named("latency|slow|duration|response|lag|delay|p9[0-9]|percentile|apdex|too long|behind|stale"),
+        match=_named(
+            "latency|slow|duration|response|lag|delay|p9[0-9]|percentile|apdex|too long|behind|stale|not fresh"
+            "|out of date|too old|backlog|queue"
+        ),
     ),
     ClassRule(
         kind=AlertClass.ERROR,
