@@ -39,10 +39,10 @@ is none), and the entities of which both are true."""
 
 
 class Standing:
-    """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways; by these it suffers from the
-    first `upon`. `above` and `below`: what they suffer from and what suffers from them, without those. `containers`:
-    what directly contains them. `needs`: what they directly depend on. `within`: what they merely are in the midst of.
-    `mapped`: the map knows an edge of one of its own. `spans`: within what it serves everything."""
+    """`own`: its entities. `near`: what its own labels tie these to, in one hop, both ways; by these it suffers from
+    the first `upon`. `above` and `below`: what they suffer from and what suffers from them, without those.
+    `containers`: what directly contains them. `needs`: what they directly depend on. `within`: what they merely are in
+    the midst of. `mapped`: the map knows an edge of one of its own. `spans`: within what it serves everything."""
 
     __slots__ = ("above", "below", "containers", "mapped", "near", "needs", "own", "spans", "upon", "within")
 
