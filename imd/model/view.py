@@ -197,7 +197,7 @@ def alert_view(alert: Alert, incident: Incident | None) -> AlertView:
 
 def _verdict(alert: Alert) -> str | None:
     if alert.incident:
-        return None
+        return alert.seen_off or None  # who closed it while the alert fired
     return f"waits for {alert.waiting}" if alert.counted_at is not None else alert.seen_off or None
 
 

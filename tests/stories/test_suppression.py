@@ -9,6 +9,7 @@ from imd.core.quiet import JUDGED_MAX
 from imd.model.incident import Level
 from imd.model.quiet import Maintenance, TimeInterval, Weekly
 from imd.model.rule import Mode, Raise, Resolve, ResolveWhen, Rule, Window, WindowKind
+from imd.model.view import alert_view
 from tests.core.making import T0, equals, inhibition, minutes, policy, seconds, step
 from tests.stories.told import Story, time_of
 
@@ -403,6 +404,8 @@ def closed_while_it_fires(**other: object) -> Story:
     story = Story(policies=ANA, **other)  # type: ignore[arg-type]
     story.at("0:00").fires("PodDown", node="n1").at("0:00:10").page_to("ana")
     story.resolved_by("ana", force=True).end_to("ana").does("close", "ana", outcome="known").is_("closed", timers={})
+    shown = alert_view(story.alert("PodDown"), story.incident())
+    assert (shown.status, shown.verdict) == ("firing", "ana closed its incident while it fired")
     return story.line("closed by ana: outcome known; 1 alert fires on and is news again after ending and firing anew")
 
 
