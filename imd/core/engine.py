@@ -17,6 +17,7 @@ from imd.core import actions, flapping, journal, keeping, reported
 from imd.core.excerpt import Excerpt
 from imd.core.hearing import DUE_MAX
 from imd.core.intake import Intake
+from imd.core.prepared import Prepared
 from imd.core.relate import Relator
 from imd.core.related import restore
 from imd.core.standing import Standing
@@ -74,6 +75,7 @@ class Engine:
         self._relator = Relator(ruleset.topology)
         self._intake = Intake(ruleset, state, self._relator, expires, self._beats)
         self._timers = Timers(state, self._intake.incidents)
+        self._prepared: Prepared | None = None
         self._arm_restored()
 
     def step(self, event: Event, now: datetime) -> list[Effect]:
@@ -84,7 +86,15 @@ class Engine:
         self._take(tx, event)
         due = list(self.state.take_due(now, DUE_MAX))  # what these arm for now is for the next step
         self._take_due(tx, due, after=Due.ALERT if isinstance(event, AlertsExpired) else None)
-        return tx.close()
+        effects = tx.close()
+        if self._prepared is not None:
+            self._prepared.saw(effects)
+        return effects
+
+    def prepare(self, prepared: Prepared) -> None:
+        """A reload is about to come: its slices may be taken between steps. Whether they are changes no decision."""
+        prepared.follow(self.state)
+        self._prepared = prepared
 
     def _take(self, tx: Transaction, event: Event) -> None:
         match event:
@@ -251,11 +261,11 @@ class Engine:
 
     def _rules_changed(self, tx: Transaction, ruleset: Ruleset) -> None:
         """Open incidents keep the rule they opened with; everything new goes by the new rules."""
-        before, self.ruleset = self.ruleset, ruleset
-        if ruleset.topology != before.topology:
-            self._relator = self._relate_again()
-        waited = self._intake.incidents.openings
-        self._intake = Intake(ruleset, self.state, self._relator, self._expires, self._beats, self._intake)
+        prepared, before = self._take_prepared(ruleset), self.ruleset
+        prepared.finish(tx.effects, tx.touched)
+        self.ruleset, self._relator = ruleset, prepared.relator or self._relator
+        waited, known = self._intake.incidents.openings, prepared.inhibitors
+        self._intake = Intake(ruleset, self.state, self._relator, self._expires, self._beats, self._intake, known)
         self._timers = Timers(self.state, self._intake.incidents)
         self._intake.quiet.arm()
         flapping.arm(self.state, self._intake.incidents)
@@ -312,11 +322,12 @@ class Engine:
         openings.recall_follow_ups(self.state.alerts.values())
         self._intake.take_in(openings.adopt(waiting))
 
-    def _relate_again(self) -> Relator:
-        """Another map: what is resident is placed on it anew."""
-        relator = Relator(self.ruleset.topology)
-        restore(relator, self.state, self._rules())
-        return relator
+    def _take_prepared(self, ruleset: Ruleset) -> Prepared:
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.ruleset is not ruleset or prepared.before is not self.ruleset:
+            prepared = Prepared(self.ruleset, ruleset)
+            prepared.follow(self.state)
+        return prepared
 
     def _rules(self) -> dict[str, Rule]:
         return {rule.name: rule for rule in self.ruleset.rules}

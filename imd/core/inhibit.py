@@ -125,6 +125,16 @@ class Inhibitors:
                 found |= {first: bucket.alerts[first] for first in bucket.firsts() if first}
         return list(found.values())
 
+    def muted(self) -> list[Alert]:
+        """All that some alert mutes, by id."""
+        found: dict[int, Alert] = {}
+        for bucket in self._buckets.values():
+            by_both, by_one = bucket.first(True), bucket.first(False)
+            for alert, both in bucket.targets.values():
+                if by_both if both else by_one:
+                    found[alert.id] = alert
+        return [found[alert_id] for alert_id in sorted(found)]
+
     def causes(self, alert: Alert) -> list[str]:
         """What mutes an alert that has entered: `inhibition/NAME/FINGERPRINT`, one for each rule that does."""
         found = []

@@ -19,6 +19,7 @@ from imd.core.excerpt import Excerpt, excerpt, key_of
 from imd.core.hearing import DUE_MAX, Hearing
 from imd.core.heartbeats import Heartbeats
 from imd.core.incidents import Incidents
+from imd.core.inhibit import Inhibitors
 from imd.core.quiet import Quiet
 from imd.core.regroup import Regroup
 from imd.core.relate import Relator
@@ -40,7 +41,8 @@ _FIRING, _RESOLVED, _DROP, _PLACED = AlertState.FIRING, AlertState.RESOLVED, Mod
 
 
 class Intake:
-    """Takes alerts in under one ruleset. `before` is the one under the rules of before a reload."""
+    """Takes alerts in under one ruleset. `before` is the one under the rules of before a reload, `inhibitors` another
+    index of these, filled."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Intake:
         expires: bool,
         beats: bool,
         before: Intake | None = None,
+        inhibitors: Inhibitors | None = None,
     ) -> None:
         self.ruleset = ruleset
         self.state = state
@@ -63,7 +66,7 @@ class Intake:
         self.heartbeats = Heartbeats(ruleset, state, judged=beats)
         self.hearing = Hearing(ruleset, state, self.incidents, self._ended, expires)
         quiet_before = before.quiet if before is not None else None
-        self.quiet: Quiet = Quiet(ruleset, state, self.incidents, self._rule, self._place, quiet_before)
+        self.quiet: Quiet = Quiet(ruleset, state, self.incidents, self._rule, self._place, quiet_before, inhibitors)
 
     def take(self, tx: Transaction, event: AlertsReported) -> None:
         """One request's reports."""

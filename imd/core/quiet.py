@@ -21,13 +21,14 @@ import msgspec
 
 from imd.core import flapping, journal, times
 from imd.core.incidents import Incidents
+from imd.core.inhibit import Inhibitors
+from imd.core.prepared import goes_nowhere
 from imd.core.state import AT_ONCE, Due, State
 from imd.core.suppress import Causes, Suppression
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
 from imd.model.effect import Journal, Refused, SaveSilence
 from imd.model.event import PauseSet, SilenceExpired, SilenceSet
-from imd.model.heartbeat import OWN_SOURCE, RULE_PREFIX
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE, Silence, SilenceState, needle
 from imd.model.rule import Match, Rule, Test, match_test
@@ -46,10 +47,17 @@ class Quiet:
     """Works on the state's alerts under one ruleset. It is the only writer of verdicts."""
 
     def __init__(
-        self, ruleset: Ruleset, state: State, incidents: Incidents, rule: FindRule, place: Place, before: Quiet | None
+        self,
+        ruleset: Ruleset,
+        state: State,
+        incidents: Incidents,
+        rule: FindRule,
+        place: Place,
+        before: Quiet | None,
+        inhibitors: Inhibitors | None,
     ) -> None:
         """`rule` finds the rule that takes an alert, `place` puts an alert into an incident. `before`: the one under
-        the rules of before a reload, whose index of inhibitors is kept if it holds still."""
+        the rules of before a reload, whose index of inhibitors is kept where there is no other, filled for these."""
         self._ruleset = ruleset
         self._state = state
         self._incidents = incidents
@@ -57,10 +65,16 @@ class Quiet:
         self._place = place
         self._planned: dict[str, datetime] = {}
         self._suppression = Suppression(ruleset, state.silences, state.at)
-        if before is not None and before._ruleset.inhibitions == ruleset.inhibitions:
+        if inhibitors is not None:
+            self._suppression.inhibitors = inhibitors
+            self._inhibitors_changed()
+        elif before is not None:
             self._suppression.inhibitors = before._suppression.inhibitors
         elif ruleset.inhibitions:
-            self._enter_all()
+            for alert in state.alerts.values():
+                if alert.firing and not goes_nowhere(alert):
+                    self._suppression.inhibitors.enter(alert, alert.full_labels())
+            self._inhibitors_changed()
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 
@@ -77,7 +91,7 @@ class Quiet:
 
     def restate(self, tx: Transaction, alert: Alert) -> None:
         """An alert fires on under other labels: what it mutes, and what mutes it, goes by these."""
-        if _goes_nowhere(alert):
+        if goes_nowhere(alert):
             return
         concerned = [alert]
         inhibitors = self._suppression.inhibitors
@@ -371,7 +385,7 @@ class Quiet:
             absent = only not in canonical or (several and not any(one in canonical for one in needles))
             if absent and alert.other_labels is None and alert.enriched is None:
                 continue
-            if _heard_of(alert) and not _goes_nowhere(alert) and cause not in alert.suppressed_by:
+            if _heard_of(alert) and not goes_nowhere(alert) and cause not in alert.suppressed_by:
                 found.append(alert)
         if len(found) > LOOKED_MAX:
             return found
@@ -416,16 +430,9 @@ class Quiet:
                 self._keep(tx, silence)
                 self._silence_begins(tx, silence.id)
 
-    def _enter_all(self) -> None:
-        """Fills the index of inhibitors; who is muted by it is looked at in turn."""
-        firing = sorted(
-            (one for one in self._state.alerts.values() if one.firing and not _goes_nowhere(one)),
-            key=lambda one: one.id,
-        )
-        for alert in firing:
-            self._suppression.inhibitors.enter(alert, alert.full_labels())
-        causes = self._suppression.inhibitors.causes
-        concerned = [alert for alert in firing if causes(alert)]
+    def _inhibitors_changed(self) -> None:
+        """Who is muted by them is looked at in turn."""
+        concerned = self._suppression.inhibitors.muted()
         self._put_off(AT_ONCE, [alert for alert in concerned if alert.suppressed_by])
         aloud = [alert for alert in concerned if not alert.suppressed_by]
         if aloud:
@@ -435,11 +442,6 @@ class Quiet:
 def _heard_of(alert: Alert) -> bool:
     """Whether there is anything to mute: it fires, or counts as firing."""
     return alert.firing or alert.flapping_since is not None
-
-
-def _goes_nowhere(alert: Alert) -> bool:
-    """Whether no rule was asked for it: enrichment stopped it, or it feeds a heartbeat. So it has no verdict."""
-    return alert.source != OWN_SOURCE and (alert.dropped_by != "" or alert.rule.startswith(RULE_PREFIX))
 
 
 def _begun(silence: Silence, now: datetime) -> Silence:

@@ -8,7 +8,7 @@ nothing is nearer than itself.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from imd.core.correlate import GroupKey, bound_reached, group_key
@@ -201,10 +201,36 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
         entered.append((record, alert.tied_to))
     _tie_again(entered)
     for incident in state.incidents.values():
-        if incident.reopened or incident.returned:
-            relator.reopen(incident.id)
-        if not incident.open or incident.window_ended:
-            relator.close(incident.id)
+        _end_again(relator, incident)
+
+
+def place_again(
+    relator: Relator, state: State, rules: Mapping[str, Rule], incident: Incident, leave: Callable[[Alert, str], None]
+) -> Iterator[Alert]:
+    """The same for one incident that the relator does not know; after each alert others may have their turn. `leave`
+    is called before each is entered."""
+    rule, entered = state.rules[incident.id], []
+    scope = scope_of(incident.group_key, incident.silent)
+    if incident.opener and incident.state is not IncidentState.MERGED:
+        relator.begin(incident.id, scope, incident.opener)
+    for alert in list(state.members[incident.id]) if rule.relate is not None else ():
+        relate = (rules.get(alert.rule) or rule).relate
+        if relate is None or alert.joined_because in _NOT_RELATED:
+            continue
+        leave(alert, incident.id)
+        record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
+        relator.enter(record, incident.id, scope, alert.identity.key, alert)
+        entered.append((record, alert.tied_to))
+        yield alert
+    _tie_again(entered)
+    _end_again(relator, incident)
+
+
+def _end_again(relator: Relator, incident: Incident) -> None:
+    if incident.reopened or incident.returned:
+        relator.reopen(incident.id)
+    if not incident.open or incident.window_ended:
+        relator.close(incident.id)
 
 
 def _tie_again(entered: list[tuple[Record, int]]) -> None:

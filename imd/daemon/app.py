@@ -43,6 +43,7 @@ from imd.daemon.garbage import settle_memory, unswept
 from imd.daemon.loop import Loop
 from imd.daemon.memory import Memory, spare_address_space
 from imd.daemon.outbox import Outbox
+from imd.daemon.preparing import prepare
 from imd.daemon.proof import Prover
 from imd.daemon.reconcile import Reconciler
 from imd.daemon.ringing import Ringing
@@ -367,6 +368,7 @@ class Daemon:
 
     async def _take(self, loaded: Loaded, fresh: Mapping[str, channels.Channel]) -> None:
         self._notifier.reloading()
+        await prepare(lambda: self._loop.engine, loaded.ruleset)
         try:
             await self._loop.submit(RulesChanged(loaded.ruleset), 0)
         except StoreDown:
