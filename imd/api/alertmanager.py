@@ -16,10 +16,11 @@ import msgspec
 from aiohttp import web
 
 from imd import __version__
+from imd.api import quick
 from imd.api.alertmanager_groups import AlertGroup, AlertStatus, GettableAlert, Listed, ReceiverName, grouped
 from imd.api.answers import BusinessRefusal, Refusal, SchemaRefusal, json
 from imd.api.context import Context
-from imd.api.ingest import Ingest, Senders, Taken
+from imd.api.ingest import Ingest, Senders, Taken, Worded
 from imd.api.long import LongAnswers, Pieces, Runs, with_commas
 from imd.api.operations import Answer, Parameter, described, switch
 from imd.config.syntax import BadMatcher, parse_matcher
@@ -130,9 +131,13 @@ class Alertmanager:
             taken = await self._ingest.take(source, self._senders.alertmanager_api(source), body)
         except BadBody as error:
             raise SchemaRefusal(400, str(error)) from None
-        if taken.rejected:
-            raise _first_refusal(taken)
-        return web.Response()
+        return _answer(taken)
+
+    def post_at_once(self, request: web.Request, body: bytes, over: quick.Over) -> bool:
+        """`post_alerts` by the short way. Raises Refusal."""
+        source = self._senders.speaker(request, SOURCE)
+        decoder, worded = self._senders.alertmanager_api(source), Worded(lambda _count: b"", _answer)
+        return self._ingest.at_once(source, decoder, body, request.headers, worded, over)
 
     @described(
         "List the alerts that fire",
@@ -291,6 +296,13 @@ def _people_of(target: Target, ruleset: Ruleset) -> tuple[str, ...]:
 
 
 _SCHEMA_CODES = {Reason.REQUIRED: 602, Reason.URL: 601}
+
+
+def _answer(taken: Taken) -> web.Response:
+    """Raises Refusal."""
+    if taken.rejected:
+        raise _first_refusal(taken)
+    return web.Response()
 
 
 def _first_refusal(taken: Taken) -> Refusal:

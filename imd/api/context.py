@@ -17,7 +17,7 @@ from imd.clock import Clock
 from imd.config.settings import Settings
 from imd.model.alert import Alert
 from imd.model.effect import Refused
-from imd.model.event import Event
+from imd.model.event import AlertsReported, Event
 from imd.model.heartbeat import Beat
 from imd.model.incident import Incident
 from imd.model.policy import Ruleset
@@ -110,6 +110,15 @@ class Submit(Protocol):
     ) -> tuple[Refused, ...]: ...
 
 
+Over = Callable[[Exception | None, Sequence[Refused]], None]
+"""Told of an event's commit: why it failed, if so, and what the engine refused of it."""
+
+
+def ask_submit(event: AlertsReported, size_bytes: int, over: Over) -> bool:
+    """Where nothing is taken but by `submit`."""
+    return False
+
+
 class Explain(Protocol):
     """What would happen to an alert beside what fires now. Raises Unavailable."""
 
@@ -174,7 +183,8 @@ class Context:
 
     `before_scrape` sets the gauges that nobody keeps up to date; it runs in the event loop. `heard` is written by
     ingest: when each source last sent something that was understood. `fetch` GETs a URL beyond this machine's own net
-    and answers with its body, `post` POSTs JSON to one; both raise FetchFailed.
+    and answers with its body, `post` POSTs JSON to one; both raise FetchFailed. `report` is `submit` for whoever does
+    not wait: `over` is told of the commit; False where nothing was taken, and `submit` says why.
     """
 
     submit: Submit
@@ -190,6 +200,7 @@ class Context:
     clock: Clock
     started_at: datetime
     receivers: Callable[[], Sequence[ReceiverStatus]] = tuple
+    report: Callable[[AlertsReported, int, Over], bool] = ask_submit
     fetch: Callable[[str], Awaitable[bytes]] = no_fetch
     post: Callable[[str, bytes], Awaitable[None]] = no_post
     last_reload: Callable[[], ReloadStatus | None] = lambda: None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from imd.api import quick
 from imd.api.access import speaker
 from imd.api.answers import JSON, Refusal, json
 from imd.api.body import read_body
@@ -52,11 +54,15 @@ and the loop turns between slices."""
 LARGE_BYTES = 1 << 19
 """A larger body is decoded part by part: some 3 ms."""
 
+AT_ONCE_BYTES = 1 << 16
+"""A larger body gains nothing that can be measured by the short way (see `quick`)."""
+
 REJECTED_LISTED_MAX = 1000
 """Rejections that one answer lists and the store keeps; all are counted."""
 
 _TOO_LARGE_FIRES = timedelta(minutes=15)
 _log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
 _ACCEPTED_ONE = b'{"accepted":1,"rejected":[]}'
 
 
@@ -81,6 +87,14 @@ class Taken(msgspec.Struct, frozen=True):
     accepted: int
     rejected: list[Rejection]
     ignored: list[Rejection] = []
+
+
+class Worded(NamedTuple):
+    """How a path answers: by JSON or nothing where so many alerts were taken and no more is to be said, and else, which
+    may raise Refusal."""
+
+    all_taken: Callable[[int], bytes]
+    taken: Callable[[Taken], web.Response]
 
 
 class Senders:
@@ -201,10 +215,18 @@ class Ingest:
             taken = await self.take(name, decoder, body, request.headers)
         except BadBody as error:
             raise Refusal(400, str(error), "the body is not understood") from None
-        if taken.accepted == 1 and not taken.rejected and not taken.ignored:
-            return web.Response(body=_ACCEPTED_ONE, content_type=JSON)
-        status = 400 if taken.rejected and not taken.accepted else 200
-        return json(IngestAnswer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
+        return _answer(taken)
+
+    def post_at_once(self, request: web.Request, body: bytes, over: quick.Over) -> bool:
+        """`post` by the short way. Raises Refusal."""
+        name = self._senders.speaker(request, request.match_info["source"], signs=True)
+        decoder = self._senders.decoder(name)
+        configured = self._context.settings().sources.get(name)
+        if decoder is None or (
+            configured is not None and (configured.signing is not None or configured.source.type == KIND_SNS)
+        ):
+            return False
+        return self.at_once(name, decoder, body, request.headers, Worded(_all_taken, _answer), over)
 
     async def _before(self, name: str, body: bytes, request: web.Request) -> None:
         """What a sender's own protocol asks for before its body is read. A refusal is kept for people to see."""
@@ -265,6 +287,40 @@ class Ingest:
         except MemoryShort:
             self._senders.forget_labels()
             raise
+
+    def at_once(
+        self, source: str, decoder: Decoder, body: bytes, headers: Headers, worded: Worded, over: quick.Over
+    ) -> bool:
+        """`take` of a small body that is understood whole, for whoever does not wait: `over` is told what to answer.
+        False: nothing was taken, and by `take` it is seen why."""
+        limits = self._context.settings().limits
+        if len(body) > min(AT_ONCE_BYTES, limits.body_bytes_max):
+            return False
+        now = self._context.clock.now()
+        try:
+            decoded = decoder.decode(body, now, headers)
+        except BadBody:
+            return False
+        alerts = decoded.alerts
+        most = min(SLICE_ALERTS, limits.slice_alerts_max)
+        if not alerts or len(alerts) > most or decoded.rejected or decoded.ignored:
+            return False
+
+        def committed(error: Exception | None, refused: Sequence[Refused]) -> None:
+            if error is None:
+                self._context.heard[source] = now
+            if error is None and not refused:
+                over(worded.all_taken(len(alerts)))
+                return
+
+            async def said(_request: web.Request) -> web.StreamResponse:
+                if error is not None:
+                    raise error
+                return worded.taken(self._sum_up(source, decoded, refused))
+
+            over(said)
+
+        return self._context.report(AlertsReported(source, decoder.by_api, tuple(alerts)), len(body), committed)
 
     async def _decode_in_parts(self, decoder: Splits, body: bytes, now: datetime, headers: Headers) -> Decoded:
         """A large body, one at a time, with a turn of the loop for others between its parts. Raises BadBody."""
@@ -356,6 +412,17 @@ class Ingest:
         )
         with contextlib.suppress(Unavailable):
             await self._context.submit(AlertsReported(OWN_SOURCE, True, (report,)), 0)
+
+
+def _all_taken(count: int) -> bytes:
+    return _ACCEPTED_ONE if count == 1 else _encode(IngestAnswer(count, []))
+
+
+def _answer(taken: Taken) -> web.Response:
+    if not taken.rejected and not taken.ignored:
+        return web.Response(body=_all_taken(taken.accepted), content_type=JSON)
+    status = 400 if taken.rejected and not taken.accepted else 200
+    return json(IngestAnswer(taken.accepted, _listed(taken.rejected), _listed(taken.ignored)), status)
 
 
 def _listed(rejections: Sequence[Rejection]) -> list[RejectedItem]:

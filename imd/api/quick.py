@@ -10,13 +10,18 @@ What a head means is thus always aiohttp's word, and tokens, limits and bodies a
 time. Whatever is not just so goes the ordinary way: a part of a request, more than one, other lengths, a connection
 that closes or does not read its answers. While a request is on the short way, what comes behind it waits unparsed.
 
+Most of what senders send is understood whole, taken, and answered 200 in one way. For that a route has a second handler
+(`AtOnce`), which awaits nothing and is told of the commit: no task, no request, no response are made. Where it takes
+nothing, or something else is to be said, the route's own handler is called.
+
 It rests on names inside aiohttp's `RequestHandler`. `usable` looks whether they are there; else nobody gets this.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+import functools
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -32,6 +37,11 @@ if TYPE_CHECKING:
     from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Over = Callable[[bytes | Handler], None]
+"""Told what to answer: 200 with this JSON, or with nothing; or what this handler says."""
+
+AtOnce = Callable[[web.Request, bytes, Over], bool]
+"""Given a request with this head, but for its body, and the body. False where nothing was taken."""
 
 HEADS_MAX = 4096
 """Heads that are kept, of all senders together; their lengths differ, so one sender has many. Some 2 kB each."""
@@ -47,15 +57,19 @@ _NEEDS = (
 
 
 class _Known:
-    """What aiohttp made of a head."""
+    """What aiohttp made of a head. `asked` is a request with it, for who looks at no more than that."""
 
-    __slots__ = ("handler", "length", "match", "message")
+    __slots__ = ("asked", "at_once", "handler", "length", "match", "message")
 
-    def __init__(self, message: RawRequestMessage, length: int, match: UrlMappingMatchInfo, handler: Handler) -> None:
-        self.message = message
+    def __init__(self, request: web.Request, length: int, at_once: AtOnce) -> None:
+        self.message = request._message
         self.length = length
-        self.match = match
-        self.handler = handler
+        self.match: UrlMappingMatchInfo = request.match_info
+        self.handler: Handler = request.match_info.handler
+        self.at_once = at_once
+        self.asked = request.clone()
+        for its_own in ("_payload", "_payload_writer", "_protocol", "_task"):  # the connection is not to be kept
+            setattr(self.asked, its_own, None)
 
 
 class _Body(EmptyStreamReader):
@@ -73,10 +87,10 @@ class _Body(EmptyStreamReader):
 
 
 class Heads:
-    """The heads that are known. `handlers` are those that may be called by the short way."""
+    """The heads that are known. `handlers` are those that may be called by the short way, with what is tried first."""
 
-    def __init__(self, handlers: Collection[Handler]) -> None:
-        self._handlers = frozenset(handlers)
+    def __init__(self, handlers: Mapping[Handler, AtOnce]) -> None:
+        self._handlers = dict(handlers)
         self._known: dict[bytes, _Known] = {}
 
     def __len__(self) -> int:
@@ -102,7 +116,7 @@ class Heads:
             return
         if len(self._known) >= HEADS_MAX:
             self._known.clear()
-        self._known[head] = _Known(message, length, request.match_info, request.match_info.handler)
+        self._known[head] = _Known(request, length, self._handlers[request.match_info.handler])
 
 
 def whole(head: bytes, message: object) -> int:
@@ -127,7 +141,7 @@ class Quick(Guarded):
         super().__init__(guard, manager, **kwargs)
         self._heads = heads
         self._rest: int | None = 0
-        self._under_way: asyncio.Task[None] | None = None
+        self._under_way: asyncio.Task[None] | _Known | None = None
         self._behind = b""
         self._learning: tuple[bytes, int, RawRequestMessage] | None = None
 
@@ -195,15 +209,29 @@ class Quick(Guarded):
     def _take(self, known: _Known, body: bytes) -> None:
         self.heard = self._loop.time()
         assert self._manager is not None
-        assert self._task_handler is not None
         self._request_count += 1
         self._manager.requests_count += 1
         self._request_in_progress = True
+        self._under_way = known
+        if not known.at_once(known.asked, body, functools.partial(self._over, known)):
+            self._ask(known, known.handler, body)
+
+    def _over(self, known: _Known, answer: bytes | Handler) -> None:
+        if self.transport is None:
+            self._finish(keep=False)
+        elif isinstance(answer, bytes):
+            self.transport.write(_said(answer, "application/json"))
+            self._finish(keep=True)
+        else:
+            self._ask(known, answer, b"")
+
+    def _ask(self, known: _Known, handler: Handler, body: bytes) -> None:
+        assert self._task_handler is not None
         writer = StreamWriter(self, self._loop)
         request = web.Request(known.message, _Body(body), self, writer, self._task_handler, self._loop)
         request._match_info = known.match
         self._current_request = request
-        self._under_way = self._loop.create_task(self._answer(known.handler, request))
+        self._under_way = self._loop.create_task(self._answer(handler, request))
 
     async def _answer(self, handler: Handler, request: web.Request) -> None:
         keep = False
@@ -258,7 +286,11 @@ def _plain(response: web.Response) -> bytes:
         return b""
     if len(response.headers) != (kind is not None) or bool(body) != (kind is not None):
         return b""
-    said = f"Content-Type: {kind}\r\n" if kind is not None else ""
+    return _said(body, kind or "")
+
+
+def _said(body: bytes, kind: str) -> bytes:
+    said = f"Content-Type: {kind}\r\n" if body else ""
     said += f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\nServer: imd\r\n"
     return f"HTTP/1.1 200 OK\r\n{said}\r\n".encode() + body
 
@@ -286,7 +318,7 @@ class _Server(web.Server):
 class Runner(web.AppRunner):
     """Runs an application whose `handlers` may be called by the short way, on connections that `guard` bounds."""
 
-    def __init__(self, app: web.Application, handlers: Collection[Handler], guard: Guard, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, handlers: Mapping[Handler, AtOnce], guard: Guard, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
         self.heads = Heads(handlers)
         self._guard = guard

@@ -9,10 +9,11 @@ said once in a while.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import structlog
@@ -72,15 +73,15 @@ vars(web_response)["SERVER_SOFTWARE"] = "imd"
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the table. `scope` None: open to all, always. `shape` words its refusals. `quick`: small requests of
-    senders come here, each minute the same; they may come by the short way (`quick`)."""
+    """One line of the table. `scope` None: open to all, always. `shape` words its refusals. `at_once`: small requests
+    of senders come here, each minute the same; they may come by the short way (`quick`), where this is called first."""
 
     method: str
     path: str
     handler: Handler
     scope: Scope | None
     shape: Shape = answers.problem
-    quick: bool = False
+    at_once: quick.AtOnce | None = None
 
 
 Slow = Callable[[web.Request, Route, Refusal], Refusal]
@@ -100,13 +101,13 @@ def routes(context: Context) -> list[Route]:
     links, callbacks, mirrors, phones = Links(doors), Callbacks(doors), Mirrors(doors), Phones(doors)
     as_alertmanager, openapi = answers.as_alertmanager, OpenApi()
     table = [
-        Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST, quick=True),
+        Route("POST", "/v1/ingest/{source}", ingest.post, Scope.INGEST, at_once=ingest.post_at_once),
         Route("OPTIONS", "/v1/ingest/{source}", ingest.handshake, Scope.INGEST),
         # The key in the body is what authorises: these two look at it themselves.
         Route("POST", "/v2/enqueue", enqueue.event, None, as_pagerduty),
         Route("POST", "/v2/change/enqueue", enqueue.change, None, as_pagerduty),
         *_opsgenie(OpsgenieApi(context, senders, ingest)),
-        Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager, quick=True),
+        Route("POST", "/api/v2/alerts", neighbour.post_alerts, Scope.INGEST, as_alertmanager, neighbour.post_at_once),
         Route("GET", "/api/v2/alerts", neighbour.get_alerts, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/alerts/groups", neighbour.get_groups, Scope.READ, as_alertmanager),
         Route("GET", "/api/v2/status", neighbour.get_status, Scope.READ, as_alertmanager),
@@ -190,10 +191,10 @@ def _opsgenie(api: OpsgenieApi) -> list[Route]:
 
 
 def application(
-    context: Context, authorize: Authorize | None = None, quick_handlers: set[Handler] | None = None
+    context: Context, authorize: Authorize | None = None, quick_handlers: dict[Handler, quick.AtOnce] | None = None
 ) -> web.Application:
     """The application: every route, under every prefix too. `authorize` refuses by raising Refusal (401, 403).
-    `quick_handlers` collects the handlers of routes that may be called by the short way."""
+    `quick_handlers` collects the handlers of routes that may be called by the short way, with what is called there."""
     app = web.Application(client_max_size=context.settings().limits.body_bytes_max)
     table = routes(context)
     prefixes, slowed = _prefixes(context), _slowing(context)
@@ -201,8 +202,8 @@ def application(
         here = [route for route in table if route.path == path]
         for prefix in prefixes:
             for route, wrapped in _add(app, prefix + path, here, context.metrics, authorize, slowed):
-                if route.quick and quick_handlers is not None:
-                    quick_handlers.add(wrapped)
+                if route.at_once is not None and quick_handlers is not None:
+                    quick_handlers[wrapped] = _wrap_at_once(route, route.at_once, context.metrics, authorize)
     app.on_shutdown.append(_end_streams(context))
     app.router.add_route("*", f"/{ANYTHING}", _wrap(_NOT_FOUND, context.metrics, None))
     return app
@@ -210,7 +211,7 @@ def application(
 
 def runner(context: Context, authorize: Authorize | None = None) -> web.AppRunner:
     """The application with the server's own bounds. The caller sets it up and adds its sites."""
-    handlers: set[Handler] = set()
+    handlers: dict[Handler, quick.AtOnce] = {}
     guard = Guard(
         lambda: context.settings().limits.connections_max,
         lambda: context.settings().limits.body_read_timeout.total_seconds(),
@@ -317,6 +318,31 @@ def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None, slowed: S
             bound = observe[response.status] = child.observe
         bound(clock() - began)
         return response
+
+    return wrapped
+
+
+def _wrap_at_once(route: Route, at_once: quick.AtOnce, metrics: Metrics, authorize: Authorize | None) -> quick.AtOnce:
+    """The same around what is called by the short way; of whatever goes wrong there the ordinary way says it."""
+    scope, clock = route.scope, time.perf_counter
+    observe = functools.cache(lambda: metrics.http_request_duration_seconds.labels(route.path, "200").observe)
+
+    def wrapped(request: web.Request, body: bytes, over: quick.Over) -> bool:
+        began = clock()
+
+        def answered(answer: bytes | Handler) -> None:
+            if isinstance(answer, bytes):
+                observe()(clock() - began)
+                over(answer)
+            else:
+                over(_wrap(replace(route, handler=answer), metrics, None))
+
+        try:
+            if authorize is not None and scope is not None:
+                authorize(request, scope)
+            return at_once(request, body, answered)
+        except Exception:  # noqa: BLE001 - whatever it is happens again there, and is worded
+            return False
 
     return wrapped
 

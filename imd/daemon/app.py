@@ -132,6 +132,7 @@ class Daemon:
         self._outbox = Outbox(self._channels, self._loop.submit, store, clock, metrics, finish=self._with_link)
         self._context = Context(
             submit=self._loop.submit,
+            report=self._loop.report,
             store=store,
             view=self,
             ruleset=lambda: self._ruleset,

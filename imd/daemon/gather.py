@@ -10,27 +10,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import structlog
+
+from imd.api.context import Over
 from imd.model.alert import AlertReport
 from imd.model.effect import Refused
 from imd.model.event import AlertsReported
 from imd.store.contract import Batch
+from imd.telemetry import Log
 
 ALERTS_MAX = 100
 """Together in one step: 4 ms, or 8 where each opens an incident."""
 
 
+_log = structlog.get_logger()
+
+
 class Part:
-    """One request's share. `committed` is done once it is on disk, or fails; `refused` is told once it is stepped, by
-    the index in its own event."""
+    """One request's share. `over` is told once it is on disk, or failed; `refused` is known once it is stepped, by the
+    index in its own event."""
 
-    __slots__ = ("bytes", "committed", "count", "refused")
+    __slots__ = ("bytes", "count", "over", "refused")
 
-    def __init__(self, count: int, size_bytes: int, committed: asyncio.Future[None]) -> None:
+    def __init__(self, count: int, size_bytes: int, over: Over) -> None:
         self.count = count
         self.bytes = size_bytes
-        self.committed = committed
+        self.over = over
         self.refused: tuple[Refused, ...] = ()
 
 
@@ -88,16 +95,33 @@ class Open:
 
     def __init__(self) -> None:
         self.batch = Batch()
-        self.waiting: list[asyncio.Future[None]] = []
+        self.waiting: list[Part] = []
         self.bytes = 0
         self.effects = 0
         self.since = 0.0
 
 
-def fail(waiting: Iterable[asyncio.Future[None]], error: Exception) -> None:
-    for one in waiting:
-        if not one.done():
-            one.set_exception(error)
+def settles(future: asyncio.Future[tuple[Refused, ...]]) -> Over:
+    """For who awaits it."""
+
+    def over(error: Exception | None, refused: Sequence[Refused]) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(tuple(refused))
+        else:
+            future.set_exception(error)
+
+    return over
+
+
+def end(waiting: Iterable[Part], error: Exception | None) -> None:
+    """Each hears that it is on disk, or why not, whatever it does to another."""
+    for part in waiting:
+        try:
+            part.over(error, part.refused)
+        except Exception:  # noqa: BLE001 - a bug in one answer must not take the others' away
+            _log.exception(Log.FAILED, step="an answer")
 
 
 def tell(parts: Iterable[Part], refused: Iterable[Refused]) -> None:

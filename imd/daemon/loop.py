@@ -22,11 +22,10 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TypeAlias
 
 import structlog
 
-from imd.api.context import MemoryShort, Overloaded, StoreDown
+from imd.api.context import MemoryShort, Over, Overloaded, StoreDown
 from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State
@@ -55,8 +54,6 @@ ALIVE_EVERY_SECONDS = 5.0
 LAG_EVERY_SECONDS = 0.1  # how late the loop runs a timer is looked at as often
 PROBE_EVERY_SECONDS = 1.0
 SLEEP_SECONDS_MAX = 60.0  # a wall deadline is looked at again at least so often, for the clock may be set meanwhile
-
-Done: TypeAlias = Callable[[BaseException | None], None]
 
 _log = structlog.get_logger()
 
@@ -154,23 +151,24 @@ class Loop(Shown):
     # -- the door -------------------------------------------------------------------------------------------------
 
     async def submit(self, event: Event, size_bytes: int, rejected: Sequence[Rejection] = ()) -> tuple[Refused, ...]:
-        """Steps the event; returns once its effects are on disk, with what the engine refused of it.
-
-        Raises Overloaded (the inbox is full) and StoreDown (nothing was taken, or its commit failed).
-        """
+        """Steps the event; returns once its effects are on disk, with what the engine refused of it. Raises Overloaded
+        (the inbox is full) and StoreDown (nothing was taken, or its commit failed)."""
         if type(event) is DeliveryFinished:
             await self._turns.light()
         if self._down:
             raise StoreDown(self._down)
         if self._shortage.reason:
             self._shortage.check(event, rejected)
-        if self._inbox_bytes + size_bytes > self._inbox_bytes_max and self._inbox_bytes:
+        if self._full(size_bytes):
             self._metrics.count("overload_rejections_total", ("inbox",))
             raise Overloaded(f"{self._inbox_bytes} bytes wait to be committed")
         if type(event) is AlertsReported:
             if short := self.crowded():
                 await self._take_known_alone(event, size_bytes, short)
-            return await self._report(event, size_bytes, rejected)
+            self._reject(event, rejected)
+            gathered: asyncio.Future[tuple[Refused, ...]] = asyncio.get_running_loop().create_future()
+            self._gather(event, gather.Part(len(event.alerts), size_bytes, gather.settles(gathered)))
+            return await gathered
         await self._all_muted()
         refused = self._step(event)
         await self._all_muted()
@@ -179,26 +177,29 @@ class Loop(Shown):
         if current.batch.empty and not self._under_way and not current.waiting:
             return refused
         committed = asyncio.get_running_loop().create_future()
-        current.waiting.append(committed)
+        current.waiting.append(gather.Part(0, size_bytes, gather.settles(committed)))
         current.bytes += size_bytes
         self._inbox_bytes += size_bytes
         self._plan_flush()
         await committed
         return refused
 
-    async def _report(
-        self, event: AlertsReported, size_bytes: int, rejected: Sequence[Rejection]
-    ) -> tuple[Refused, ...]:
-        """As submit."""
-        self._reject(event, rejected)
-        part = gather.Part(len(event.alerts), size_bytes, asyncio.get_running_loop().create_future())
+    def report(self, event: AlertsReported, size_bytes: int, over: Over) -> bool:
+        """As Context says."""
+        if self._down or self._shortage.reason or self._full(size_bytes) or self.crowded():
+            return False
+        self._gather(event, gather.Part(len(event.alerts), size_bytes, over))
+        return True
+
+    def _full(self, size_bytes: int) -> bool:
+        return bool(self._inbox_bytes) and self._inbox_bytes + size_bytes > self._inbox_bytes_max
+
+    def _gather(self, event: AlertsReported, part: gather.Part) -> None:
         self._gathered.add(event, part)
-        self._inbox_bytes += size_bytes
+        self._inbox_bytes += part.bytes
         if self._gathered.full:
             self._turns.plan()
         self._plan_flush()
-        await part.committed
-        return part.refused
 
     async def _all_muted(self) -> None:
         """Raises StoreDown."""
@@ -255,7 +256,7 @@ class Loop(Shown):
                 return False
             event, parts = self._gathered.take()
             current = self._open
-            current.waiting += (part.committed for part in parts)
+            current.waiting += parts
             current.bytes += sum(part.bytes for part in parts)
             if refused := self._step(event):
                 gather.tell(parts, refused)
@@ -384,9 +385,7 @@ class Loop(Shown):
 
     def _wake(self, current: gather.Open) -> None:
         self._inbox_bytes -= current.bytes
-        for waiting in current.waiting:
-            if not waiting.done():
-                waiting.set_result(None)
+        gather.end(current.waiting, None)
 
     # -- failing and coming back ----------------------------------------------------------------------------------
 
@@ -397,9 +396,9 @@ class Loop(Shown):
         self._metrics.store_up.set(0)
         for void in (*self._under_way, self._open):
             self._inbox_bytes -= void.bytes
-            gather.fail(void.waiting, StoreDown(self._down))
+            gather.end(void.waiting, StoreDown(self._down))
         self._inbox_bytes -= sum(part.bytes for part in self._gathered.parts)
-        gather.fail((part.committed for part in self._gathered.parts), StoreDown(self._down))
+        gather.end(self._gathered.parts, StoreDown(self._down))
         self._muting.wake()
         self._under_way.clear()
         self._open, self._gathered = gather.Open(), gather.Gathered()

@@ -98,6 +98,7 @@ class Server:
         self.loop.on_changed = self.stream.changed
         return Context(
             submit=self.loop.submit,
+            report=self.loop.report,
             store=self.store,
             view=self,
             ruleset=lambda: self.ruleset,

@@ -15,7 +15,9 @@ from imd.api import quick
 from imd.api.access import Access
 from imd.api.quick import Quick
 from imd.config.settings import Auth, Scope, Settings, Token
-from tests.api.server import Logged, Server, serving
+from imd.model.policy import Bounds
+from imd.store.contract import StoreFailed
+from tests.api.server import BENCH, Logged, Server, serving
 
 PATH = "/v1/ingest/alertmanager"
 
@@ -104,6 +106,70 @@ async def test_alertmanagers_path_too(server: Server, taken: list[bytes], monkey
     assert await client.ask(request(body, path)) == first
     assert first[::2] == ("HTTP/1.1 200 OK", b"")
     assert taken == [body]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies of the short way for which a request was made after all."""
+    bodies: list[bytes] = []
+    ask = Quick._ask
+
+    def watched(self: Quick, known: quick._Known, handler: quick.Handler, body: bytes) -> None:
+        bodies.append(body)
+        ask(self, known, handler, body)
+
+    monkeypatch.setattr(Quick, "_ask", watched)
+    return bodies
+
+
+@pytest.mark.parametrize("path", [PATH, "/am/api/v2/alerts"])
+async def test_what_is_taken_whole_needs_no_request(server: Server, asked: list[bytes], path: str) -> None:
+    """It is counted and timed like any other. What has something wrong in it needs one."""
+    bodies = [body_of(name) for name in "ABCD"]
+    if path != PATH:
+        bodies = [json.dumps([{"labels": {"alertname": name}}]).encode() for name in "ABCD"]
+    client = await connect(server)
+    answers = [await client.ask(request(body, path)) for body in bodies]
+    assert answers == answers[:1] * 4
+    assert asked == []
+    bad = bodies[0].replace(b'"A"', b"111")
+    await client.ask(request(bad, path))
+    assert asked == [bad]
+    assert names(server) == set("ABCD")
+    _, metrics, _ = await server.call("GET", "/metrics")
+    said = re.findall(r'imd_http_request_duration_seconds_count{code="200",path="[^"]*"} (\S+)', str(metrics))
+    assert float(said[0]) == 4
+
+
+async def test_what_the_engine_refuses_is_said(tmp_path: Path, log: Logged, asked: list[bytes]) -> None:
+    bounded = msgspec.structs.replace(BENCH, bounds=msgspec.structs.replace(Bounds(), open_alerts_max=1))
+    async with serving(tmp_path, bounded) as server:
+        client = await connect(server)
+        assert (await client.ask(request(body_of("A"))))[0] == "HTTP/1.1 200 OK"
+        status, _, said = await client.ask(request(body_of("B")))
+        assert status == "HTTP/1.1 400 Bad Request"
+        assert json.loads(said)["rejected"][0]["index"] == 0
+        assert asked == [b""]
+        assert (await client.ask(request(body_of("A"))))[0] == "HTTP/1.1 200 OK"
+
+
+async def test_nothing_is_said_to_be_taken_that_is_not_on_disk(
+    server: Server, asked: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit fails: 503, from then on too, by either way."""
+    clients = [await connect(server) for _ in range(3)]
+    first = await clients[0].ask(request(body_of("A")))
+    with monkeypatch.context() as patch:
+        patch.setattr(server.store, "commit", lambda _batch, done: done(StoreFailed("the disk is gone")))
+        answers = await asyncio.gather(*(client.ask(request(body_of("B"))) for client in clients[:2]))
+        assert {status for status, _, _ in answers} == {"HTTP/1.1 503 Service Unavailable"}
+        assert all(headers["Retry-After"] for _, headers, _ in answers)
+        assert (await clients[2].ask(request(body_of("C"))))[0] == "HTTP/1.1 503 Service Unavailable"
+    while server.loop.down:  # noqa: ASYNC110 - it looks each second whether the store takes writes again
+        await asyncio.sleep(0.05)
+    assert names(server) == {"A"}
+    assert await clients[0].ask(request(body_of("B"))) == first
+    assert names(server) == {"A", "B"}
 
 
 async def test_refusals_are_worded_as_ever(server: Server, taken: list[bytes]) -> None:
