@@ -207,7 +207,7 @@ class Life:
         decided = priority.decide(incident, rule, self._ruleset.priority)
         if touched.opened:
             incident.priority = decided
-        elif decided.rank < incident.priority.rank:
+        elif decided is not incident.priority and decided.rank < incident.priority.rank:
             self._raise(tx, incident, rule, decided, touched.woken)
 
     def _raise(self, tx: Transaction, incident: Incident, rule: Rule, decided: Priority, woken: bool) -> None:

@@ -46,10 +46,16 @@ class Telling:
             return
         incident = touched.incident
         joined = touched.joined[1:] if touched.opened else touched.joined
-        for because in dict.fromkeys(alert.joined_because for alert in joined):
+        for because in dict.fromkeys([alert.joined_because for alert in joined]):
             alerts = [alert for alert in joined if alert.joined_because == because]
             why = JOINED[because].format(related=alerts[0].related)
             tx.say(incident, "joined", f"{named(alerts, touched.names)} joined: {why}")
+        if touched.changed:
+            self._changed(tx, touched)
+
+    def _changed(self, tx: Transaction, touched: Touched) -> None:
+        """What happened to those that were members before."""
+        incident = touched.incident
         self._muted(tx, touched)
         if touched.released:
             tx.say(incident, "released", f"{named(touched.released)}: suppressed no more")

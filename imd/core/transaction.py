@@ -51,8 +51,13 @@ class Touched:
     @property
     def members(self) -> bool:
         """Whether some member came, went, or changed its verdict or labels."""
-        changed = self.muted or self.released or self.slipped or self.restated
-        return bool(self.joined or self.revived or self.cleared or changed)
+        return bool(self.joined) or self.changed
+
+    @property
+    def changed(self) -> bool:
+        """The same of those that were members before."""
+        ends = self.revived or self.cleared or self.slipped
+        return bool(ends or self.muted or self.released or self.restated)
 
     @property
     def opened(self) -> bool:

@@ -41,7 +41,7 @@ from imd.model.effect import (
 from imd.model.heartbeat import By
 from imd.model.incident import Incident
 from imd.model.policy import PageKind
-from imd.store.record import micros, micros_or_none, pack
+from imd.store.record import EPOCH, micros, micros_or_none, pack
 
 EXCERPT_CHARS_MAX = 512
 ERROR_CHARS_MAX = 2048
@@ -89,6 +89,8 @@ class Batch:
     """
 
     __slots__ = (
+        "_last_at",
+        "_last_micros",
         "after",
         "alerts",
         "alive_at",
@@ -140,6 +142,7 @@ class Batch:
         self.rejections: list[RejectTuple] = []
         self.alive_at: int | None = None
         self.after: list[Delivery | CancelPages | ForgetIncident] = []
+        self._last_at, self._last_micros = EPOCH, 0
 
     def add(self, effect: Effect, now: datetime) -> None:
         """Encode one effect. Refused and Counted leave nothing on disk; `now` is when the step happened."""
@@ -305,7 +308,9 @@ class Batch:
         self.conversations[key] = (*key, effect.conversation)
 
     def _journal(self, effect: Journal, _now: datetime) -> None:
-        row = (micros(effect.at), effect.line)
+        if effect.at is not self._last_at:  # one instant for a step's hundred lines
+            self._last_at, self._last_micros = effect.at, micros(effect.at)
+        row = (self._last_micros, effect.line)
         self.journal.append(row)
         if effect.audit:
             self.audit.append(row)
