@@ -136,8 +136,9 @@ class Alertmanager:
     def post_at_once(self, request: web.Request, body: bytes, over: quick.Over) -> bool:
         """`post_alerts` by the short way. Raises Refusal."""
         source = self._senders.speaker(request, SOURCE)
-        decoder, worded = self._senders.alertmanager_api(source), Worded(lambda _count: b"", _answer)
-        return self._ingest.at_once(source, decoder, body, request.headers, worded, over)
+        return self._ingest.at_once(
+            source, self._senders.alertmanager_api(source), body, request.headers, _WORDED, over
+        )
 
     @described(
         "List the alerts that fire",
@@ -303,6 +304,9 @@ def _answer(taken: Taken) -> web.Response:
     if taken.rejected:
         raise _first_refusal(taken)
     return web.Response()
+
+
+_WORDED = Worded(lambda _count: b"", _answer)
 
 
 def _first_refusal(taken: Taken) -> Refusal:

@@ -188,8 +188,10 @@ def check_depth(body: bytes, decoded: Decoded, others: int, depth_max: int) -> N
     at again; so bodies as usual pay for two counts. `others` is how many shallow brackets the caller knows of beside
     the alerts' own, their labels' and their annotations'. Of empty objects at most one is part of the deepest nest.
     """
-    known = others + 2 * len(decoded.alerts) + sum(alert.annotations is not NO_ANNOTATIONS for alert in decoded.alerts)
-    spare = body.count(b"{") + _arrays(body) - known
+    spare = body.count(b"{") + _arrays(body) - others - 2 * len(decoded.alerts)
+    if spare <= depth_max - 4:
+        return
+    spare -= sum([alert.annotations is not NO_ANNOTATIONS for alert in decoded.alerts])
     if spare <= depth_max - 4 or spare - max(0, body.count(b"{}") - 1) <= depth_max - 4:
         return
     check_nesting(body, depth_max)
