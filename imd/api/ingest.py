@@ -97,6 +97,9 @@ class Worded(NamedTuple):
     taken: Callable[[Taken], web.Response]
 
 
+_BUILT_IN = {name: Source(name=name, type=name) for name in BUILT_IN}
+
+
 class Senders:
     """Who may send, by name, each with its decoder and its cache of labels.
 
@@ -147,8 +150,8 @@ class Senders:
             self._ruleset = ruleset
             self._decoders.clear()
         source = ruleset.sources.get(name)
-        if source is None and name in BUILT_IN:
-            source = Source(name=name, type=name)
+        if source is None:
+            source = _BUILT_IN.get(name)
         return source if source is not None and source.type in DECODERS else None
 
     def _made(self, source: Source, factory: Factory) -> Decoder:
@@ -294,7 +297,7 @@ class Ingest:
         """`take` of a small body that is understood whole, for whoever does not wait: `over` is told what to answer.
         False: nothing was taken, and by `take` it is seen why."""
         limits = self._context.settings().limits
-        if len(body) > min(AT_ONCE_BYTES, limits.body_bytes_max):
+        if len(body) > AT_ONCE_BYTES or len(body) > limits.body_bytes_max:
             return False
         now = self._context.clock.now()
         try:
@@ -302,8 +305,8 @@ class Ingest:
         except BadBody:
             return False
         alerts = decoded.alerts
-        most = min(SLICE_ALERTS, limits.slice_alerts_max)
-        if not alerts or len(alerts) > most or decoded.rejected or decoded.ignored:
+        fits = 0 < len(alerts) <= SLICE_ALERTS and len(alerts) <= limits.slice_alerts_max
+        if not fits or decoded.rejected or decoded.ignored:
             return False
 
         def committed(error: Exception | None, refused: Sequence[Refused]) -> None:

@@ -44,7 +44,7 @@ AtOnce = Callable[[web.Request, bytes, Over], bool]
 """Given a request with this head, but for its body, and the body. False where nothing was taken."""
 
 HEADS_MAX = 4096
-"""Heads that are kept, of all senders together; their lengths differ, so one sender has many. Some 2 kB each."""
+"""Heads that are kept, of all senders together; their lengths differ, so one sender has many. Some 4 kB each."""
 
 HEAD_BYTES_MAX = 2048
 PLAIN_BYTES_MAX = 4096
