@@ -9,14 +9,14 @@ import argparse
 from pathlib import Path
 
 from imd import __version__
-from imd.cli.flags import DEFAULT_URL, Commands, add, duration_or_never, match_flag, positive, remote
+from imd.cli.flags import DEFAULT_URL, Commands, Parser, add, duration_or_never, match_flag, positive, remote
 from imd.cli.importflags import import_command, tee_command
 from imd.cli.incidentflags import incidents_commands
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line. A parsed command has `command` and its own flags."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="imd",
         description="Alerts in, incidents decided, pages out.",
         epilog="`imd COMMAND --help` shows examples. Exit codes: 0 done, 1 faults found or failed, 2 used wrongly.",

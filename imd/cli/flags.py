@@ -6,12 +6,39 @@ import argparse
 import os
 import pwd
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 DEFAULT_URL = "http://127.0.0.1:9490"
 NEVER = "never"
 INCIDENT = "an incident's number or id"
 Commands = argparse._SubParsersAction  # its only name
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong use is answered by the command that it is about, with the word that was probably meant."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it, but for flags that no command knows: those it lays at the door of the whole program."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            own: argparse.ArgumentParser = self._commands()[found.command]
+            flag = next((one.partition("=")[0] for one in unknown if one.startswith("-")), "")
+            meant = get_close_matches(flag, own._option_string_actions, 1) if flag else []
+            own.error(f"not understood: {' '.join(unknown)}" + (f"; did you mean {meant[0]}?" if meant else ""))
+        return found
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Forty commands in a row say nothing of the one that was meant."""
+        if isinstance(action, Commands) and value not in action.choices:
+            meant = get_close_matches(value, action.choices, 1)
+            hint = f"did you mean {meant[0]}?" if meant else "`imd --help` lists them"
+            raise argparse.ArgumentError(None, f"there is no command {value!a}; {hint}")
+        super()._check_value(action, value)
+
+    def _commands(self) -> dict[str, argparse.ArgumentParser]:
+        return next(dict(action.choices) for action in self._actions if isinstance(action, Commands))
 
 
 def add(commands: Commands[argparse.ArgumentParser], name: str, does: str, *examples: str) -> argparse.ArgumentParser:

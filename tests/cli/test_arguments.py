@@ -104,6 +104,23 @@ def test_wrong_use_is_exit_2_and_says_so(argv: list[str], capsys: pytest.Capture
     assert captured.err.splitlines()[-1].startswith("imd")
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["chek", "x"], "imd: error: there is no command 'chek'; did you mean check?"),
+        (["xyzzy"], "imd: error: there is no command 'xyzzy'; `imd --help` lists them"),
+        (["check", "x", "--stict"], "imd check: error: not understood: --stict; did you mean --strict?"),
+        (["ack", "3", "--notes=x"], "imd ack: error: not understood: --notes=x; did you mean --note?"),
+        (["why", "3", "4"], "imd why: error: not understood: 4"),
+    ],
+)
+def test_what_was_probably_meant_is_said(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == said
+
+
 def test_by_is_the_user_else_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USER", "ana")
     assert build_parser().parse_args(["note", "3", "x"]).by == "ana"
