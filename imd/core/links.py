@@ -230,18 +230,19 @@ class Shelves:
     def around(self, record: Record) -> Iterator[Shelf]:
         """All on which there may be what is related to it, or would be."""
         standing = record.standing
-        neighbours = (entity for _, _, ring in (*standing.above, *standing.below) for entity in ring)
-        for entity in (*standing.own, *standing.near, *neighbours):
-            yield from _at(entity, self.own, self.beside)
-        for shelves, entities in (
-            (self.down, standing.containers),
-            (self.failing, standing.needs),
-            (self.begun, (*standing.within, *standing.spans)),
-            (self.spanning, standing.within),
-            (self.alike, [likeness(one, record.name) for one in (*standing.containers, *standing.within)]),
+        neighbours = [entities for _, _, entities in (*standing.above, *standing.below)]
+        for shelves, places in (
+            (self.own, (standing.own, standing.near, *neighbours)),
+            (self.beside, (standing.own, standing.near, *neighbours)),
+            (self.down, (standing.containers,)),
+            (self.failing, (standing.needs,)),
+            (self.begun, (standing.within, standing.spans)),
+            (self.spanning, (standing.within,)),
+            (self.alike, ([likeness(one, record.name) for one in (*standing.containers, *standing.within)],)),
         ):
-            for entity in entities:
-                yield from _at(entity, shelves)
+            for entities in places if shelves else ():
+                for entity in filter(shelves.__contains__, entities):
+                    yield shelves[entity]
 
     def put(self, record: Record) -> None:
         turn = record.turn
@@ -256,13 +257,6 @@ class Shelves:
             shelf = shelves.get(entity)
             if shelf is not None and shelf.take_away(record):
                 del shelves[entity]
-
-
-def _at(entity: str, *kept: dict[str, Shelf]) -> Iterator[Shelf]:
-    for shelves in kept:
-        shelf = shelves.get(entity)
-        if shelf is not None:
-            yield shelf
 
 
 class Link:

@@ -71,15 +71,13 @@ class Search:
 
     def _nearest(self) -> None:
         standing = self._record.standing
-        for entity in standing.own:
-            self._at(entity, (1.0, 1.0), "same", "near")
-        for entity in standing.near:
-            self._at(entity, (FADE, FADE), "near", "near")
+        self._at(standing.own, 1.0, 1.0, "same", "near")
+        if standing.near:
+            self._at(standing.near, FADE, FADE, "near", "near")
         for weight, asked, entities in standing.above:
             if weight < (relation.JOIN if self.best is None else self.best.weight):
                 break
-            for entity in entities:
-                self._at(entity, (weight, asked), "cause", "cause")
+            self._at(entities, weight, asked, "cause", "cause")
         for entity in standing.within:
             spanning = self._shelves.spanning.get(entity)
             if spanning is not None and entity not in standing.spans:
@@ -87,15 +85,16 @@ class Search:
         if self._record.kind in relation.GOES_DOWN:
             self._siblings()
 
-    def _at(self, entity: str, weights: tuple[float, float], kind: str, tied: str) -> None:
-        """The alerts on and beside one entity, which are so related. `weights`: of any alert there, and of those whose
-        trouble goes along dependencies alone."""
-        on = self._shelves.own.get(entity)
-        if on is not None:
-            self._look(entity, on, weights, kind)
-        beside = self._shelves.beside.get(entity)
-        if beside is not None:
-            self._look(entity, beside, (weights[0] * FADE, weights[1] * FADE), tied)
+    def _at(self, entities: Iterable[str], weight: float, asked: float, kind: str, tied: str) -> None:
+        """The alerts on and beside entities, which are so related. The weight of any alert there, and of those whose
+        trouble goes along dependencies alone. Most of a neighbourhood has no alerts, and is passed over fast."""
+        own, beside = self._shelves.own, self._shelves.beside
+        for entity in filter(own.__contains__, entities):
+            self._look(entity, own[entity], (weight, asked), kind)
+        if beside:
+            weights = weight * FADE, asked * FADE
+            for entity in filter(beside.__contains__, entities):
+                self._look(entity, beside[entity], weights, tied)
 
     def _look(self, entity: str, shelf: Shelf, weights: tuple[float, float], kind: str) -> None:
         record, half = self._record, self._half
@@ -136,17 +135,16 @@ class Search:
     def _explained(self) -> None:
         """Finds the heaviest link to each incident that has an effect heavy enough to merge it, and the best of those
         that the alert covers."""
-        shelves, waits = self._shelves, self._record.kind in relation.ASKED
+        own, beside, waits = self._shelves.own, self._shelves.beside, self._record.kind in relation.ASKED
         for weight, asked, entities in self._record.standing.below:
             left = asked if waits else weight
             if left < relation.MERGE:
                 continue
-            for entity in entities:
-                on, beside = shelves.own.get(entity), shelves.beside.get(entity)
-                if on is not None:
-                    self._look_below(entity, on, left)
-                if beside is not None:
-                    self._look_below(entity, beside, left * FADE)
+            for entity in filter(own.__contains__, entities):
+                self._look_below(entity, own[entity], left)
+            if beside and left * FADE >= relation.MERGE:
+                for entity in filter(beside.__contains__, entities):
+                    self._look_below(entity, beside[entity], left * FADE)
         for link in self._effects.values():
             if link.weight < relation.JOIN or (self.best is not None and not better(link, self.best)):
                 continue

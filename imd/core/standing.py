@@ -9,6 +9,7 @@ no harm: an entity is visited once, by its heaviest path.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, islice
 from typing import TypeVar
 
 from imd.core.entities import EntityIndex, FromLabelsIndex
@@ -130,13 +131,18 @@ class Map:
     def _walked(self, entity: str, way: Way, max_hops: int) -> dict[str, float]:
         """All that is reached from an entity, without itself."""
         edges = self._edges[way]
+        if entity not in edges:
+            return {}
         weights = {entity: 1.0}
-        front, weight = [entity], 1.0
+        front, weight = weights, 1.0
         for _ in range(max_hops):
             weight *= FADE
-            reached = [one for at in front for one in edges.get(at, ()) if one not in weights]
-            front = list(dict.fromkeys(reached))[: NEIGHBOURS_MAX - len(weights)]
-            weights.update(dict.fromkeys(front, weight))
+            reached = dict.fromkeys(chain.from_iterable(edges[at] for at in front if at in edges), weight)
+            for known in reached.keys() & weights.keys():
+                del reached[known]
+            left = NEIGHBOURS_MAX - len(weights)
+            front = reached if len(reached) <= left else dict(islice(reached.items(), left))
+            weights.update(front)
         del weights[entity]
         return weights
 
@@ -210,8 +216,11 @@ class Map:
 
 def _rings(weights: Weights, asked: Weights) -> Rings:
     by_weights: dict[tuple[float, float], list[str]] = {}
-    for entity in (*weights, *(one for one in asked if one not in weights)):
-        by_weights.setdefault((weights.get(entity, 0.0), asked.get(entity, 0.0)), []).append(entity)
+    for entity, weight in weights.items():
+        by_weights.setdefault((weight, asked.get(entity, 0.0)), []).append(entity)
+    for entity, weight in asked.items():
+        if entity not in weights:
+            by_weights.setdefault((0.0, weight), []).append(entity)
     return tuple((*both, tuple(by_weights[both])) for both in sorted(by_weights, reverse=True))
 
 
