@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from imd.core.links import Group, Link, Record, Scope, Shelves, Turn, because, better
 from imd.core.nearest import Search
 
-ASKED_MAX = 8
+ASKED_MAX = 32
 """Openers of incidents that are asked again, and as many others: those that began next after the alert."""
 
 

@@ -535,12 +535,16 @@ def test_entering_the_same_alerts_again_gives_the_same_answers(alerts: list[tupl
     for at, name, labels in alerts:
         site.fire(at, name, **labels)
         entered.append((site.count, at, {"alertname": name, "severity": "warning", **labels}))
-    again = Relator(SHOP)
+    again, records = Relator(SHOP), {}
     for incident, opener in site.openers.items():
         again.begin(incident, (), opener)
     for ref, at, told in entered:
-        record = again.place(ref, told, at, RELATE, ()).record
+        record = again.record(ref, told, at, RELATE)
         again.enter(record, site.now_in(ref), (), identity(told))
+        records[ref] = record
+    for incident in site.openers:
+        for known in site.relator.members(incident):
+            records[known.ref].tie = records[known.tie.ref] if known.tie is not None else None
     for at in (905, 450):
         for spot in _SPOTS:
             labels = {"alertname": "NodeDown", **spot}
@@ -548,6 +552,7 @@ def test_entering_the_same_alerts_again_gives_the_same_answers(alerts: list[tupl
             assert (one.join, one.merges, one.because, one.opens) == (
                 other.join, other.merges, other.because, other.opens,
             )  # fmt: skip
+            assert [(told.ref, why) for told, why in one.nearer] == [(told.ref, why) for told, why in other.nearer]
             assert site.relator.opened_by(identity(labels)) == again.opened_by(identity(labels))
 
 
