@@ -159,14 +159,18 @@ class Digester:
         return waiting
 
     def _leave_over(self, tx: Transaction, record: Digests, rest: list[Incident]) -> None:
-        """One digest does not name them all: these are in the next one, and have until then to be accepted."""
+        """One digest does not name them all: these are in the next ones, and have until theirs to be accepted. Of many
+        thousands each is written once, with the instant of its own, not with each digest that leaves before."""
         receiver = self._ruleset.receivers.get(record.receiver) or Receiver(name=record.receiver)
-        for incident in rest:
-            at = self._at(tx, record, incident)
+        gap = min(self._ruleset.storm.per, GAP_MAX)
+        for place, incident in enumerate(rest):
+            at = tx.now + gap * (1 + place // page.DIGEST_INCIDENTS_MAX)
+            until = at + receiver.accept_within(incident.priority)
             for awaited in incident.awaited.values():
-                if awaited.receiver == record.receiver and awaited.digest == WAITS and awaited.deadline_at is not None:
-                    awaited.deadline_at = at + receiver.accept_within(incident.priority)
-            tx.touch(incident)
+                ours = awaited.receiver == record.receiver and awaited.digest == WAITS
+                if ours and awaited.deadline_at is not None and awaited.deadline_at < until:
+                    awaited.deadline_at = until
+                    tx.touch(incident)
 
     def waiting(self, tx: Transaction, receiver: str) -> list[Incident]:
         """If it is time for the receiver to hear of them: the incidents that wait, the most urgent first. A digest that

@@ -96,7 +96,9 @@ def test_a_digest_names_at_most_500_and_the_others_are_in_the_next(restarted: bo
     story.at("0:00:20").digest_to("chat", *range(4, first)).is_("triggered", first, step=0)
     if restarted:
         story.restart("0:00:00")
+    deadline = next(iter(story.incident(second).awaited.values())).deadline_at
     story.at("0:01:20").digest_to("chat", *range(first, second)).line("in a digest of 500 incidents", first)
+    assert next(iter(story.incident(second).awaited.values())).deadline_at == deadline, "written once"
     story.at("0:02:20").digest_to("chat", second).at("0:30").quiet()
     assert "told of it" not in story.told(second).partition("0:02:20")[0]
 
