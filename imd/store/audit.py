@@ -1,8 +1,10 @@
 """The audit log: lines that nobody changes, takes out or puts in between unnoticed.
 
 Owns the chain. Each line's seal is a hash over the seal before it, the line's instant and its text; the first begins
-from nothing. What retention deletes leaves its last seal behind as the anchor. Whoever can write the file can make the
-whole chain anew: `imd db verify` prints the newest seal, so that one kept elsewhere proves what was there then.
+from nothing. What retention deletes leaves its last seal behind as the anchor. The newest seal is kept apart as well,
+and what comes next follows from that one: so lines cut off at the end are missed, then and later. Whoever can write the
+file can make the whole chain anew: `imd db verify` prints the newest seal, so that one kept elsewhere proves what was
+there then.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from hashlib import blake2b
 
 SEAL_BYTES = 16
 ANCHOR = "audit_anchor"
+NEWEST = "audit_newest"
 
 
 def seal(before: bytes, at: int, line: bytes) -> bytes:

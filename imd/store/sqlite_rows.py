@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 import apsw
 
-from imd.store.audit import ANCHOR, sealed
+from imd.store.audit import ANCHOR, NEWEST, sealed
 from imd.store.batch import AlertTuple, Batch
 
 _SAVE_ALERT = """
@@ -65,7 +65,10 @@ _SAVE_BEAT = """
 INSERT INTO heartbeat (name, by, record) VALUES (?, ?, ?)
 ON CONFLICT (name, by) DO UPDATE SET record = excluded.record"""
 _LAST_SEAL = """
-SELECT coalesce((SELECT seal FROM audit ORDER BY seq DESC LIMIT 1), (SELECT value FROM meta WHERE key = ?))"""
+SELECT coalesce(
+    (SELECT value FROM meta WHERE key = ?),
+    (SELECT seal FROM audit ORDER BY seq DESC LIMIT 1),
+    (SELECT value FROM meta WHERE key = ?))"""
 _REJECT = "INSERT INTO rejected (at, source, part, error, excerpt) VALUES (?, ?, ?, ?, ?)"
 _TRIM_REJECTED = "DELETE FROM rejected WHERE seq <= (SELECT max(seq) FROM rejected) - ?"
 _ALIVE = "INSERT INTO meta (key, value) VALUES ('alive_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -114,10 +117,11 @@ def _write_people(connection: apsw.Connection, batch: Batch) -> None:
 
 
 def _write_audit(connection: apsw.Connection, batch: Batch) -> None:
-    before = connection.execute(_LAST_SEAL, (ANCHOR,)).fetchone()
+    before = connection.execute(_LAST_SEAL, (NEWEST, ANCHOR)).fetchone()
     assert before is not None
-    rows = sealed(before[0] or b"", batch.audit)
+    rows = list(sealed(before[0] or b"", batch.audit))
     connection.executemany("INSERT INTO audit (at, line, seal) VALUES (?, ?, ?)", rows)
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (NEWEST, rows[-1][2]))
 
 
 def _write_alerts(connection: apsw.Connection, batch: Batch) -> None:

@@ -146,16 +146,26 @@ def _look(connection: apsw.Connection, counts: dict[str, int]) -> Iterator[str]:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             yield f"journal {seq}: {error}"
     counts["audit"] = rows(connection, "SELECT count(*) FROM audit")[0][0]
-    anchor = rows(connection, "SELECT value FROM meta WHERE key = ?", (audit.ANCHOR,))
-    lines = connection.execute("SELECT seq, at, line, seal FROM audit ORDER BY seq")
-    wrong = audit.broken(anchor[0][0] if anchor else b"", lines)
-    if wrong is not None:
-        yield f"audit {wrong}: does not follow from the lines before it: one was changed, taken out or put in"
+    yield from _look_at_audit(connection)
     counts["rejected"] = rows(connection, "SELECT count(*) FROM rejected")[0][0]
     for what, query in _ORPHANS.items():
         found = rows(connection, query)
         if found:
             yield f"{len(found)} {what}, the first is {found[0][0]}"
+
+
+def _look_at_audit(connection: apsw.Connection) -> Iterator[str]:
+    kept = rows(connection, "SELECT value FROM meta WHERE key = ?", (audit.ANCHOR,))
+    anchor = kept[0][0] if kept else b""
+    lines = connection.execute("SELECT seq, at, line, seal FROM audit ORDER BY seq")
+    wrong = audit.broken(anchor, lines)
+    if wrong is not None:
+        yield f"audit {wrong}: does not follow from the lines before it: one was changed, taken out or put in"
+        return
+    newest = rows(connection, "SELECT value FROM meta WHERE key = ?", (audit.NEWEST,))
+    last = rows(connection, "SELECT seq, seal FROM audit ORDER BY seq DESC LIMIT 1") or [(0, anchor)]
+    if newest and last[0][1] != newest[0][0]:
+        yield f"audit {last[0][0]}: it is the last one, and was not: what came after it was taken out"
 
 
 class _reading:  # noqa: N801

@@ -11,6 +11,7 @@ import pytest
 
 from imd.model.effect import Journal
 from imd.store import sqlite_upkeep
+from imd.store.audit import NEWEST
 from imd.store.contract import Retention, Store
 from imd.store.migrate import open_store
 from tests.store.conftest import Opener
@@ -63,15 +64,32 @@ def test_every_change_is_found_at_its_line(audited: Path, tamper: str, found_at:
     assert fault.startswith(f"audit {found_at}: ")
 
 
-def test_a_log_cut_at_its_end_has_another_newest_seal(audited: Path) -> None:
-    """The chain alone cannot know what came after its end; a seal noted down elsewhere does."""
+@pytest.mark.parametrize(("cut", "last"), [("seq = 10", 9), ("seq > 4", 4), ("1", 0)])
+def test_a_log_cut_at_its_end_is_found_then_and_later(audited: Path, cut: str, last: int) -> None:
+    """By the newest seal, which is kept apart; and what is written since does not follow from what was left."""
     before = sqlite_upkeep.verify(audited).seal
     connection = apsw.Connection(str(audited))
-    connection.execute("DELETE FROM audit WHERE seq = 10")
+    connection.execute(f"DELETE FROM audit WHERE {cut}")
     connection.close()
     after = sqlite_upkeep.verify(audited)
-    assert after.faults == []
+    assert len(after.faults) == 1
+    assert after.faults[0].startswith(f"audit {last}: ")
     assert after.seal != before
+    store = open_store(f"sqlite:///{audited}")
+    commit(store, line(99))
+    store.close()
+    assert len(sqlite_upkeep.verify(audited).faults) == 1
+
+
+def test_a_log_from_before_the_newest_seal_was_kept_goes_on(audited: Path) -> None:
+    connection = apsw.Connection(str(audited))
+    connection.execute("DELETE FROM meta WHERE key = ?", (NEWEST,))
+    connection.close()
+    assert sqlite_upkeep.verify(audited).faults == []
+    store = open_store(f"sqlite:///{audited}")
+    commit(store, line(99))
+    store.close()
+    assert sqlite_upkeep.verify(audited).faults == []
 
 
 def test_retention_leaves_a_chain_that_holds(open_again: Opener, tmp_path: Path) -> None:
