@@ -66,9 +66,14 @@ class ClassRule(msgspec.Struct, frozen=True, kw_only=True):
     match: Match
 
 
-def _named(words: str) -> Match:
-    """Alerts whose name holds one of these words, in any case, written together or apart."""
-    return ((Matcher("alertname", Op.REGEX, f"(?i).*(?:{words.replace(' ', '[ _-]?')}).*"),),)
+def _named(words: str, beginning: str = "") -> Match:
+    """Alerts whose name holds one of these words, in any case, written together or apart. Those of `beginning` are
+    found within others (oom in TooMany, ntp in PaymentProvider), so a word must begin with them: behind what is no
+    letter, or with a capital."""
+    held = f"(?i:{words.replace(' ', '[ _-]?')})"
+    begun = "".join(f"|{one[0].upper()}(?i:{one[1:]})" for one in beginning.split("|") if one)
+    apart = f"|(?:^|[^a-zA-Z])(?i:{beginning})" if beginning else ""
+    return ((Matcher("alertname", Op.REGEX, f".*(?:{held}{apart}{begun}).*"),),)
 
 
 FROM_LABELS = (
@@ -94,7 +99,7 @@ CLASSES = (
     ClassRule(kind=AlertClass.DOWN, match=_named("(?:cert|tls|ssl).*(?:expired|invalid|(?:not|longer) valid)")),
     ClassRule(
         kind=AlertClass.BACKGROUND,
-        match=_named("backup|snapshot|cert|expir|clock|skew|ntp|cron|job|watchdog|version|inhibitor|reboot"),
+        match=_named("backup|snapshot|expir|clock|skew|watchdog|inhibitor|reboot", "cert|ntp|cron|job|version"),
     ),
     ClassRule(kind=AlertClass.NET, match=_named("network|interface|bonding|packet|bgp|conntrack|partition|tunnel|vpn")),
     ClassRule(kind=AlertClass.DISK, match=_named("filesystem|disk|volume|raid|inode|storage|io wait|iops")),
@@ -102,8 +107,9 @@ CLASSES = (
     ClassRule(
         kind=AlertClass.LATENCY,
         match=_named(
-            "latency|slow|duration|response|lag|delay|p9[0-9]|percentile|apdex|too long|behind|stale|not fresh"
-            "|out of date|too old|backlog|queue"
+            "latency|slow|duration|response|delay|p9[0-9]|percentile|apdex|too long|behind|stale|not fresh"
+            "|out of date|too old|backlog|queue|ready messages|unack",
+            "lag",
         ),
     ),
     ClassRule(
@@ -113,8 +119,9 @@ CLASSES = (
     ClassRule(
         kind=AlertClass.SATURATION,
         match=_named(
-            "cpu|memory|load|oom|saturat|throttl|queue|connections|clients|hpa|autoscal|usage|utili[sz]ation|pressure|fault"
-            "|filling|capacity|backlog|exhaust|pool|at limit|limit reached|nearly full|almost full|swap"
+            "cpu|memory|overload|saturat|throttl|connections|clients|autoscal|usage|utili[sz]ation|pressure|filling|capacity"
+            "|exhaust|pool|at limit|limit reached|nearly full|almost full|swap",
+            "load|oom|hpa|fault",
         ),
     ),
     ClassRule(

@@ -30,6 +30,24 @@ def test_a_name_is_of_its_class(kind: AlertClass, name: str) -> None:
     assert CLASSES.classify({"alertname": name, "severity": "warning"}) is kind
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (AlertClass.ERROR, "PaymentProviderFails"), (AlertClass.DOWN, "PaymentProviderDown"),
+        (AlertClass.ERROR, "ConversionRateDrops"), (AlertClass.DOWN, "ConcertHallDown"),
+        (AlertClass.DOWN, "FeatureFlagsGone"),
+        (AlertClass.ERROR, "TooMany400s"), (AlertClass.ERROR, "DefaultRouteOdd"), (AlertClass.ERROR, "UploadStuck"),
+        (AlertClass.ERROR, "HighPaymentRefunds"), (AlertClass.SATURATION, "node_load5"),
+        (AlertClass.SATURATION, "oom_kill"),
+        (AlertClass.SATURATION, "KubeHpaMaxedOut"), (AlertClass.SATURATION, "NodeMemoryMajorPagesFaults"),
+        (AlertClass.BACKGROUND, "KubeVersionMismatch"), (AlertClass.BACKGROUND, "NGINXCertificateExpiry"),
+        (AlertClass.LATENCY, "repl_lag"), (AlertClass.LATENCY, "KafkaConsumerLag"),
+    ],
+)  # fmt: skip
+def test_a_word_is_not_found_within_another(kind: AlertClass, name: str) -> None:
+    assert CLASSES.classify({"alertname": name, "severity": "warning"}) is kind
+
+
 @pytest.mark.parametrize("severity", ["info", "none"])
 def test_what_nobody_is_to_act_on_stands_alone(severity: str) -> None:
     assert CLASSES.classify({"alertname": "DatabaseGone", "severity": severity}) is AlertClass.BACKGROUND

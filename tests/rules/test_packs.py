@@ -43,13 +43,14 @@ def test_every_rule_is_seen_at_work_by_some_test() -> None:
 
 
 def names_of(rule: Rule) -> set[str]:
-    """As they come without a severity: what only a severity brings to a rule is another's by name."""
+    """As they come without a severity: what only a severity brings to a rule is another's by name.."""
     return {
         value
         for matchers in rule.match
         if not any(matcher.name == "severity" and matcher.op in (Op.EQUAL, Op.REGEX) for matcher in matchers)
         for matcher in matchers
-        if matcher.name == "alertname" and matcher.op in (Op.EQUAL, Op.REGEX)
+        if matcher.name == "alertname"
+        and (matcher.op is Op.EQUAL or (matcher.op is Op.REGEX and "(" not in matcher.value))
         for value in ([matcher.value] if matcher.op is Op.EQUAL else matcher.value.split("|"))
     }
 
