@@ -49,8 +49,9 @@ class WhyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ABOUT_EXISTENCE = frozenset(
-    {"opened", "triggered", "reopened", "resolved", "closed", "cancelled", "window", "merged", "flapping", "settled"}
-)
+    {"opened", "triggered", "reopened", "resolved", "closed", "cancelled", "window", "merged", "moved", "flapping",
+     "settled"}
+)  # fmt: skip
 _ABOUT_PRIORITY = frozenset({"triggered", "priority"})
 _ABOUT_SUPPRESSION = frozenset({"suppressed", "released"})
 _ABOUT_PAGES = frozenset(

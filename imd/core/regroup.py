@@ -23,6 +23,7 @@ from imd.model.incident import Incident, IncidentState
 from imd.model.policy import PageKind, PageReason
 
 LONGER = timedelta(days=1)  # than any hold
+LEFT_MAX = 500  # alerts whose labels are read once some have moved away, at 2 us each
 WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
 
 
@@ -146,7 +147,8 @@ class Regroup:
         for alert in members:
             self._incidents.join(tx, into, alert, alert.full_labels(), "moved")
             tx.save(alert)
-        self._common_again(incident)
+        if len(self._state.members[incident.id]) <= LEFT_MAX:
+            self._common_again(incident)
         incident.cause_of = 0
         tx.say(incident, "moved", f"{named(members)} moved to #{into.number}: {why}")
         tx.say(into, "moved", f"{named(members)} moved here from #{incident.number}: {why}")
@@ -162,6 +164,7 @@ class Regroup:
         self._state.remove_members(incident, members)
 
     def _common_again(self, incident: Incident) -> None:
+        """Of the labels of those that are left more may be common now."""
         rule = self._incidents.rule_of(incident)
         left = [alert.full_labels() for alert in self._state.members[incident.id]]
         common = {n: v for n, v in left[0].items() if all(labels.get(n) == v for labels in left)}
