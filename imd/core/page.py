@@ -60,10 +60,13 @@ def title(incident: Incident, rule: Rule, alerts: int) -> tuple[str, str]:
 
 
 def default_title(incident: Incident) -> str:
-    """alertname, the group key's other values, then the first member's summary."""
+    """alertname, the group key's other values, then the first member's summary. Where the key has no such values, as
+    that of `relate` has none, the probable cause's entity says where it is: mixins' summaries do not."""
     key = dict(incident.group_key)
     name = key.pop("alertname", "") or incident.labels.get("alertname", "") or incident.rule
     others = " ".join(value for value in key.values() if value and value != name)
+    if not others and incident.root_cause is not None:
+        others = incident.root_cause.entity
     head = f"{name} {others}".strip()
     return one_line(f"{head}: {incident.summary}" if incident.summary not in ("", name) else head)
 

@@ -17,6 +17,8 @@ from imd.model.template import Template
 from imd.model.view import alert_view, runbook_of
 from tests.core.making import STORE_ID, T0, after, deliveries, policy, report, ruleset, step, webhook
 
+CAUSE = RootCause(entity="host/n1", fingerprint="f", reason="it explains the others")
+
 
 def incident(**fields: object) -> Incident:
     one = Incident(
@@ -35,6 +37,9 @@ def incident(**fields: object) -> Incident:
         ({"group_key": ()}, "Down"),
         ({"group_key": (), "labels": {}}, "r"),
         ({"group_key": (("alertname", "Down"), ("service", "Down"))}, "Down"),
+        ({"group_key": (), "summary": "it is not ready", "root_cause": CAUSE}, "Down host/n1: it is not ready"),
+        ({"group_key": (("alertname", "Down"),), "root_cause": CAUSE}, "Down host/n1"),
+        ({"root_cause": CAUSE}, "Down c1"),
         ({"summary": "two\nlines\x00 and\x1b[31m more"}, "Down c1: two lines and [31m more"),
     ],
 )
