@@ -116,7 +116,7 @@ class KnownLabels:
 
     def _look_up(self, labels: bytes) -> Known:
         """Not known by its text as one of the young: one of the old, one known by its hash, or a new one."""
-        known = self._old.get(labels)
+        known, labels_hash = self._old.get(labels), b""
         if known is None and self._hashed:
             labels_hash = _hash(labels)
             known = self._young.get(labels_hash)
@@ -128,7 +128,7 @@ class KnownLabels:
         if known is None:
             known = Known(self._identity(labels), b"", NO_ANNOTATIONS)
             if known.identity.canonical is not labels:
-                labels, self._hashed = _hash(labels), True
+                labels, self._hashed = labels_hash or _hash(labels), True
         self._add(labels, known)
         return known
 
