@@ -355,8 +355,8 @@ def _by_gap(record: Record, other: Record, kind: str, gap: float, half: float, k
     if kind == "effect":
         return relation.from_effect(record.kind, other.kind, -gap, half, known)
     if gap >= 0:
-        return relation.in_one_place(other.kind, record.kind, gap, half, known)
-    return relation.in_one_place(record.kind, other.kind, gap, half, known)
+        return relation.in_one_place(other.kind, record.kind, gap, half, known, kind == "near")
+    return relation.in_one_place(record.kind, other.kind, gap, half, known, kind == "near")
 
 
 def because(record: Record, link: Link) -> str:

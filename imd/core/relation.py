@@ -45,8 +45,11 @@ COVER = 0.75
 SLOW = 2.0
 """A disk fills long before it stops what is on it: its effects fade so much slower."""
 
-SLOW_HERE = 10.0
-"""The same for what is on the disk itself, or tied to it by labels: a volume has hardly another effect."""
+SLOW_HERE = 5.0
+"""The same for what is on the disk itself."""
+
+SLOW_TIED = 10.0
+"""The same for what is tied to it by labels: a volume has hardly another effect."""
 
 USUAL = 0.5
 """What is left where two fit only if both waited as their alerts usually do (`onset: usual`): people change that."""
@@ -156,10 +159,11 @@ def from_effect(cause: AlertClass, effect: AlertClass, gap: float, half: float, 
     return weight if gap > half or gap < -half / 2 else weight * BACKWARD
 
 
-def in_one_place(one: AlertClass, other: AlertClass, gap: float, half: float, known: bool) -> float:
-    """On one and the same entity it does not matter which of two explains the other. `one` began first."""
+def in_one_place(one: AlertClass, other: AlertClass, gap: float, half: float, known: bool, tied: bool) -> float:
+    """On one and the same entity, or on two that are `tied` by labels, it does not matter which of two explains the
+    other. `one` began first."""
     weight = max(EXPLAINS[one].get(other, 0.0), EXPLAINS[other].get(one, 0.0))
     if not weight:
         return 0.0
-    slower = SLOW_HERE if one is _DISK else patience(one, other, known)
+    slower = (SLOW_TIED if tied else SLOW_HERE) if one is _DISK else patience(one, other, known)
     return weight * decay(gap, half * slower)
