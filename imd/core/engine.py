@@ -303,7 +303,7 @@ class Engine:
         self._intake.incidents.notifier.digests.shift(tx, by)
         self._intake.incidents.openings.shift(tx, by)
         tx.own_reports += self._intake.heartbeats.shift(tx, by)
-        self._intake.hearing.watch_all(tx.now)
+        self._intake.hearing.clock_set(tx.now, by)
         self._intake.quiet.clock_stepped(tx, by)
         keeping.save_presence(tx, self.state)
 

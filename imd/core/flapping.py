@@ -9,6 +9,7 @@ known, so an expiry is no change.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import chain
 
 from imd.core import keeping
 from imd.core.incidents import Incidents
@@ -90,9 +91,9 @@ def arm(state: State, incidents: Incidents) -> None:
 
 def shift(tx: Transaction, state: State, incidents: Incidents, by: timedelta) -> None:
     """The clock was set: an alert that needs a minute more to be calm still does."""
-    members = [alert for incident in state.incidents for alert in state.members[incident]]
-    others = [alert for alert in state.alerts.values() if not alert.incident]
-    for alert in [*members, *others, *(alert for behind in state.older.values() for alert in behind)]:
+    members = (alert for incident in state.incidents for alert in state.members[incident])
+    others = (alert for alert in state.alerts.values() if not alert.incident)
+    for alert in chain(members, others, (alert for behind in state.older.values() for alert in behind)):
         if alert.changes:
             alert.changes = tuple(one + by for one in alert.changes)
             if alert.flapping_since is not None:

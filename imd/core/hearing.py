@@ -7,7 +7,7 @@ its incident is `incidents`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from imd.core import expiry, journal, keeping
 from imd.core.expiry import Heard
@@ -67,8 +67,18 @@ class Hearing:
         elif not alert.incident:
             keeping.plan_leave(self._state, alert, now)
 
+    def clock_set(self, now: datetime, by: timedelta) -> None:
+        """What waits for a source's word is planned anew with that. Deadlines of alerts stand where they are, or later,
+        and so the looks that are planned come in time. Earlier are those of what feeds a heartbeat, which was moved
+        back with that, and of what is reported by the earlier time: the report plans these anew."""
+        for heard in self._state.heard.values():
+            heard.waking = False
+        for feeders in self._state.feeders.values() if by < timedelta(0) else ():
+            for alert in feeders.values():
+                self.watch(alert, now)
+
     def watch_all(self, now: datetime) -> None:
-        """Deadlines may be earlier than planned: the clock was set, or sources have other terms."""
+        """Deadlines may be earlier than planned: sources have other terms."""
         for heard in self._state.heard.values():
             heard.waking = False
         for alert in self._state.alerts.values():
