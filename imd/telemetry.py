@@ -251,6 +251,7 @@ class Log(enum.StrEnum):
     ALERTS_REJECTED = "alerts.rejected"
     BODY_REFUSED = "body.refused"
     AUTH_REFUSED = "auth.refused"
+    AUTH_FAILED = "auth.failed"
     RECONCILED = "source.reconciled"
     RECONCILE_FAILED = "source.reconcile_failed"
     ANSWER_UNSAID = "answer.unsaid"

@@ -296,6 +296,14 @@ def _slowing(context: Context) -> Slow:
     return slowed
 
 
+_GUARDS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+"""Answers hold words out of alerts: no browser is to take them for a page, and nothing between keeps a copy."""
+
+
+_DENIED = (401, 403)
+"""Each is a line in the log; beyond `refused_max` a minute an address gets 429 or 503 instead, and one line in all."""
+
+
 def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None, slowed: Slow | None = None) -> Handler:
     """The one wrapper: authorisation, refusals in the route's shape, the time it took."""
     observe: dict[int, Callable[[float], None]] = {}
@@ -311,7 +319,12 @@ def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None, slowed: S
             refusal = _refusal(error, route, metrics)
             if refusal.status == 401 and slowed is not None:
                 refusal = slowed(request, route, refusal)
+            if refusal.status in _DENIED:
+                _log.info(Log.AUTH_FAILED, path=route.path, status=refusal.status, address=request.remote)
             response = shape(refusal)
+        if scope is not Scope.INGEST or response.status >= 400:  # an answer to what was taken holds nobody's words
+            for name, value in _GUARDS:
+                response.headers.setdefault(name, value)
         bound = observe.get(response.status)
         if bound is None:
             child = metrics.http_request_duration_seconds.labels(route.path, str(response.status))

@@ -59,6 +59,13 @@ async def test_errors_are_problems(server: Server) -> None:
     assert "nobody" in problem["detail"]
 
 
+@pytest.mark.parametrize("path", ["/v1/incidents", "/api/v2/alerts", "/metrics", "/nothing/here", "/v1/incidents/x"])
+async def test_no_browser_takes_an_answer_for_a_page_and_nothing_keeps_a_copy(server: Server, path: str) -> None:
+    _, _, response = await server.call("GET", path)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
 async def test_the_ingest_answer(server: Server) -> None:
     """200 if any alert was accepted or there was none, else 400; each refusal by its place and reason."""
     path, bad = "/v1/ingest/alertmanager", {"labels": {"alertname": 1}, "status": "firing"}

@@ -237,6 +237,7 @@ async def test_guessing_is_slowed_down_and_nobody_is_locked_out(serve: Serve, lo
         server.clock.advance(timedelta(seconds=REFUSED_WITHIN_SECONDS))
         assert (await server.call("GET", "/v1/incidents", Authorization="Bearer x"))[0] == 401
     assert log.text().count('"auth.refused"') == 1
+    assert log.text().count('"auth.failed"') == Limits().refused_max + 1, "each that got 401, and none that had to wait"
 
 
 def test_what_is_remembered_of_addresses_is_bounded() -> None:

@@ -49,3 +49,11 @@ def test_every_proof_is_a_test(topic: str, proofs: str) -> None:
         if name:
             assert re.search(rf"^(?:async )?def {name[2:]}\(", text, re.MULTILINE), f"{topic}: {path}{name}"
         assert re.search(r"^(?:async )?def test_", text, re.MULTILINE), path
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), re.findall(r"`(tests/[\w/]+(?:\.py)?)(?:::(\w+))?", (ROOT / "docs/security.md").read_text())
+)
+def test_what_the_standard_is_met_by_is_there(path: str, name: str) -> None:
+    assert (ROOT / path).exists()
+    assert not name or f"def {name}(" in (ROOT / path).read_text()
