@@ -61,9 +61,7 @@ AIMS = (
     Aim("POST to page, p99, 200/s", "latency", "200 a second", "page p99 ms", at_most=25, unit="ms"),
     Aim("bytes an open alert, 10 incidents", "memory", "in 10 incidents", "bytes an alert", at_most=1536, unit="B"),
     Aim("bytes an open alert, an incident each", "memory", "an incident each", "bytes an alert", unit="B"),
-    Aim(
-        "bytes an open alert, related on a map", "memory", "on a map, 10,000", "bytes an alert", at_most=1536, unit="B"
-    ),
+    Aim("bytes an open alert, on a map", "memory", "incidents on a map", "bytes an alert", at_most=1536, unit="B"),
     Aim("idle", "memory", "in 10 incidents", "idle MiB", unit="MiB"),
     Aim(
         "10,000 rules against 10, new",
