@@ -15,7 +15,7 @@ from tests.faults.crashing import POINTS, SECOND
 from tests.faults.trials import share, spread, trials
 from tests.system.killing import SINGLE, Killing, Pages, due_of_each, judge
 from tests.system.load import Producer
-from tests.system.running import Daemon, Daemons, until
+from tests.system.running import START_SECONDS, Daemon, Daemons, until
 from tests.system.sink import Message, Sink
 
 RUNS_A_DATABASE = 100  # then a fresh one: reading thousands of incidents at each start would be most of the time
@@ -60,7 +60,7 @@ class Crashing(Killing):
         self.daemon.kill()
         self._order(order)
         self.daemon.spawn()
-        until("it is up, or dead", lambda: not self.daemon.pid or self.daemon.ready)
+        until("it is up, or dead", lambda: not self.daemon.pid or self.daemon.ready, START_SECONDS)
 
     def _order(self, order: str) -> None:
         (self.daemon.folder / "crash").write_text(order)
@@ -86,6 +86,7 @@ def test_at_every_point_nothing_is_lost_and_keys_stay(daemons: Daemons, sink: Si
         restarts += killing.restarts
         delays += _again(sink.messages)
         reached = {point: count + killing.reached[point] for point, count in reached.items()}
+        print(f"{runs} runs, {acked} acked, {due} messages due, {doubles} sent again, none lost", flush=True)
     figures.append(
         f"rows 2, 3: {runs} runs at {len(POINTS)} points, {sum(reached.values())} reached, {acked} acked, "
         f"L 0; {due} messages due, M 0, D {share(doubles, due)}, K 0; sent again after {spread(delays)}; "
