@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from imd.model.alert import Alert, AlertState
 from imd.model.effect import Delivery
 from imd.model.incident import Incident, IncidentState
-from imd.model.policy import PageKind
 from imd.store.record import (
     unpack_delivery,
     unpack_incident,
@@ -25,6 +24,7 @@ from imd.store.record import (
 )
 from tests.simulation import files
 from tests.simulation.disk import STORE_ID
+from tests.simulation.heard import unheard
 from tests.simulation.ondisk import OnDisk, Row
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ _ACCEPTED_WITHIN = 20.0
 _MISSED_AFTER = 130.0  # `every`, `grace`, and what lies between two beats
 _SLACK = 12.0
 _UNDER_WAY = 5.0
-_HEARD_WITHIN = timedelta(minutes=3)
 
 
 class Oracles(OnDisk):
@@ -62,6 +61,7 @@ class Oracles(OnDisk):
         self._ends: list[float] = []
         self._clock_set: list[float] = []
         self._calm_wall: datetime | None = None
+        self._began: datetime | None = None  # None while no process runs
         self._digested: set[tuple[str, str]] = set()
         self._leaving: set[str] = set()  # what left just before the end
 
@@ -145,7 +145,11 @@ class Oracles(OnDisk):
         """The disk failed just now."""
         self._troubles.append(self._sim.universe.elapsed)
 
+    def process_begins(self) -> None:
+        self._began = self._sim.universe.now()
+
     def process_ended(self, unhandled: list[str]) -> None:
+        self._began = None
         self._ends.append(self._sim.universe.elapsed)
         for text in unhandled:
             self._fails(f"a callback of the daemon failed: {text}")
@@ -253,25 +257,13 @@ class Oracles(OnDisk):
             self._fails(f"{incident.id} has timers that are long due: {late}")
 
     def when_calm_a_while(self) -> None:
-        """Somebody has it, and has for minutes: nobody who was told of it, and wants to hear that, believes that nobody
-        has. What counts is what was decided last, however late it was taken."""
-        receivers = files.version("first", self._sim.site)().ruleset.receivers
-        incidents, decided = self._incidents(), {row.delivery.id: row.seq for row in self._rows()}
-        taken = (send for send in self._sim.servers.sends if send.taken_at is not None)
-        asked = [send for send in taken if PageKind.ACKNOWLEDGED in receivers[send.receiver].send]
-        last: dict[tuple[str, str], Send] = {}
-        for send in sorted(asked, key=lambda send: decided[send.delivery]):
-            last.update({(incident, send.receiver): send for incident in send.says})
-        for (name, receiver), send in last.items():
-            if send.says[name] == IncidentState.TRIGGERED.value and self._is_had(incidents[name]):
-                self._fails(f"{receiver} never heard that {name} is acknowledged, but last: {send}")
-
-    def _is_had(self, incident: Incident) -> bool:
-        """Whether somebody has had it for minutes without a fault."""
-        now = self._sim.universe.now()
+        """Faults are over, and imd runs, or will."""
         assert self._calm_wall is not None
-        since = max(self._calm_wall, incident.acknowledged_at or now)
-        return incident.state is IncidentState.ACKNOWLEDGED and now - since > _HEARD_WITHIN
+        if self._began is not None:
+            receivers = files.version("first", self._sim.site)().ruleset.receivers
+            since, now = max(self._calm_wall, self._began), self._sim.universe.now()
+            for text in unheard(self._sim.servers.sends, self._rows(), self._incidents(), receivers, since, now):
+                self._fails(text)
 
     # -- at the end -----------------------------------------------------------------------------------------------
 

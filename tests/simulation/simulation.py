@@ -132,6 +132,7 @@ class Simulation:
         """One process, from its start to its end, and the time until the next."""
         self.lives += 1
         self.note(f"imd starts, life {self.lives}")
+        self.oracles.process_begins()
         loop = self.loop = VirtualLoop(self.universe, self.draw, self.listening)
         store: SimulatedStore | None = None
         self.down_for = RESTART_SECONDS
