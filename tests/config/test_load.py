@@ -113,7 +113,7 @@ def test_without_a_config_every_receiver_is_known(tmp_path: Path) -> None:
     assert sorted(ruleset.receivers) == ["x", "y"]
     assert ruleset.policies["p"].steps[0].notify == (Target(TargetKind.RECEIVER, "x"), Target(TargetKind.PERSON, "ana"))
     assert ruleset.policies["p"].remind == timedelta(hours=4)
-    bare = _rules(tmp_path, "").ruleset
+    bare = _rules(tmp_path, "{}\n").ruleset
     assert list(bare.receivers) == ["default"]
     assert bare.policies["default"].once
     assert [str(target) for target in bare.policies["default"].steps[0].notify] == ["receiver:default"]
