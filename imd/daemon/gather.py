@@ -24,6 +24,9 @@ from imd.telemetry import Log
 ALERTS_MAX = 100
 """Together in one step: 4 ms, or 8 where each opens an incident."""
 
+UNDER_WAY_MAX = 2
+"""Commits behind which no more is stepped of what has gathered: one that is written, one that is next. Ten bodies of
+5,000 new alerts at once put a second's worth before the first page of the storm."""
 
 _log = structlog.get_logger()
 

@@ -7,7 +7,8 @@ Owns the order that every promise hangs on. How it works, all in the event loop'
   loop for others between, else when the batch leaves. What was due before they came is done before them. Other events
   pass them by: nobody was told yet that they were taken.
 - The open batch goes to the store's writer thread when none is under way, or when it is full. So bodies that arrive
-  during one commit share the next, and the busier it gets the larger the groups: no timer.
+  during one commit share the next, and the busier it gets the larger the groups: no timer. Behind two that are under
+  way no more alerts are stepped, for a page would wait for all of them.
 - Answers and messages leave only after their own commit: `_committed` wakes who waits and hands messages on.
   A submit that changed nothing waits as well while anything is under way, for it may repeat what is not yet on disk.
 - When a commit fails, or the engine itself does, nothing is stepped until a probe write succeeds. Then the engine is
@@ -235,7 +236,7 @@ class Loop(Shown):
 
     def _turn(self) -> None:
         """One step's worth of what has gathered, or of what was due before; then others have the loop."""
-        if self._gathered.full and not self._down:
+        if self._gathered.full and not self._down and len(self._under_way) < gather.UNDER_WAY_MAX:
             self._step_gathered()
             if self._gathered.full:
                 self._turns.plan()
@@ -315,11 +316,9 @@ class Loop(Shown):
             return  # a turn that is planned begins with what is due: two steps in one would hold the loop
         deadline, now = self._engine.next_deadline(), self._wall.now()
         if (deadline is not None and deadline <= now) or self._wall.jumped:
-            try:
+            with contextlib.suppress(StoreDown):
                 self._step(Tick())
-            except StoreDown:
-                return
-            self._plan_flush()
+                self._plan_flush()
         else:
             self._arm_timer(deadline, now)
 
@@ -380,6 +379,8 @@ class Loop(Shown):
         self._wake(current)
         if current.batch.incidents:
             self.on_changed(current.batch.incidents)
+        if self._gathered.full:
+            self._turns.plan()
         if self._open.waiting or self._open.effects or self._gathered:
             self._plan_flush()
 

@@ -88,6 +88,31 @@ async def test_no_step_grows_beyond_its_bound(server: Server, stepped: list[Even
     assert min(seen.count(steps) for steps in (1, 2)) > BETWEEN
 
 
+async def test_no_crowd_of_commits_gets_ahead_of_a_page(
+    server: Server, stepped: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten large bodies at once were stepped as fast as that goes, and the first page stood behind all their commits."""
+    commit, held = server.store.commit, []
+    monkeypatch.setattr(server.store, "commit", lambda *args: held.append(args))
+    submit = server.loop.submit
+    many = [reports("a", *(f"{part}-{number}" for number in range(gather.ALERTS_MAX))) for part in range(40)]
+    waiting = asyncio.gather(*(submit(each, 1) for each in many))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert len(held) == gather.UNDER_WAY_MAX
+    before = len(stepped)
+    assert before < len(many) / 2
+    other = asyncio.ensure_future(submit(SourceHeard("b"), 1))
+    await asyncio.sleep(0)
+    assert len(stepped) == before + 1  # what a person does is not held up
+    while not waiting.done():
+        while held:
+            commit(*held.pop(0))
+        await asyncio.sleep(0)
+    await asyncio.gather(waiting, other)
+    assert sum(isinstance(event, AlertsReported) for event in stepped) == len(many)
+
+
 async def test_no_turn_of_the_loop_has_two_steps(server: Server, stepped: list[Event]) -> None:
     """Holds that end in the midst of a crowd are a step of their own, and not both the timer's and the crowd's."""
     submit = server.loop.submit
