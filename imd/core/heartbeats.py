@@ -148,7 +148,7 @@ class Heartbeats:
             else:
                 record.missing = True
                 tx.effects.append(SaveBeat(record))
-                reports = [_report(record, heartbeat, tx.now)]
+                reports = [_report(record, heartbeat)]
         self._arm(record, tx.now)
         return reports
 
@@ -235,24 +235,23 @@ class Heartbeats:
         record.missing = False
         self._move(record, heartbeat, at)
         tx.effects.append(SaveBeat(record))
-        return [_ended(record, tx.now)] if was_missing else []
+        return [_ended(record)] if was_missing else []
 
     def _move(self, record: Beat, heartbeat: Heartbeat, at: datetime) -> None:
         record.beat_at = at if record.beat_at is None else max(at, record.beat_at)
         record.due_at = max(record.due_at, at + heartbeat.every + heartbeat.grace)
 
     def _goes_on(self, record: Beat, heartbeat: Heartbeat, now: datetime) -> list[AlertReport]:
-        report = _report(record, heartbeat, now)
+        report = _report(record, heartbeat)
         alert = self._state.alerts.get(report.identity.key)
-        if alert is not None and alert.firing and now - alert.seen_at < REPEAT_EVERY:
-            return []
-        return [msgspec.structs.replace(report, starts_at=alert.starts_at) if alert is not None else report]
+        recent = alert is not None and alert.firing and now - alert.seen_at < REPEAT_EVERY
+        return [] if recent else [report]
 
     def _drop(self, tx: Transaction, record: Beat) -> list[AlertReport]:
         """The heartbeat was taken out of the rules."""
         del self._state.beats[record.heartbeat, record.by]
         tx.effects.append(ForgetBeat(record.heartbeat, record.by))
-        return [_ended(record, tx.now)] if record.missing else []
+        return [_ended(record)] if record.missing else []
 
 
 def _identity(record: Beat) -> dict[str, str]:
@@ -260,14 +259,15 @@ def _identity(record: Beat) -> dict[str, str]:
     return {**{name: value for name, value in record.by if value}, **named}
 
 
-def _report(record: Beat, heartbeat: Heartbeat, now: datetime) -> AlertReport:
+def _report(record: Beat, heartbeat: Heartbeat) -> AlertReport:
+    """It began when it is said, and is over when that is said (`_ended`), whatever the clock was set to in between."""
     since = "was never heard" if record.beat_at is None else f"was last heard {record.beat_at:%Y-%m-%d %H:%M:%S} UTC"
     text = f"{heartbeat.name} {since}; it should be heard every {span_text(heartbeat.every)}"
     annotations = msgspec.json.encode({"summary": text})
     return AlertReport(
-        identify(_identity(record)), resolved=False, starts_at=now, ends_at=None, annotations=annotations
+        identify(_identity(record)), resolved=False, starts_at=None, ends_at=None, annotations=annotations
     )
 
 
-def _ended(record: Beat, now: datetime) -> AlertReport:
-    return AlertReport(identify(_identity(record)), resolved=True, starts_at=None, ends_at=now)
+def _ended(record: Beat) -> AlertReport:
+    return AlertReport(identify(_identity(record)), resolved=True, starts_at=None, ends_at=None)

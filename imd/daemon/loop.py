@@ -83,7 +83,7 @@ class Loop(Shown):
         self._flush_planned = False
         self._turns = Turns(self._turn)
         self._flushed, self._down = 0.0, "not started"
-        self._shortage = Shortage(store, clock, metrics)
+        self._shortage = Shortage(store, metrics)
         self._engine: Engine | None = None
         self._stored: State | None = None
         self._outgoing: Outgoing | None = None
@@ -450,7 +450,7 @@ class Loop(Shown):
         if snapshot.alive_at is not None:
             self._wall.take_jump()  # the engine hears of the outage as a whole
             self._step(Restarted(snapshot.alive_at))
-        for event in (*said_lost(snapshot, now), *self._shortage.begin(self._engine.state, now)):
+        for event in (*said_lost(snapshot, now), *self._shortage.begin(self._engine.state)):
             self._step(event)
         self._spawn(self._shortage.end(self.submit))
         self._open.batch.alive(now)

@@ -1,4 +1,7 @@
-"""What imd has to report of itself before anybody else can: an alert of source `imd`, as any other from there on."""
+"""What imd has to report of itself before anybody else can: an alert of source `imd`, as any other from there on.
+
+It begins and ends when that is said: with times of their own, what ends after the clock was set back would never end.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +38,17 @@ def state_lost(lost_at: datetime, now: datetime, *, log: bool = False) -> Alerts
     return AlertsReported(OWN_SOURCE, True, (report,))
 
 
-def disk_full(now: datetime) -> AlertsReported:
+def disk_full() -> AlertsReported:
     """The disk of the database is full. It can be said, for there is a reserve; `disk_has_room` ends it."""
     text = (
         "The disk that holds imd's database is full. Senders get 503 and keep their alerts until there is room; "
         "acknowledging and paging go on for now, on a reserve of a few MiB. Free space on it."
     )
-    return _of_disk(AlertReport(DISK_FULL, False, now, None, msgspec.json.encode({"summary": text})))
+    return _of_disk(AlertReport(DISK_FULL, False, None, None, msgspec.json.encode({"summary": text})))
 
 
-def disk_has_room(now: datetime) -> AlertsReported:
-    return _of_disk(AlertReport(DISK_FULL, True, None, now))
+def disk_has_room() -> AlertsReported:
+    return _of_disk(AlertReport(DISK_FULL, True, None, None))
 
 
 def _of_disk(report: AlertReport) -> AlertsReported:

@@ -120,7 +120,7 @@ class Prover:
             return
         self._tries = 0
         if why or self._failing != "":
-            await self._tell(wanted, self._failing or wanted.receiver, why, now)
+            await self._tell(wanted, self._failing or wanted.receiver, why)
         self._failing = wanted.receiver if why else ""
 
     def _is_time(self, wanted: Canary, now: datetime) -> bool:
@@ -144,23 +144,23 @@ class Prover:
             return str(failed), failed.passing
         return "", False
 
-    async def _tell(self, wanted: Canary, receiver: str, why: str, now: datetime) -> None:
+    async def _tell(self, wanted: Canary, receiver: str, why: str) -> None:
         if why:
             _log.error(Log.CANARY_FAILED.value, receiver=wanted.receiver, error=why)
         try:
-            await self._report(canary_alert(wanted.receiver if why else receiver, why, now))
+            await self._report(canary_alert(wanted.receiver if why else receiver, why))
         except Unavailable as error:
             _log.error(Log.CANARY_FAILED.value, receiver=wanted.receiver, error=str(error))
 
 
-def canary_alert(receiver: str, why: str, now: datetime) -> AlertsReported:
+def canary_alert(receiver: str, why: str) -> AlertsReported:
     """`why` "": it works again."""
     text = f"The canary page to {receiver} failed: {why}. Real pages to it fail too; see imd status."
     report = AlertReport(
         identify({"alertname": "ImdCanaryFailed", "severity": "critical", "receiver": receiver}),
         resolved=not why,
-        starts_at=now if why else None,
-        ends_at=None if why else now,
+        starts_at=None,  # when that is said, whatever the clock was set to in between
+        ends_at=None,
         annotations=msgspec.json.encode({"summary": text} if why else {}),
     )
     return AlertsReported(OWN_SOURCE, False, (report,))

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 
 import structlog
 
 from imd.api.context import StoreDown
-from imd.clock import Clock
 from imd.core.state import State
 from imd.daemon.ownalert import DISK_FULL, disk_full, disk_has_room
 from imd.model.effect import Refused
@@ -33,9 +31,8 @@ _log = structlog.get_logger()
 class Shortage:
     """`reason` is "" while there is room. For the event loop's thread alone."""
 
-    def __init__(self, store: Store, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
-        self._clock = clock
         self._metrics = metrics
         self._awaited = False
         self.reason = ""
@@ -46,7 +43,7 @@ class Shortage:
         if rejected or (isinstance(event, AlertsReported | SourceHeard) and not own):
             raise StoreDown(self.reason)
 
-    def begin(self, state: State, now: datetime) -> list[Event]:
+    def begin(self, state: State) -> list[Event]:
         """The engine was built on what the disk holds: what is to be said of the disk, if that is not said already."""
         self.reason = REASON if self._store.short else ""
         said = (known := state.alerts.get(DISK_FULL.key)) is not None and known.firing
@@ -55,7 +52,7 @@ class Shortage:
             _log.error(Log.STORE_SHORT.value, reason=self.reason)
         if bool(self.reason) == said:
             return []
-        return [disk_full(now) if self.reason else disk_has_room(now)]
+        return [disk_full() if self.reason else disk_has_room()]
 
     async def end(self, submit: Submit) -> None:
         """Returns once the disk has room, or somebody waits for that already."""
@@ -73,7 +70,7 @@ class Shortage:
     async def _ended(self, submit: Submit) -> None:
         self.reason = ""
         try:
-            await submit(disk_has_room(self._clock.now()), 0)
+            await submit(disk_has_room(), 0)
         except StoreDown:
             return  # it failed otherwise meanwhile: said when the engine is built anew
         self._metrics.store_up.set(1)

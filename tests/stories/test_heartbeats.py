@@ -155,6 +155,20 @@ def test_a_beat_just_before_the_clock_is_set_ends_what_was_missing() -> None:
     story.at("2:15:04").is_("resolved").at("2:15:05").is_("triggered").page_to("ana", "reopened", priority="P1")
 
 
+def test_a_beat_after_the_clock_was_set_back_ends_what_was_missing() -> None:
+    """By the clock it is back fifty minutes before it was missed."""
+    story = told(BACKUP)
+    story.at("1:10").page_to("ana").clock_falls("1:00:00").restores()
+    beats(story.at("0:20"), "backup").end_to("ana").is_("resolved", firing=0)
+
+
+def test_what_is_missed_after_the_clock_was_set_back_is_news() -> None:
+    """By the clock it is missed an hour before it was back the last time."""
+    story = told(BACKUP)
+    beats(story.at("1:10").page_to("ana").at("1:50"), "backup").end_to("ana").clock_falls("3:00:00").restores()
+    story.at("0:00").is_("triggered").page_to("ana", "reopened")
+
+
 def test_a_heartbeat_that_is_taken_out_is_missed_no_more() -> None:
     """The reload ends its incident; one that is put in is awaited from then on."""
     story = told(BACKUP)
