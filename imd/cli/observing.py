@@ -13,6 +13,7 @@ from imd.cli.remote import Daemon, Listed, read
 from imd.cli.rows import ALERT_COLUMNS, DELIVERY_COLUMNS, DeliveryLine, alert_row, delivery_row
 from imd.cli.screen import Column, Screen
 from imd.clock import SystemClock
+from imd.model.owed import PagesOwed
 from imd.model.view import AlertView
 
 
@@ -49,15 +50,6 @@ class _Outbox(msgspec.Struct):
     oldest_at: datetime | None = None
 
 
-class _Pages(msgspec.Struct, frozen=True):
-    owed: int = 0
-    overdue: int = 0
-    waiting: int = 0
-    incidents: int = 0
-    oldest_at: datetime | None = None
-    receivers: dict[str, int] = {}
-
-
 class _Store(msgspec.Struct):
     bytes: int
     wal_bytes: int
@@ -78,7 +70,7 @@ class _Status(msgspec.Struct):
     receivers: list[_Receiver] = []
     last_reload: _Reload | None = None
     open: _Open | None = None
-    pages: _Pages = _Pages()
+    pages: PagesOwed = PagesOwed()
     outbox: _Outbox | None = None
     heartbeats_missing: list[str] = []
     paused_until: datetime | None = None
@@ -214,7 +206,7 @@ def _status(daemon: Daemon, screen: Screen, arguments: Namespace) -> int:
     return 0 if status.ready else 1
 
 
-def _pages(pages: _Pages, now: datetime) -> str:
+def _pages(pages: PagesOwed, now: datetime) -> str:
     """Loud, and only where somebody should know: a page under way for a second is none of it."""
     if not pages.overdue and not pages.waiting:
         return ""
