@@ -26,6 +26,7 @@ from imd.sources.contract import (
     collect,
     encode_items,
     parts,
+    whole_characters,
 )
 from imd.sources.labels import KnownLabels
 
@@ -74,14 +75,14 @@ class AlertmanagerWebhook:
                 message.alerts or [], lambda alert: self._report(alert, status), lambda alert: alert.labels
             )
         except NOT_JSON:
-            decoded = self._one_by_one(body)
+            decoded = self._one_by_one(whole_characters(body))
         self.check(body, decoded)
         return decoded
 
     def split(self, body: bytes, alerts_max: int) -> list[bytes]:
         check_text(body)
         try:
-            message = _decode_loosely(body)
+            message = _decode_loosely(whole_characters(body))
         except NOT_JSON as error:
             raise BadBody(f"no Alertmanager webhook message: {error}") from None
         return [encode_items(_LooseMessage(part, message.status)) for part in parts(message.alerts or [], alerts_max)]

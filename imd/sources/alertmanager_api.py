@@ -26,6 +26,7 @@ from imd.sources.contract import (
     collect,
     encode_items,
     parts,
+    whole_characters,
 )
 from imd.sources.labels import KnownLabels
 
@@ -63,14 +64,14 @@ class AlertmanagerApi:
             posted = _decode_all(body) or []
             decoded = collect(posted, lambda alert: self._report(alert, now), lambda alert: alert.labels)
         except NOT_JSON:
-            decoded = self._one_by_one(body, now)
+            decoded = self._one_by_one(whole_characters(body), now)
         self.check(body, decoded)
         return decoded
 
     def split(self, body: bytes, alerts_max: int) -> list[bytes]:
         check_text(body)
         try:
-            return [encode_items(part) for part in parts(_decode_items(body), alerts_max)]
+            return [encode_items(part) for part in parts(_decode_items(whole_characters(body)), alerts_max)]
         except NOT_JSON as error:
             raise BadBody(f"parsing alerts body failed: {error}") from None
 

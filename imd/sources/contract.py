@@ -176,6 +176,24 @@ def check_text(body: bytes) -> None:
         raise BadBody(f"more than {_OBJECTS_MAX} objects in one body")
 
 
+_HALF = re.compile(
+    rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})++)"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+_PIECES_MAX = 40_000  # halves, and what lies between; 16 MiB of nothing else would take more than a second
+
+
+def whole_characters(body: bytes) -> bytes:
+    """The body with U+FFFD for each `\\ud83d` that has lost its other half, as Go's decoder reads it.
+
+    A sender in JavaScript or Java that cuts a text in the middle of an emoji writes such a half. JSON's grammar allows
+    it, and msgspec refuses the whole body for it with the good alerts beside it: this is for bodies that it refused.
+    """
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return _HALF.sub(lambda found: found[1] or b"\\ufffd", body, count=_PIECES_MAX)
+
+
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BRACKETS_ALIKE = bytes.maketrans(b"[]", b"{}")
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))

@@ -13,7 +13,16 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from imd.model.alert import AlertReport
-from imd.sources.contract import NOT_JSON, BadBody, Headers, check_nesting, check_text, instant, safe_url
+from imd.sources.contract import (
+    NOT_JSON,
+    BadBody,
+    Headers,
+    check_nesting,
+    check_text,
+    instant,
+    safe_url,
+    whole_characters,
+)
 from imd.sources.labels import KnownLabels
 
 KEY = "key"
@@ -46,7 +55,10 @@ def parse_json(body: bytes, depth_max: int) -> Any:
     try:
         value = _decode(body)
     except NOT_JSON as error:
-        raise BadBody(f"not JSON: {error}") from None
+        try:
+            value = _decode(whole_characters(body))
+        except NOT_JSON:
+            raise BadBody(f"not JSON: {error}") from None
     check_nesting(body, depth_max)
     return value
 

@@ -296,6 +296,28 @@ def test_good_alerts_beside_bad_ones_are_kept() -> None:
     assert all(rejection.error and len(rejection.excerpt) <= 500 for rejection in decoded.rejected)
 
 
+CUT = rb"""[{"labels":{"alertname":"Cut"},"annotations":{"summary":"disk full \ud83d","said":"\\ud83d \ud83d\ude00\n"}},
+{"labels":{"alertname":"Whole"}}]"""
+
+
+def test_half_a_character_loses_nothing() -> None:
+    """A sender that cuts a text within an emoji writes half of it: U+FFFD, as Alertmanager reads it."""
+    shapes = (AlertmanagerApi, CUT), (AlertmanagerWebhook, b'{"status":"firing","alerts":' + CUT + b"}")
+    for kind, body in shapes:
+        decoder = kind(KnownLabels({}))
+        cut, whole = decoder.decode(body, NOW).alerts
+        said = msgspec.json.decode(cut.annotations)
+        assert said == {"summary": "disk full \ufffd", "said": "\\ud83d \U0001f600\n"}
+        assert whole.identity.labels() == {"alertname": "Whole"}
+        assert [len(decoder.decode(part, NOW).alerts) for part in decoder.split(body, 1)] == [1, 1]
+
+
+@pytest.mark.parametrize("text", [rb'"\ud8zz"', rb'"\ud83d', rb'"\q"'])
+def test_what_is_no_json_stays_refused(text: bytes) -> None:
+    with pytest.raises(BadBody):
+        AlertmanagerApi(KnownLabels({})).decode(b'[{"labels":{"alertname":' + text + b"}}]", NOW)
+
+
 def nested(depth: int) -> bytes:
     return b'{"alerts":[{"labels":{"a":"b"}}],"status":"firing","x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
 
