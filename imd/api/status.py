@@ -18,9 +18,10 @@ from imd.api.answers import json
 from imd.api.context import Context, ReceiverStatus, ReloadStatus
 from imd.api.operations import described
 from imd.model.incident import Incident, IncidentState
-from imd.model.owed import PagesOwed, pages_owed
+from imd.model.owed import pages_owed
 from imd.model.policy import Ruleset
 from imd.model.quiet import PAUSE
+from imd.model.view import PagesOwed
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -13,8 +13,7 @@ from imd.cli.remote import Daemon, Listed, read
 from imd.cli.rows import ALERT_COLUMNS, DELIVERY_COLUMNS, DeliveryLine, alert_row, delivery_row
 from imd.cli.screen import Column, Screen
 from imd.clock import SystemClock
-from imd.model.owed import PagesOwed
-from imd.model.view import AlertView
+from imd.model.view import AlertView, PagesOwed
 
 
 class _Source(msgspec.Struct):

@@ -8,23 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-import msgspec
-
 from imd.model.incident import Awaited, Incident
 from imd.model.policy import Receiver
-
-
-class PagesOwed(msgspec.Struct, frozen=True, kw_only=True):
-    """`owed` pages of so many `incidents`, open or over. Of them `overdue` are under way for longer than
-    `deliver_within`; `waiting` are put off: for a digest, or until a receiver that takes nothing is back. `oldest_at`:
-    when the first of the incidents was triggered. `receivers`: how many each is owed."""
-
-    owed: int = 0
-    overdue: int = 0
-    waiting: int = 0
-    incidents: int = 0
-    oldest_at: datetime | None = None
-    receivers: dict[str, int] = {}
+from imd.model.view import PagesOwed
 
 
 def pages_owed(incidents: Iterable[Incident], receivers: Mapping[str, Receiver], now: datetime) -> PagesOwed:

@@ -20,6 +20,19 @@ RawTexts = Annotated[
 """Labels or annotations, kept as the JSON they were."""
 
 
+class PagesOwed(msgspec.Struct, frozen=True, kw_only=True):
+    """`owed` pages of so many `incidents`, open or over. Of them `overdue` are under way for longer than
+    `deliver_within`; `waiting` are put off: for a digest, or until a receiver that takes nothing is back. `oldest_at`:
+    when the first of the incidents was triggered. `receivers`: how many each is owed."""
+
+    owed: int = 0
+    overdue: int = 0
+    waiting: int = 0
+    incidents: int = 0
+    oldest_at: datetime | None = None
+    receivers: dict[str, int] = {}
+
+
 class AlertCount(msgspec.Struct, frozen=True):
     firing: int
     resolved: int
