@@ -25,7 +25,7 @@ from imd.api.long import LongAnswers, Pieces, Runs, with_commas
 from imd.api.operations import Answer, Parameter, described, switch
 from imd.config.syntax import BadMatcher, parse_matcher
 from imd.model.alert import Alert, fingerprint
-from imd.model.policy import BUILT_IN_POLICY, Ruleset, Target, TargetKind
+from imd.model.policy import BUILT_IN_POLICY, NOBODY, Ruleset, Target, TargetKind
 from imd.model.rule import BadPattern, Matcher, Op, Test, full_match
 from imd.sources.alertmanager_api import RESOLVE_TIMEOUT
 from imd.sources.contract import BadBody, Instant, Reason
@@ -54,7 +54,7 @@ class ClusterStatus(msgspec.Struct):
 
 
 class ConfigStatus(msgspec.Struct):
-    """A line in place of the configuration, which has another shape."""
+    """The receivers in Alertmanager's words, for who parses it; imd's own configuration has another shape."""
 
     original: str
 
@@ -172,12 +172,12 @@ class Alertmanager:
 
     @described("Version and uptime", {200: AlertmanagerStatus})
     async def get_status(self, _request: web.Request) -> web.Response:
-        """What amtool asks for first. There is no cluster, and the configuration has another shape."""
+        """What amtool asks for first. There is no cluster."""
         context = self._context
         return json(
             AlertmanagerStatus(
                 cluster=ClusterStatus(),
-                config=ConfigStatus(f"# imd {__version__}, configuration {context.ruleset().config_hash}\n"),
+                config=ConfigStatus(_in_its_words(context.ruleset())),
                 uptime=context.started_at,
                 version_info=VersionInfo(__version__, "imd", "imd", "imd", "", f"python{platform.python_version()}"),
             )
@@ -225,6 +225,22 @@ class Alertmanager:
                 listed.append(Listed(alert, gettable.fingerprint, to, _encode(gettable)))
             yield listed
             await asyncio.sleep(0)
+
+
+def _in_its_words(ruleset: Ruleset) -> str:
+    """A configuration that Alertmanager's own code loads: amtool and Grafana's data source (GettableStatus, read
+    2026-11) do, and refuse one without a route and its receiver. Who hears of what is not carried."""
+    names = list(ruleset.receivers) or [NOBODY]
+    lines = [
+        f"# imd {__version__}, configuration {ruleset.config_hash}. Its receivers; who hears of what, rules say.",
+        f"route:\n  receiver: {_quoted(ruleset.fallback or names[0])}\nreceivers:",
+        *(f"  - name: {_quoted(name)}" for name in names),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return _encode(text).decode()
 
 
 def _gettable(alert: Alert, ends_at: datetime, to: list[ReceiverName], status: AlertStatus) -> GettableAlert:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -205,3 +206,15 @@ def test_amtool_sets_changes_imports_and_ends_silences(operator: Operator) -> No
     amtool("expire", again)
     [alert] = operator.json("alerts", "--match", 'alertname="Noisy"')["items"]
     assert alert["suppressed_by"] == []
+
+
+@needs_amtool
+def test_amtool_reads_the_receivers_as_a_configuration(operator: Operator) -> None:
+    """It loads the status' configuration by Alertmanager's own code, as Grafana does: one without a route is refused."""
+    command = ["amtool", f"--alertmanager.url={operator.url}", "config", "routes"]
+    shown = subprocess.run([*command, "show"], capture_output=True, text=True, check=False, timeout=30)
+    assert shown.returncode == 0, shown.stderr
+    assert "default-route" in shown.stdout
+    tested = subprocess.run([*command, "test", "a=b"], capture_output=True, text=True, check=True, timeout=30)
+    with urllib.request.urlopen(f"{operator.url}/api/v2/receivers", timeout=10) as answer:
+        assert tested.stdout.strip() in {one["name"] for one in json.load(answer)}
