@@ -210,7 +210,7 @@ def test_amtool_sets_changes_imports_and_ends_silences(operator: Operator) -> No
 
 @needs_amtool
 def test_amtool_reads_the_receivers_as_a_configuration(operator: Operator) -> None:
-    """It loads the status' configuration by Alertmanager's own code, as Grafana does: one without a route is refused."""
+    """It loads that of the status by Alertmanager's own code, as Grafana does: one without a route is refused."""
     command = ["amtool", f"--alertmanager.url={operator.url}", "config", "routes"]
     shown = subprocess.run([*command, "show"], capture_output=True, text=True, check=False, timeout=30)
     assert shown.returncode == 0, shown.stderr
