@@ -65,7 +65,7 @@ LEFT JOIN alert_seen ON alert_seen.id = alert.id LEFT JOIN alert_words ON alert_
 WHERE alert.id IN (
     SELECT id FROM alert WHERE held = 1
     UNION SELECT member.id FROM incident CROSS JOIN alert AS member
-          ON member.incident = incident.id AND member.incident <> '' WHERE incident.held = 1
+          ON member.incident = incident.id AND member.incident <> '' AND member.held = 0 WHERE incident.held = 1
 ) ORDER BY alert.id"""
 _INCIDENTS = "SELECT number, record FROM incident WHERE held = 1 ORDER BY number"
 _SILENCES = "SELECT id, record FROM silence ORDER BY id"

@@ -217,6 +217,19 @@ async def test_a_kept_alert_is_found_by_its_incident(store: Store) -> None:
     assert [each.id for each in await store.alerts(incident_id(9))] == [3]
 
 
+async def test_members_are_found_whether_held_or_not(store: Store) -> None:
+    """A few of each, in order of id and page by page; another incident's, and those of none, are not among them."""
+    mine, other = incident_id(9), incident_id(8)
+    commit(store, *(SaveAlert(alert(n, mine if n % 3 else other)) for n in range(1, 13)), SaveAlert(alert(13)))
+    commit(store, *(ForgetAlert(n, keep=True) for n in (2, 3, 5, 10)))
+    assert [each.id for each in await store.alerts(mine)] == [1, 2, 4, 5, 7, 8, 10, 11]
+    assert [each.id for each in await store.alerts(mine, limit=3)] == [1, 2, 4]
+    assert [each.id for each in await store.alerts(mine, limit=3, after=4)] == [5, 7, 8]
+    commit(store, SaveAlert(alert(2, other)), SaveAlert(alert(4, other)))
+    assert [each.id for each in await store.alerts(mine)] == [1, 5, 7, 8, 10, 11]
+    assert [each.id for each in await store.alerts(other)] == [2, 3, 4, 6, 9, 12]
+
+
 def test_an_alert_saved_again_after_being_forgotten_is_held_again(store: Store) -> None:
     """Within a batch and across two."""
     commit(store, SaveAlert(alert(1)), ForgetAlert(1, keep=True), SaveAlert(alert(1)))
