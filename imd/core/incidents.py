@@ -228,7 +228,7 @@ class Incidents(Life):
         self.mark_changed(incident, alert)
         self._take_in(tx, incident, labels)
         touched = tx.touch(incident)
-        touched.joined.append(alert)
+        touched.join(alert)
         if alert.other_labels is None:  # else it may be restated before it is told of
             touched.names[alert.id] = labels.get("alertname", NAMELESS)
 

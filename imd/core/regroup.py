@@ -149,7 +149,8 @@ class Regroup:
             tx.save(alert)
         if len(self._state.members[incident.id]) <= LEFT_MAX:
             self._common_again(incident)
-        incident.cause_of = 0
+        incident.cause_of, incident.root_cause = 0, None
+        tx.touch(incident).leave(members)
         tx.say(incident, "moved", f"{named(members)} moved to #{into.number}: {why}")
         tx.say(into, "moved", f"{named(members)} moved here from #{incident.number}: {why}")
         tx.touch(incident).restated.append((members[0], ""))  # what is left may hold it open no more

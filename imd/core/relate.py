@@ -151,8 +151,9 @@ class Relator:
             waiting += fresh
         return waiting
 
-    def move(self, records: Iterable[Record], incident: str) -> None:
-        """These alerts of one other incident, without what it is about, are this one's from now on."""
+    def move(self, records: Iterable[Record], incident: str) -> list[Record]:
+        """These alerts of one other incident, without what it is about, are this one's from now on. Those that came in
+        by them and stay have now come in by none."""
         moved, into = dict.fromkeys(records), self._groups[incident]
         gone = next(iter(moved)).group
         assert gone is not None
@@ -163,6 +164,10 @@ class Relator:
             self._look_anew(record)
         into.members.extend(moved)
         into.sample = _first([*into.sample, *moved])
+        left = [record for record in gone.members if record.tie in moved]
+        for record in left:
+            record.tie = None
+        return left
 
     def merge(self, younger: str, older: str) -> None:
         """From now on the alerts of the younger are the older's. Those of one that relates to nothing do so no more."""

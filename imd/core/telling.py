@@ -45,7 +45,9 @@ class Telling:
         if not tx.tells:
             return
         incident = touched.incident
-        joined = touched.joined[1:] if touched.opened else touched.joined
+        joined = touched.joined
+        if joined and joined[0] is touched.opener:
+            joined = joined[1:]
         for because in dict.fromkeys([alert.joined_because for alert in joined]):
             alerts = [alert for alert in joined if alert.joined_because == because]
             why = JOINED[because].format(related=alerts[0].related)

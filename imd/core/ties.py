@@ -69,7 +69,8 @@ class Ties:
         if stays or gone.taken_over or not self._has_room(tx, into, len(moving)):
             return
         self._tie(tx, record, by)
-        self._relator.move([records[alert.id] for alert in moving], into.id)
+        for left in self._relator.move([records[alert.id] for alert in moving], into.id):
+            self._untie(tx, left)
         name = late.full_labels().get("alertname", NAMELESS)
         self._regroup.move(tx, gone, into, moving, f"{name} came late, and {record.name} {why}", why)
 
@@ -80,9 +81,16 @@ class Ties:
 
     def _tie(self, tx: Transaction, record: Record, by: Record) -> None:
         record.tie = by
+        self._save(tx, record, by.ref)
+
+    def _untie(self, tx: Transaction, record: Record) -> None:
+        record.tie = None
+        self._save(tx, record, 0)
+
+    def _save(self, tx: Transaction, record: Record, tied_to: int) -> None:
         assert record.group is not None
         alert = self._member(self._state.incidents[record.group.id], record.ref)
-        alert.tied_to = by.ref
+        alert.tied_to = tied_to
         tx.save(alert)
 
     def _member(self, incident: Incident, ref: int) -> Alert:

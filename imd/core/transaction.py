@@ -6,6 +6,7 @@ alerts that join one incident are one row and one line of it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from imd.core import timeline
@@ -19,6 +20,7 @@ OPENERS = frozenset({"opened", "counted", "awaited", "split"})
 
 class Touched:
     """What happened to one incident within this step. `woken`: it was hushed and goes on from its first step.
+    `opener` is the first alert of one that this step opened.
     `muted` members were suppressed or came so, `slipped` ones ended while they held nothing open. `restated`: with what
     its sender says of it now, where that is worth a line. `names` are alertnames by id, of those that joined as far as
     they are known: working one out anew costs 1 us."""
@@ -29,6 +31,7 @@ class Touched:
         "joined",
         "muted",
         "names",
+        "opener",
         "released",
         "restated",
         "revived",
@@ -38,6 +41,7 @@ class Touched:
 
     def __init__(self, incident: Incident) -> None:
         self.incident = incident
+        self.opener: Alert | None = None
         self.joined: list[Alert] = []
         self.names: dict[int, str] = {}
         self.cleared: list[tuple[Alert, str]] = []
@@ -62,10 +66,22 @@ class Touched:
     @property
     def opened(self) -> bool:
         """Whether this step opened the incident."""
-        return bool(self.joined) and self.joined[0].joined_because in OPENERS
+        return self.opener is not None
+
+    def join(self, alert: Alert) -> None:
+        """A new member, by `joined_because`."""
+        if not self.joined and alert.joined_because in OPENERS:
+            self.opener = alert
+        self.joined.append(alert)
+
+    def leave(self, alerts: Collection[Alert]) -> None:
+        """They came in this step and are elsewhere now."""
+        gone = {alert.id for alert in alerts}
+        self.joined = [alert for alert in self.joined if alert.id not in gone]
 
     def forget(self) -> None:
         """The consequences are drawn; what follows in this step counts anew."""
+        self.opener = None
         self.joined, self.cleared, self.revived = [], [], []
         self.muted, self.released, self.slipped, self.restated, self.woken = [], [], [], [], False
 

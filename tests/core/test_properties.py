@@ -794,8 +794,11 @@ class History(RuleBasedStateMachine):
             if incident.kept:
                 assert incident.open
                 assert not incident.holding
-            elif incident.open and incident.state is not IncidentState.PENDING and incident.rule != "fixed":
+            elif incident.open and incident.state is not IncidentState.PENDING and self._ends_with_all(incident):
                 assert (incident.holding == 0) == bool({"resolve", "rate"} & set(incident.timers))
+
+    def _ends_with_all(self, incident: Incident) -> bool:
+        return self.engine.state.rules[incident.id].resolve.when is ResolveWhen.ALL
 
     @invariant()
     def every_page_has_its_line(self) -> None:

@@ -7,8 +7,8 @@ import msgspec
 from imd.model.incident import Level
 from imd.model.policy import PageKind, Receiver, Route
 from imd.model.rule import Matcher, Mode, Op, Raise, Relate, Rule, Window
-from imd.model.topology import Entity, Topology
-from tests.core.making import minutes, policy, seconds, step
+from imd.model.topology import FROM_LABELS, Entity, Topology
+from tests.core.making import minutes, policy, report, seconds, step
 from tests.stories.told import Story
 
 
@@ -124,6 +124,33 @@ def test_what_overtook_its_cause_moves_to_it_once_that_has_come() -> None:
     story.resolves("HighErrorRate", service="web").at("0:12:01").end_to("ana", incident=2).is_("resolved", incident=2)
 
 
+def test_what_moves_in_the_request_in_which_it_came_joins_one_incident_alone() -> None:
+    """The host, the errors of its services and last what they suffer from, at once: no timeline says that alerts joined
+    where they are not."""
+    story = told(topology=_host_and_database().ruleset.topology).at("0:01")
+    story.sends(
+        report({"alertname": "NodeDown", "node": "n1", "cluster": "c"}, 30),
+        report({"alertname": "HighErrorRate", "service": "pay", "cluster": "c"}, 60),
+        report({"alertname": "HighErrorRate", "service": "web", "cluster": "c"}, 61),
+        report({"alertname": "PostgresqlDown", "db": "orders", "cluster": "c"}, 55),
+    )
+    story.line("HighErrorRate x2 moved to #2").line("HighErrorRate x2 joined: they came over", incident=2)
+    assert "joined" not in story.told(1)
+    story.at("0:01:10").page_to("ana").page_to("ana", incident=2).at("0:02")
+
+
+def test_the_cause_that_moved_away_is_not_that_of_what_is_left() -> None:
+    """Of which nothing is known to name another one."""
+    story = told(topology=Topology(entities=SHOP.entities, from_labels=FROM_LABELS))
+    story.at("0:01").fires("HighErrorRate", namespace="shop")
+    story.at("0:01:05").fires("HighErrorRate", service="pay", namespace="shop").at("0:01:10").page_to("ana")
+    cause = story.incident().root_cause
+    assert cause is not None
+    assert cause.entity == "service/pay"
+    story.at("0:01:40").fires("PostgresqlDown", db="orders", starts="0:01:03").page_to("ana", incident=2)
+    story.is_("triggered", firing=1, root_cause=None).is_("triggered", incident=2, firing=2)
+
+
 def test_what_came_later_than_lateness_moves_nothing() -> None:
     story = _host_and_database().at("0:03:30").fires("PostgresqlDown", db="orders", starts="0:00:55")
     story.at("0:03:40").page_to("ana", incident=2).is_("triggered", firing=3).is_("triggered", incident=2, firing=1)
@@ -134,6 +161,7 @@ def test_what_is_suppressed_stays_where_it_is() -> None:
     story = _host_and_database().silenced("1:00", service="web").at("0:01:40")
     story.fires("PostgresqlDown", db="orders", starts="0:00:55").page_to("ana", incident=2)
     story.is_("triggered", firing=1, suppressed=1).is_("triggered", incident=2, firing=2)
+    assert story.alert("HighErrorRate", service="web").tied_to == 0, "it hangs on nothing that is elsewhere"
     muted = _host_and_database().silenced("1:00", service="pay").at("0:01:40")
     muted.fires("PostgresqlDown", db="orders", starts="0:00:55").at("0:01:50").page_to("ana", incident=2)
     muted.is_("triggered", firing=2, suppressed=1).is_("triggered", incident=2, firing=1)

@@ -21,7 +21,7 @@ import msgspec
 
 from imd.core.engine import Engine
 from imd.core.state import State
-from imd.model.alert import Alert, fingerprint
+from imd.model.alert import Alert, AlertReport, fingerprint
 from imd.model.effect import AppendTimeline, CancelPages, Counted, Deliver, Delivery, Effect, Refused
 from imd.model.event import (
     ActionKind,
@@ -163,6 +163,10 @@ class Story:
             ends = (self.now - T0 + SENT_AHEAD).total_seconds() if _by_api(source) else None
             reports.append(report(labels, began, ends=ends))
         return self._step(AlertsReported(source, _by_api(source), tuple(reports)))
+
+    def sends(self, *reports: AlertReport) -> Self:
+        """One request of an Alertmanager, as it is."""
+        return self._step(AlertsReported("am", False, reports))
 
     def resolves(self, alertname: str, *, source: str = "am", starts: str | None = None, **labels: str) -> Self:
         """The alert that fires with these labels, or these and more, ends now."""

@@ -1,0 +1,235 @@
+"""The promises of the design where causes come after their effects, and alerts move between incidents all the time.
+
+The histories of `test_properties` and `test_paging_properties` with outages of which the cause comes last, and with
+restarts, answers and silences before it does. Besides what those look at: nobody waits longer for a page than where the
+alert was, all that others are related by is the same after a restart, and alerts did move.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import ClassVar
+from unittest.mock import patch
+
+import msgspec
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from imd.core import quiet
+from imd.core.links import Record
+from imd.core.regroup import Regroup
+from imd.core.relate import Relator
+from imd.core.ties import Ties
+from imd.core.transaction import Transaction
+from imd.model.alert import Alert
+from imd.model.event import ActionKind, AlertsReported, Event, SilenceSet
+from imd.model.incident import Incident, IncidentState
+from imd.model.policy import Ruleset
+from tests.core.making import T0, inhibition, seconds, silence
+from tests.core.moving import CLUSTERS, DATABASES, FIRST, HOSTS, LAST, LONG_AGO, MAP, RULES, SAID, known, outage
+from tests.core.test_properties import History, rules_of
+from tests.hunting import histories
+
+BETWEEN = ("", "", "", "down 1", "down 600", "twin", "twin", "reload", "ack", "snooze", "resolve", "merge", "split",
+           "mute", "mute all", "ends", "settle")  # fmt: skip
+"""What befalls before the cause comes."""
+ACTS = {"ack": ActionKind.ACK, "snooze": ActionKind.SNOOZE, "resolve": ActionKind.RESOLVE,
+        "merge": ActionKind.MERGE, "split": ActionKind.SPLIT}  # fmt: skip
+SEVERITY = st.sampled_from(["critical", "warning"])
+CLUSTER = st.sampled_from(CLUSTERS)
+
+
+class Moving(History):
+    """`moved` counts, by the states of the incident that lost an alert and of that which took it in."""
+
+    moved: ClassVar[Counter[str]] = Counter()
+
+    def configured(self, version: int) -> Ruleset:
+        before = rules_of(version)
+        inhibitions = (*before.inhibitions, inhibition("DiskFull", "LatencyHigh", "cluster", name="full"))
+        rules = (*RULES, *before.rules)
+        return msgspec.structs.replace(before, rules=rules, topology=MAP, inhibitions=inhibitions)
+
+    # -- driving ------------------------------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        state = self.engine.state
+        heard_at = {one.id: (one.state.value, self._heard_at(one)) for one in state.incidents.values()}
+        homes = {one.id: one.incident for members in state.members.values() for one in members}
+        super().take(event)
+        for members in self.engine.state.members.values():
+            for alert in members:
+                home = homes.get(alert.id, alert.incident)
+                if home != alert.incident and alert.joined_because == "moved":
+                    self._look_at_move(alert, *heard_at[home])
+
+    def _heard_at(self, incident: Incident) -> datetime | None:
+        """When people hear of what fires in it, if they do."""
+        if incident.hushed or not incident.open:
+            return None
+        return incident.timers["hold"] if incident.state is IncidentState.PENDING else self.now
+
+    def _look_at_move(self, alert: Alert, was: str, due: datetime | None) -> None:
+        into = self.engine.state.incidents[alert.incident]
+        self.moved[f"{was} to {into.state.value}"] += 1
+        assert into.open
+        heard_at = self._heard_at(into)
+        if alert.firing and not alert.suppressed_by and due is not None:
+            assert heard_at is not None, "nobody hears of it any more"
+            assert heard_at <= max(due, self.now), f"heard of at {heard_at}, and not at {due}"
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    @rule()
+    def restore_the_twin(self) -> None:
+        super().restore_the_twin()
+        assert known(self.twin) == known(self.engine)
+
+    @rule(
+        said=st.integers(0, len(SAID) - 1),
+        cluster=CLUSTER,
+        ago=st.sampled_from([0, 0, 5, 15, 40, 90, 119, 121, 300]),
+        severity=SEVERITY,
+        resolved=st.booleans(),
+    )
+    def comes_late(self, said: int, cluster: str, ago: int, severity: str, resolved: bool) -> None:
+        at = self._seconds()
+        self._tell(((said, at - ago),), cluster, severity, ended=at if resolved else None)
+
+    @rule(
+        cluster=CLUSTER,
+        host=st.sampled_from(HOSTS),
+        first=st.integers(0, 1),
+        last=st.sampled_from([(), LAST[:1], LAST]),
+        cause=st.sampled_from(DATABASES),
+        before=st.sampled_from([0, 20, 40]),
+        late=st.sampled_from([0, 1, 20, 50, 70]),
+        between=st.sampled_from(BETWEEN),
+        ago=st.integers(0, 1),
+        one_body=st.sampled_from([False, False, True]),
+        answered=st.sampled_from(["no", *BETWEEN]),
+    )
+    def overtakes(
+        self, cluster: str, host: int, first: int, last: tuple[int, ...], cause: int, before: int, late: int,
+        between: str, ago: int, one_body: bool, answered: str,
+    ) -> None:  # fmt: skip
+        """A host dies, services on it and what hangs on those fail, and what they suffer from is told of last. Unless
+        `answered` is "no" there is an incident for that already, and this befalls it."""
+        if answered != "no":
+            self._tell(((LONG_AGO, self._seconds()),), cluster, "warning")
+            self.tick_until(self.now + seconds(60))
+            self._between(answered, cluster, 0, (LONG_AGO,))
+            self.tick_until(self.now + seconds(250))
+        self._tell(((host, self._seconds() - 20),), cluster, "warning")
+        self.tick_until(self.now + seconds(before))
+        began = self._seconds()
+        effects = (FIRST[host][first], *last)
+        if one_body:
+            told = tuple((one, began + number * 0.001) for number, one in enumerate(effects))
+            self._tell((*told, (cause, began - 5)), cluster, "warning")
+            return
+        for one in effects:
+            self._tell(((one, self._seconds()),), cluster, "critical")
+            self.tick_until(self.now + seconds(5))
+        self._between(between, cluster, ago, effects)
+        self.tick_until(self.now + seconds(late))
+        self._tell(((cause, began - 5),), cluster, "critical")
+
+    @rule(cluster=CLUSTER, host=st.sampled_from(HOSTS), between=st.sampled_from(BETWEEN), late=st.sampled_from([0, 20]),
+          answered=st.sampled_from(["no", "", "ack", "snooze", "mute all"]))  # fmt: skip
+    def overtakes_again(self, cluster: str, host: int, between: str, late: int, answered: str) -> None:
+        self.overtakes(
+            cluster=cluster, host=host, first=0, last=LAST, cause=DATABASES[0], before=40, late=late, between=between,
+            ago=0, one_body=False, answered=answered,
+        )  # fmt: skip
+
+    def _between(self, what: str, cluster: str, ago: int, effects: tuple[int, ...]) -> None:
+        at = self._seconds()
+        if what in ACTS:
+            self.act(kind=ACTS[what], ago=ago, by="ana", force=True)
+        elif what == "twin":
+            self.restore_the_twin()
+        elif what == "settle":
+            self.settle_all()
+        elif what == "mute":
+            self.take(SilenceSet(silence(at, at + 60, 1, alertname=SAID[effects[-1]][0], cluster=cluster)))
+        elif what == "mute all":
+            self.take(SilenceSet(silence(at, at + 60, 2, cluster=cluster)))
+        elif what == "ends":
+            self._tell(((effects[0], at - 10),), cluster, "critical", ended=at)
+        elif what:
+            self.the_world_changes(what=what)
+
+    def _tell(
+        self, told: tuple[tuple[int, float], ...], cluster: str, severity: str, ended: float | None = None
+    ) -> None:
+        self.take(
+            AlertsReported("am", False, tuple(outage(said, cluster, severity, began, ended) for said, began in told))
+        )
+
+    def _seconds(self) -> float:
+        return (self.now - T0).total_seconds()
+
+
+class MovingAndSpreading(Moving):
+    """With silences that are rolled out alert by alert."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slices = quiet.MUTED_MAX, quiet.LOOKED_MAX
+        quiet.MUTED_MAX = quiet.LOOKED_MAX = 1
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            quiet.MUTED_MAX, quiet.LOOKED_MAX = self.slices
+
+
+def test_whoever_moves() -> None:
+    Moving.moved.clear()
+    run_state_machine_as_test(Moving, settings=histories(120, steps=30))
+    ways = Moving.moved
+    assert sum(ways.values()) > 200, ways
+    assert {"triggered to acknowledged", "acknowledged to triggered", "pending to triggered"} <= set(ways), ways
+
+
+def test_whoever_moves_while_silences_are_rolled_out() -> None:
+    Moving.moved.clear()
+    run_state_machine_as_test(MovingAndSpreading, settings=histories(60, steps=30))
+    assert sum(Moving.moved.values()) > 50, Moving.moved
+
+
+def _forgets_whom_it_left(self: Relator, records: Iterable[Record], incident: str) -> list[Record]:
+    """What stays behind still hangs on what moved."""
+    move(self, records, incident)
+    return []
+
+
+def _nobody_looks_at_what_is_left(
+    self: Regroup, tx: Transaction, incident: Incident, into: Incident, members: Sequence[Alert], *why: str
+) -> None:
+    """Whether that holds the incident open."""
+    regroup(self, tx, incident, into, members, *why)
+    tx.touch(incident).restated.clear()
+
+
+move, regroup = Relator.move, Regroup.move
+PLANTED = {
+    "what stays behind hangs on what moved": patch.object(Relator, "move", _forgets_whom_it_left),
+    "what moves waits for its page anew": patch.object(Regroup, "_wait_no_longer", lambda *_: None),
+    "a tie is not on record": patch.object(Ties, "_save", lambda *_: None),
+    "what is left holds its incident open": patch.object(Regroup, "move", _nobody_looks_at_what_is_left),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_found(bug: str) -> None:
+    """Each shows only once alerts have moved."""
+    chosen = settings(histories(2000, steps=30), phases=[Phase.generate], report_multiple_bugs=False)
+    with PLANTED[bug], pytest.raises((AssertionError, KeyError)):
+        run_state_machine_as_test(Moving, settings=chosen)
