@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from imd.core.engine import Engine
+from imd.core.reach import once
 from imd.core.state import State
 from imd.core.suppress import KINDS
-from imd.model.incident import Incident
+from imd.model.incident import Awaited, Incident
+from imd.model.policy import Receiver, Ruleset
 from imd.telemetry import Metrics
 
 
@@ -35,7 +37,7 @@ def refresh(metrics: Metrics, engine: Engine | None, now: datetime) -> None:
     for (name, priority), amount in tally.items():
         metrics.incidents.labels(name, priority).set(amount)
     metrics.escalation_overdue_seconds.set(_overdue_seconds(open_incidents, now))
-    metrics.page_overdue.set(_overdue_pages(open_incidents, now))
+    metrics.page_overdue.set(_overdue_pages(open_incidents, engine.ruleset, now))
 
 
 def _oldest_silence_seconds(state: State, now: datetime) -> float:
@@ -50,7 +52,19 @@ def _overdue_seconds(incidents: Iterable[Incident], now: datetime) -> float:
     return max(0.0, (now - earliest).total_seconds())
 
 
-def _overdue_pages(incidents: Iterable[Incident], now: datetime) -> int:
-    """Pages that were passed on, or should have been, and that nobody has accepted yet."""
-    waiting = [awaited for one in incidents for awaited in one.awaited.values()]
-    return sum(awaited.deadline_at is None or awaited.deadline_at < now for awaited in waiting)
+def _overdue_pages(incidents: Iterable[Incident], ruleset: Ruleset, now: datetime) -> int:
+    """Pages that nobody has accepted within `deliver_within`, and that somebody still waits for."""
+    return sum(_overdue(one, incident, ruleset, now) for incident in incidents for one in incident.awaited.values())
+
+
+def _overdue(awaited: Awaited, incident: Incident, ruleset: Ruleset, now: datetime) -> bool:
+    if awaited.called_off or awaited.off:
+        return False
+    if awaited.deadline_at is not None:
+        return awaited.deadline_at < now
+    if not once(incident, ruleset.policy(awaited.policy)):
+        return True  # passed on
+    if awaited.sent_at is None:
+        return False  # it waits for a digest
+    receiver = ruleset.receivers.get(awaited.receiver) or Receiver(name=awaited.receiver)
+    return awaited.sent_at + receiver.accept_within(incident.priority) < now

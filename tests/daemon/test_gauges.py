@@ -94,3 +94,24 @@ def test_a_forgotten_silence_shows_its_age() -> None:
     assert shown(story, "silence_oldest_seconds") == pytest.approx(50 * 3600)
     story.unsilenced(2).at("52:00")
     assert shown(story, "silence_oldest_seconds") == pytest.approx(2 * 3600)
+
+
+def test_a_page_that_nobody_passes_on_is_overdue_once_it_is() -> None:
+    """P4: nothing follows its only page, so it has no deadline; it was counted from the instant at which it left."""
+    story = Story(Rule(name="r", group_by=("n",)), policies=[policy(step("ana"), step("ben"))]).hangs("ana-phone")
+    story.at("0:00").fires("A", n="1", severity="info").at("0:00:10").page_to("ana")
+    assert shown(story, "page_overdue") == 0
+    story.at("0:01:09")
+    assert shown(story, "page_overdue") == 0
+    story.at("0:01:11")
+    assert shown(story, "page_overdue") == 1
+    story.acknowledged_by("ana")
+    assert shown(story, "page_overdue") == 0
+
+
+def test_a_page_that_was_passed_on_is_overdue_until_it_is_taken() -> None:
+    story = Story(Rule(name="r", group_by=("n",)), policies=[policy(step("ana"), step("ben"))]).hangs("ana-phone")
+    story.at("0:00").fires("A", n="1").at("0:00:10").page_to("ana").at("0:01:10").page_to("ben", "escalated")
+    assert shown(story, "page_overdue") == 1
+    story.answers("ana-phone").at("0:02")
+    assert shown(story, "page_overdue") == 0
