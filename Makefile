@@ -43,7 +43,7 @@ test: lint
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 faults: $(VENV)/dev.stamp
-	IMD_FAULTS=long IMD_KILL_CYCLES=$${IMD_KILL_CYCLES:-500} $(VENV)/bin/python -m pytest $(FAULTS) $(ARGS)
+	IMD_FAULTS=long IMD_KILL_CYCLES=$${IMD_KILL_CYCLES:-500} $(VENV)/bin/python -m pytest -o faulthandler_timeout=0 $(FAULTS) $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check $(CODE)

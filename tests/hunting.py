@@ -48,7 +48,17 @@ def main(arguments: list[str]) -> int:
         f" ARGS='{' '.join(arguments)}'" if arguments else ""
     )
     print(f"{examples} histories a test; the same again: {same}", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "faulthandler_timeout=0",
+        f"--hypothesis-seed={seed}",
+    ]
     environment = os.environ | {"IMD_EXAMPLES": examples}
     ended = subprocess.run([*command, *(arguments or hunted())], cwd=_ROOT, env=environment, check=False).returncode
     print("clean" if ended == 0 else f"failed; the same again: {same}")
