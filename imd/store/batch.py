@@ -247,7 +247,7 @@ class Batch:
     def _forget_beat(self, effect: ForgetBeat, _now: datetime) -> None:
         self.beats[effect.heartbeat, by_text(effect.by)] = None
 
-    def _save_incident(self, effect: SaveIncident, _now: datetime) -> None:
+    def _save_incident(self, effect: SaveIncident, now: datetime) -> None:
         incident = effect.incident
         self.past.discard(incident.id)
         self.incidents[incident.id] = (
@@ -257,7 +257,7 @@ class Batch:
             incident.priority.value,
             incident.rule,
             micros(incident.opened_at),
-            micros_or_none(_over_at(incident)),
+            micros_or_none(_over_at(incident, now)),
             pack(incident),
         )
 
@@ -319,11 +319,11 @@ class Batch:
         pass
 
 
-def _over_at(incident: Incident) -> datetime | None:
+def _over_at(incident: Incident, now: datetime) -> datetime | None:
     """When the incident ended, for retention; None while it is open. Cancelled and merged ones end as they change."""
     if incident.open:
         return None
-    return incident.resolved_at or incident.closed_at or incident.opened_at
+    return incident.resolved_at or incident.closed_at or now
 
 
 def by_text(by: By) -> str:

@@ -73,6 +73,16 @@ async def test_work_on_what_is_long_over_puts_its_end_off_by_nothing(store: Stor
     assert await store.timeline(closed.id) == []
 
 
+async def test_a_merged_incident_goes_by_when_it_was_merged(store: Store) -> None:
+    """As its survivor does by its end: it opened 300 days before."""
+    merged = incident(1, state=IncidentState.MERGED, merged_into=incident_id(2), opened_at=NOW - 300 * DAY)
+    commit(store, SaveIncident(merged), ForgetIncident(merged.id))
+    await store.prune(NOW + 399 * DAY)
+    assert (await store.incident(merged.id)) is not None
+    await store.prune(NOW + 401 * DAY)
+    assert (await store.incident(merged.id)) is None
+
+
 async def test_what_is_open_or_held_stays_however_old(store: Store) -> None:
     """An open incident, one the engine still holds, and a firing alert of one that is over."""
     over = incident(2, state=IncidentState.RESOLVED, resolved_at=NOW)
