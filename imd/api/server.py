@@ -205,6 +205,8 @@ def application(
                 if route.at_once is not None and quick_handlers is not None:
                     quick_handlers[wrapped] = _wrap_at_once(route, route.at_once, context.metrics, authorize)
     app.on_shutdown.append(_end_streams(context))
+    for prefix in prefixes:
+        app.router.add_route("*", f"{prefix}/api/{ANYTHING}", _wrap(_NO_SUCH_API, context.metrics, None))
     app.router.add_route("*", f"/{ANYTHING}", _wrap(_NOT_FOUND, context.metrics, None))
     return app
 
@@ -278,6 +280,7 @@ async def _not_found(request: web.Request) -> web.StreamResponse:
 
 
 _NOT_FOUND = Route("*", "other", _not_found, None)
+_NO_SUCH_API = Route("*", "other", _not_found, None, answers.as_alertmanager)
 
 
 def _slowing(context: Context) -> Slow:

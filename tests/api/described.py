@@ -73,7 +73,8 @@ class Described:
 
 def _nowhere(status: int, body: Any) -> bool:
     """What a client made of a path (`..`, `%2f`) led to no route."""
-    return status == 404 and isinstance(body, dict) and str(body.get("detail", "")).startswith("nothing is served at ")
+    said = body.get("detail") or body.get("message") if isinstance(body, dict) else None
+    return status == 404 and str(said).startswith("nothing is served at ")
 
 
 @cache

@@ -59,6 +59,13 @@ async def test_errors_are_problems(server: Server) -> None:
     assert "nobody" in problem["detail"]
 
 
+@pytest.mark.parametrize("path", ["/api/v2/nope", "/api/v2/alerts/", "/am/api/v2/cluster", "/api/v3/status"])
+async def test_what_alertmanager_has_not_either_is_said_in_its_words(server: Server, path: str) -> None:
+    status, said, response = await server.call("GET", path)
+    assert (status, response.content_type) == (404, "application/json")
+    assert said == {"code": 404, "message": f"nothing is served at {path}"}
+
+
 @pytest.mark.parametrize("path", ["/v1/incidents", "/api/v2/alerts", "/metrics", "/nothing/here", "/v1/incidents/x"])
 async def test_no_browser_takes_an_answer_for_a_page_and_nothing_keeps_a_copy(server: Server, path: str) -> None:
     _, _, response = await server.call("GET", path)
