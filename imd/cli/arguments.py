@@ -331,7 +331,7 @@ def _backtest(commands: Commands[argparse.ArgumentParser]) -> None:
         "imd backtest --rules new/ --config config.yaml --fail-on lost-p1,more-pages --markdown report.md",
     )
     backtest.add_argument("--rules", type=Path, required=True, metavar="NEW", help="the rules to try: a file or folder")
-    backtest.add_argument("--against", type=Path, metavar="OLD", help="(default: the rules that --config names)")
+    backtest.add_argument("--against", type=Path, metavar="OLD", help="(default: what --config names, else none)")
     backtest.add_argument("--events", type=Path, metavar="FILE", help="EVENTS.jsonl; `-` is standard input")
     backtest.add_argument(
         "--store", metavar="URL", help="a store's journal, also of a running daemon (default: that of --config)"

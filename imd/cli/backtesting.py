@@ -62,8 +62,6 @@ def _refuse(arguments: Namespace) -> None:
     unknown = [name for name in arguments.fail_on if name not in CONDITIONS]
     if unknown:
         raise Misused(f"--fail-on knows no {unknown[0]!r}; there are {', '.join(CONDITIONS)}")
-    if arguments.against is None and arguments.config is None:
-        raise Misused("`backtest` compares with --against DIR, or with the rules that --config FILE names")
     if arguments.events is None and arguments.store is None and arguments.config is None:
         raise Misused("`backtest` wants --events FILE, or --store URL, or the store that --config FILE names")
     if arguments.events is not None and arguments.store is not None:

@@ -62,7 +62,7 @@ def run(arguments: Namespace) -> int:
             deliveries=seen.deliveries,
         )
     except BadEvents as bad:
-        raise Failed("\n".join([f"{bad.count} faults, no replay", *bad.faults])) from None
+        raise Failed("\n".join([f"{bad.count} fault{'s' if bad.count != 1 else ''}, no replay", *bad.faults])) from None
     report = Report(story)
     if arguments.out is not None:
         _write(arguments.out, report)

@@ -93,6 +93,13 @@ def test_the_same_rules_differ_in_nothing(imd: Imd) -> None:
     assert out.endswith(": no difference\n")
 
 
+def test_without_old_rules_the_built_in_one_stands_for_them(imd: Imd) -> None:
+    """`--against` may be left out (design section 2)."""
+    code, out, _ = imd("backtest", "--rules", "new", "--events", "events.jsonl", "--json")
+    assert code == 0
+    assert json.loads(out)["summary"]["old"]["by_rule"].keys() == {"default"}
+
+
 def test_a_condition_that_holds_is_exit_1_and_is_named(imd: Imd) -> None:
     assert imd(*COMMAND, "--fail-on", "more-pages")[0] == 0
     code, out, err = imd(*COMMAND, "--fail-on", "more-pages,lost-p1", "--fail-on", "lost")
@@ -129,7 +136,6 @@ def test_markdown_for_a_merge_request(imd: Imd, folder: Path) -> None:
 
 
 def test_wrong_use_is_exit_2(imd: Imd) -> None:
-    assert imd("backtest", "--rules", "new", "--events", "events.jsonl")[0] == 2, "against what?"
     assert imd("backtest", "--rules", "new", "--against", "old")[0] == 2, "over which history?"
     assert imd(*COMMAND, "--store", "sqlite:///imd.db")[0] == 2, "over both?"
     assert imd("backtest", "--rules", "nowhere", "--against", "old", "--events", "events.jsonl")[0] == 2
