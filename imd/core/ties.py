@@ -68,8 +68,11 @@ class Ties:
         stays = not moving or moving[0].id != record.ref or len(moving) == len(members)
         if stays or gone.taken_over or not self._has_room(tx, into, len(moving)):
             return
-        self._tie(tx, record, by)
-        for left in self._relator.move([records[alert.id] for alert in moving], into.id):
+        moved = dict.fromkeys(records[alert.id] for alert in moving)
+        for one in moved:
+            if one.tie not in moved:
+                self._tie(tx, one, by if one is record else record)  # that by which it came in stays
+        for left in self._relator.move(moved, into.id):
             self._untie(tx, left)
         name = late.full_labels().get("alertname", NAMELESS)
         self._regroup.move(tx, gone, into, moving, f"{name} came late, and {record.name} {why}", why)

@@ -192,16 +192,16 @@ class MovingAndSpreading(Moving):
 
 def test_whoever_moves() -> None:
     Moving.moved.clear()
-    run_state_machine_as_test(Moving, settings=histories(120, steps=30))
+    run_state_machine_as_test(Moving, settings=histories(80, steps=30))
     ways = Moving.moved
-    assert sum(ways.values()) > 200, ways
+    assert sum(ways.values()) > 120, ways
     assert {"triggered to acknowledged", "acknowledged to triggered", "pending to triggered"} <= set(ways), ways
 
 
 def test_whoever_moves_while_silences_are_rolled_out() -> None:
     Moving.moved.clear()
-    run_state_machine_as_test(MovingAndSpreading, settings=histories(60, steps=30))
-    assert sum(Moving.moved.values()) > 50, Moving.moved
+    run_state_machine_as_test(MovingAndSpreading, settings=histories(30, steps=30))
+    assert sum(Moving.moved.values()) > 30, Moving.moved
 
 
 def _forgets_whom_it_left(self: Relator, records: Iterable[Record], incident: str) -> list[Record]:

@@ -100,7 +100,8 @@ def _host_and_database() -> Story:
     host = Entity(id="host/n1", match=_on("node", "n1"))
     pay = Entity(id="service/pay", match=_on("service", "pay"), depends_on=("db/orders",), runs_on=("host/n1",))
     web = Entity(id="service/web", match=_on("service", "web"), depends_on=("service/pay",))
-    story = told(topology=Topology(entities=(host, SHOP.entities[0], pay, web), from_labels=()))
+    api = Entity(id="service/api", match=_on("service", "api"), depends_on=("service/web",))
+    story = told(topology=Topology(entities=(host, SHOP.entities[0], pay, web, api), from_labels=()))
     story.at("0:00").fires("NodeDown", node="n1").at("0:00:10").page_to("ana")
     return story.at("0:01").fires("HighErrorRate", service="pay").at("0:01:05").fires("HighErrorRate", service="web")
 
@@ -162,6 +163,12 @@ def test_what_is_suppressed_stays_where_it_is() -> None:
     story.fires("PostgresqlDown", db="orders", starts="0:00:55").page_to("ana", incident=2)
     story.is_("triggered", firing=1, suppressed=1).is_("triggered", incident=2, firing=2)
     assert story.alert("HighErrorRate", service="web").tied_to == 0, "it hangs on nothing that is elsewhere"
+    chain = _host_and_database().at("0:01:10").fires("HighErrorRate", service="api").silenced("1:00", service="web")
+    assert chain.alert("HighErrorRate", service="api").tied_to == chain.alert("HighErrorRate", service="web").id
+    chain.at("0:01:40").fires("PostgresqlDown", db="orders", starts="0:00:55").page_to("ana", incident=2)
+    chain.is_("triggered", firing=1, suppressed=1).is_("triggered", incident=2, firing=3)
+    moved = chain.alert("HighErrorRate", service="api")
+    assert moved.tied_to == chain.alert("HighErrorRate", service="pay").id, "it hangs on what is where it is"
     muted = _host_and_database().silenced("1:00", service="pay").at("0:01:40")
     muted.fires("PostgresqlDown", db="orders", starts="0:00:55").at("0:01:50").page_to("ana", incident=2)
     muted.is_("triggered", firing=2, suppressed=1).is_("triggered", incident=2, firing=1)
