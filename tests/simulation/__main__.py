@@ -33,7 +33,7 @@ def run(seed: int) -> Outcome:
 def _slice(seeds: range) -> tuple[float, list[tuple[int, list[str]]], dict[str, int]]:
     """CPU seconds, failing seeds with their violations, and sums."""
     began = time.process_time()
-    failing, sums = [], dict.fromkeys(("lives", "sends", "answers", "crashes", "failed commits"), 0)
+    failing, sums = [], dict.fromkeys(("lives", "sends", "answers", "crashes", "failed commits", "moves"), 0)
     for seed in seeds:
         outcome = run(seed)
         if outcome.violations:

@@ -79,8 +79,9 @@ def _decoded(answer: bytes) -> Any:
 @dataclass
 class Sender:
     """One alert's. `known` is what imd certainly has of it: the status of the last report that got a 2xx; `unsure`
-    while a later one got no answer. `left` are the starts of earlier spans whose end it will not say again although
-    imd never took it. `taken` is called at each 2xx with what it was for."""
+    while a later one got no answer. Of its first beginning it tells `late` seconds afterwards. `left` are the starts of
+    earlier spans whose end it will not say again although imd never took it. `taken` is called at each 2xx with what it
+    was for."""
 
     name: str
     labels: dict[str, str]
@@ -88,6 +89,7 @@ class Sender:
     universe: Universe
     draw: Random
     taken: Callable[[Sender, str], None]
+    late: float = 0.0
     status: str = ""
     known: str = ""
     unsure: bool = False
@@ -100,7 +102,8 @@ class Sender:
             return
         self.status = status
         if status == "firing":
-            self.starts_at = self.universe.elsewhere()
+            self.starts_at = self.universe.elsewhere() - timedelta(seconds=self.late)
+            self.late = 0.0
         if not self._busy:
             self._tell()
 

@@ -7,8 +7,9 @@ two services (rule db), and what can wait (rule low). Sites:
     plain   a few rules and policies; every receiver is a program
     crowd   people read all receivers but ops, so that storms reach them in digests and old pages are called back
     wide    what most sites have a little of: a map, inhibition, maintenance, a heartbeat, a schedule, a Prometheus
+    late    hosts die, services fail, and what they suffer from is told of last: alerts move between incidents
 
-In the latter two a page is soon too old to be sent singly.
+In all but plain a page is soon too old to be sent singly.
 """
 
 from __future__ import annotations
@@ -137,6 +138,30 @@ DUTY = """
       - {notify: ['receiver:ops'], for: 1m}
     remind: 6m
 """
+LATE = """
+  - name: out
+    match: 'team="out"'
+    group_by: [zone]
+    relate: {along: topology, max_hops: 3, within: 5m}
+    hold: 5s
+    resolve: {after: 10s}
+    reopen_within: 3m
+    flapping: {changes: 6, within: 8m, calm: 1m}
+    policy: web
+topology:
+  entities:
+    - {id: host/n1, match: 'node="n1"'}
+    - {id: db/orders, match: 'db="orders"'}
+    - {id: service/pay, match: 'svc="pay"', depends_on: [db/orders], runs_on: [host/n1]}
+    - {id: service/web, match: 'svc="web"', depends_on: [service/pay]}
+    - {id: service/api, match: 'svc="api"', depends_on: [service/pay]}
+"""
+
+
+def _late(rules: str) -> str:
+    head, people, rest = rules.partition("people:")
+    first, topology, last = LATE.lstrip("\n").partition("topology:")
+    return head + first + people + rest.rstrip() + "\n" + topology + last
 
 
 def _wide(rules: str) -> str:
@@ -147,13 +172,13 @@ def _wide(rules: str) -> str:
 CHANGED = RULES.replace("hold: 5s", "hold: 8s").replace("for: 90s", "for: 2m").replace("remind: 6m", "remind: 5m")
 BROKEN = RULES.replace("policy: web", "policy: wbe")
 VERSIONS = {"first": RULES, "changed": CHANGED, "broken": BROKEN}
-SITES = ("plain", "crowd", "wide")
+SITES = ("plain", "crowd", "wide", "late")
 
 
 @functools.cache
 def version(name: str, site: str = "plain") -> Callable[[], Loaded]:
     """What the files of this version load as: called, it answers or raises Faulty, as `load_config` would."""
-    rules = _wide(VERSIONS[name]) if site == "wide" else VERSIONS[name]
+    rules = {"wide": _wide, "late": _late}.get(site, str)(VERSIONS[name])
     if site == "wide" and name == "changed":  # and the inhibition is gone
         rules = rules.replace("source: 'alertname=\"A0\"'", "source: 'alertname=\"none\"'")
     with tempfile.TemporaryDirectory() as folder:

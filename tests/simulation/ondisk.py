@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from imd.model.alert import Alert, identify
@@ -45,6 +46,14 @@ class OnDisk:
             if unpack_alert(record).identity.key == key:
                 return whole_alert(record, seen, words)
         return None
+
+    def _members(self) -> dict[str, list[Alert]]:
+        """All alerts, by incident."""
+        found: dict[str, list[Alert]] = defaultdict(list)
+        for row in self._disk.rows(_ALERTS):
+            alert = whole_alert(*row)
+            found[alert.incident].append(alert)
+        return found
 
     def _incidents(self) -> dict[str, Incident]:
         found = [unpack_incident(record) for (record,) in self._disk.rows("SELECT record FROM incident")]

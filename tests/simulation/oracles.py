@@ -19,6 +19,7 @@ from imd.model.effect import Delivery
 from imd.model.incident import Incident, IncidentState
 from imd.store.record import (
     unpack_delivery,
+    unpack_entry,
     unpack_incident,
     unpack_silence,
 )
@@ -166,6 +167,7 @@ class Oracles(OnDisk):
         """No fault for a quarter of an hour, and what fires fires still."""
         incidents = self._incidents()
         self._check_alerts(incidents)
+        self._check_counts(incidents)
         for incident in incidents.values():
             if incident.open:
                 self._check_walk(incident)
@@ -198,6 +200,15 @@ class Oracles(OnDisk):
             elif firing and not alert.suppressed_by and not (alert.waiting or alert.seen_off):
                 self._check_member(sender, incidents.get(alert.incident))
 
+    def _check_counts(self, incidents: Mapping[str, Incident]) -> None:
+        """Every incident counts the alerts that say they are in it."""
+        members = self._members()
+        for incident in incidents.values():
+            found = [one for one in members.get(incident.id, []) if one.flapping_since is None]
+            firing = sum(one.firing and not one.suppressed_by for one in found)
+            if incident.open and firing != incident.firing - incident.flapping:
+                self._fails(f"{incident.id} has {firing} firing alerts and counts {incident.firing}")
+
     def _check_gone(self, sender: Sender) -> None:
         """Nobody speaks of it any more, so it is over by now, but for what imd's absences put off."""
         ends = [*self._ends, *self._clock_set, *self._troubles]
@@ -211,7 +222,7 @@ class Oracles(OnDisk):
             return
         team = sender.labels["team"]
         key = {name: sender.labels[name] for name in ("cluster", "service") if name in sender.labels}
-        key = {} if team == "net" else key
+        key = {} if team == "net" else {"zone": sender.labels["zone"]} if team == "out" else key
         moved = incident.split_from or any(entry.kind == "merged" for entry in self._timeline(incident.id))
         if (incident.rule != team or dict(incident.group_key) != key) and not moved:
             self._fails(f"{sender.name} is in {incident.id} of rule {incident.rule} and key {incident.group_key}")
@@ -449,6 +460,14 @@ class Oracles(OnDisk):
             for send in self._sim.servers.sends
             if send.delivery == delivery
         )
+
+    def moves(self) -> int:
+        """How often alerts went from one incident to another, which both say."""
+        lines = [one for (one,) in self._sim.disk.rows("SELECT record FROM timeline")]
+        moved = Counter(entry.text.partition(":")[0] for entry in map(unpack_entry, lines) if entry.kind == "moved")
+        if sum(moved.values()) % 2:
+            self._fails(f"one of two incidents says nothing of what moved: {moved}")
+        return sum(moved.values()) // 2
 
     # -- what is still on ---------------------------------------------------------------------------------------
 

@@ -21,6 +21,9 @@ RECEIVERS = ("ana", "ana-sms", "ben", "ops", "desk")
 POINTS = ("before commit", "after commit", "before send", "after taken", "after answer")
 ACTIONS = ("ack", "ack", "ack", "unack", "snooze", "resolve", "resolve!", "note", "assign", "reopen", "escalate")
 
+LATE_SHARE = 0.2
+"""Of the seeds; the others have the site that they would have without it."""
+
 ODD_ACTIONS = ("merge", "merge", "split", "responder", "report", "override", "close")
 
 GROUPS = (
@@ -36,6 +39,7 @@ WIDE_GROUPS = (
     {"team": "net", "service": "s3"},
     {"team": "count", "cluster": "c1"},
 )
+OUT = ({"team": "out", "zone": "z1"}, {"team": "out", "zone": "z2"})
 Groups = list[dict[str, str]]
 
 
@@ -67,7 +71,8 @@ THEMES: dict[str, dict[str, tuple[int, ...]]] = {
 def plan(seed: int) -> list[Item]:
     """In order of time. Every seed has a theme, so that what must meet to go wrong meets often enough."""
     draw = Random(seed)
-    site = _site(Random(f"site {seed}"))
+    late = Random(f"late {seed}").random() < LATE_SHARE
+    site = {"name": "late"} if late else _site(Random(f"site {seed}"))
     theme = THEMES[draw.choice(sorted(THEMES))]
     if site["name"] != "plain":
         theme = {**theme, "odd": (0, 1, 2, 3)}
@@ -76,7 +81,11 @@ def plan(seed: int) -> list[Item]:
     many, groups = _GROUPS_OF[site["name"]]
     groups = draw.sample(groups, draw.randint(1, many))
     drawn: list[tuple[str, float, dict[str, Any]]] = []
-    for number in range(draw.randint(2, 7)):
+    many_alerts = draw.randint(2, 7)
+    if site["name"] == "late":
+        for number, zone in enumerate(groups):
+            drawn += _outage(draw, 10 * (number + 1), zone)
+    for number in range(many_alerts if site["name"] != "late" else 0):
         beside = draw.choice(drawn)[1] if drawn and draw.random() < 0.4 else None
         drawn.append(("alert", *_alert(draw, number, draw.choice(groups), beside)))
         if site["name"] == "wide" and draw.random() < 0.4:
@@ -100,6 +109,38 @@ def _alert(draw: Random, number: int, group: dict[str, str], beside: float | Non
     while len(flips) < 6 and draw.random() < 0.45:
         flips.append(flips[-1] + draw.choice((draw.uniform(0.5, 15), draw.uniform(15, 240))))
     return at, {"labels": labels, "flips": [flip for flip in flips if flip < CALM_AT]}
+
+
+_OUTAGE = (
+    # who, how long after the host they begin, and how late they are told of
+    ({"node": "n1"}, (0.0, 0.0), (0.0, 1.0)),
+    ({"svc": "pay"}, (25.0, 60.0), (0.0, 3.0)),
+    ({"svc": "web"}, (26.0, 75.0), (0.0, 30.0)),
+    ({"svc": "api"}, (26.0, 75.0), (0.0, 60.0)),
+)
+_NAMES = {"node": "NodeDown", "svc": "HighErrorRate", "db": "PostgresqlDown"}
+
+
+def _outage(draw: Random, number: int, zone: dict[str, str]) -> list[tuple[str, float, dict[str, Any]]]:
+    """A host dies, services fail, and the database that they need has died before them and is told of last. What comes
+    and goes does so once all have come."""
+    began = draw.uniform(1, CALM_AT * 0.6)
+    told = [(where, began + draw.uniform(*after), draw.uniform(*late)) for where, after, late in _OUTAGE]
+    first = min(at for where, at, _ in told if "svc" in where)
+    if draw.random() < 0.5:  # it was down already, too long ago for anything but itself
+        told.append(({"db": "orders", "seen": "by others"}, max(0.5, first - 400), 0.0))
+    last = draw.uniform(15, 100)
+    told.append(({"db": "orders"}, first - draw.uniform(1, 10), last))
+    drawn = []
+    for place, (where, at, late) in enumerate(told):
+        name = f"{_NAMES[next(iter(where))]}{number + place}"
+        labels = {"alertname": name, "severity": draw.choice(("critical", "warning")), **where, **zone}
+        flips = [at + late]
+        while len(flips) < 4 and draw.random() < 0.35:
+            flips.append(flips[-1] + draw.choice((draw.uniform(0.5, 15), draw.uniform(15, 240))))
+        flips = [flip for flip in flips if flip < CALM_AT]
+        drawn.append(("alert", at + late, {"labels": labels, "flips": flips, "late": late}))
+    return drawn
 
 
 def _by_api(what: dict[str, Any], draw: Random) -> None:
@@ -199,6 +240,7 @@ _GROUPS_OF: dict[str, tuple[int, tuple[dict[str, str], ...]]] = {
     "plain": (3, GROUPS),
     "crowd": (5, GROUPS),
     "wide": (5, GROUPS + WIDE_GROUPS),
+    "late": (2, OUT),
 }
 _FAULTS = {
     "person": _act,

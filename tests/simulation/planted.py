@@ -20,6 +20,7 @@ from imd.core.escalation import Escalation
 from imd.core.heartbeats import Heartbeats
 from imd.core.notify import Notifier
 from imd.core.reach import Reacher
+from imd.core.regroup import Regroup
 from imd.core.timers import Timers
 from imd.daemon import restored
 from imd.daemon.breaker import Breaker
@@ -27,7 +28,7 @@ from imd.daemon.lane import Lane, Stage
 from imd.daemon.loop import Loop
 from imd.daemon.outbox import Outbox
 from imd.daemon.outgoing import send_off
-from imd.model.effect import Deliver, SaveDigests
+from imd.model.effect import Deliver, SaveAlert, SaveDigests
 from imd.model.event import Outcome
 from imd.model.incident import IncidentState
 from imd.model.policy import PageKind, PageReason
@@ -409,6 +410,43 @@ def _merged_untold() -> Iterable[Any]:
     yield patch.object(Notifier, "follow_up", partly)
 
 
+# -- alerts that move -------------------------------------------------------------------------------------------------
+
+
+def _move_not_stored() -> Iterable[Any]:
+    """Where an alert has gone is known to the process alone."""
+    move = Regroup.move
+
+    def forgetful(self: Regroup, tx: Any, incident: Any, into: Any, members: Any, *why: str) -> None:
+        before = len(tx.effects)
+        move(self, tx, incident, into, members, *why)
+        tx.effects[before:] = [one for one in tx.effects[before:] if not isinstance(one, SaveAlert)]
+
+    yield patch.object(Regroup, "move", forgetful)
+
+
+def _left_unwatched() -> Iterable[Any]:
+    """Whether what is left holds its incident open is not asked."""
+    move = Regroup.move
+
+    def careless(self: Regroup, tx: Any, incident: Any, into: Any, members: Any, *why: str) -> None:
+        move(self, tx, incident, into, members, *why)
+        tx.touch(incident).restated.clear()
+
+    yield patch.object(Regroup, "move", careless)
+
+
+def _counted_twice() -> Iterable[Any]:
+    """Of several that move only the first counts no more where it was."""
+    take_out = Regroup._take_out
+
+    def first(self: Regroup, incident: Any, members: Any) -> None:
+        take_out(self, incident, members[:1])
+        self._state.remove_members(incident, members)
+
+    yield patch.object(Regroup, "_take_out", first)
+
+
 BUGS = (
     Bug("an outbox row is lost", _outbox_row_lost),
     Bug("a 2xx before its commit", _answer_before_commit),
@@ -434,10 +472,13 @@ BUGS = (
     Bug("a clock step starts a mass escalation", _clock_fires_a_crowd),
     Bug("a digest that is called back loses news", _called_back_loses_news, seed=262),
     Bug("a digest that is called back loses pages", _called_back_loses_pages, seed=86),
-    Bug("what a digest has no room for counts as told", _no_room_taken_for_told, seed=85),
+    Bug("what a digest has no room for counts as told", _no_room_taken_for_told, seed=189),
     Bug("a digest is dropped at restore", _digest_dropped),
     Bug("digests do not say that somebody has it", _had_untold, seed=216),
     Bug("what a silent source said fires for ever", _stale_fires_on, seed=127),
     Bug("a heartbeat is not awaited", _heartbeat_unarmed, seed=35),
     Bug("a merge is not told to those paged", _merged_untold, seed=12),
+    Bug("a move is not stored", _move_not_stored, seed=15),
+    Bug("what is left of an incident is not looked at", _left_unwatched, seed=181),
+    Bug("what moves counts twice", _counted_twice, seed=15),
 )

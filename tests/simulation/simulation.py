@@ -122,7 +122,7 @@ class Simulation:
             while not self.ended:
                 self._live()
         self.oracles.at_the_end()
-        counted = {"failed commits": self.disk.failed, "crashes": self.crashes}
+        counted = {"failed commits": self.disk.failed, "crashes": self.crashes, "moves": self.oracles.moves()}
         return Outcome(
             self.seed, self.items, self.journal, self.oracles.violations, self.lives,
             len(self.servers.sends), len(self.door.answers), counted,
@@ -218,6 +218,7 @@ class Simulation:
         by = item.what.get("by", "")
         kind = Prometheus if by else Sender
         sender = kind(labels["alertname"], labels, self.door, self.universe, draw, self.oracles.taken)
+        sender.late = item.what.get("late", 0.0)
         self.senders.append(sender)
         for number, at in enumerate(item.what["flips"]):
             status = ("gone" if "gone" in by else "resolved") if number % 2 else "firing"

@@ -33,7 +33,7 @@ def journal_digest(seed: int) -> str:
 
 def test_nothing_is_violated() -> None:
     """Clients, receivers and the disk agree in the end, whatever befell them."""
-    crashes = sends = 0
+    crashes = sends = moves = 0
     for seed in range(SEEDS):
         outcome = Simulation(seed, plan(seed)).run()
         assert not outcome.violations, (
@@ -41,9 +41,11 @@ def test_nothing_is_violated() -> None:
         )
         crashes += outcome.counted["crashes"]
         sends += outcome.sends
+        moves += outcome.counted["moves"]
     print(f"simulation: 0 violations in {SEEDS} seeds with {crashes} crashes and {sends} attempts to send")
     assert crashes > SEEDS / 4, "the plans do what they are for"
     assert sends > 5 * SEEDS
+    assert moves > SEEDS / 10
 
 
 def test_a_seed_is_one_run() -> None:
