@@ -180,9 +180,14 @@ def alerts(connection: apsw.Connection, incident_id: str, limit: int, after: int
     return [whole_alert(*row) for row in rows(connection, _ALERTS, (incident_id, after, limit))]
 
 
+_TIMELINE = """
+SELECT seq, record FROM timeline WHERE incident = ?1
+UNION ALL SELECT * FROM (SELECT seq, record FROM timeline_tail WHERE incident = ?1 ORDER BY place)"""
+
+
 def timeline(connection: apsw.Connection, incident_id: str) -> list[TimelineEntry]:
-    found = rows(connection, "SELECT record FROM timeline WHERE incident = ? ORDER BY seq", (incident_id,))
-    return [unpack_entry(row[0]) for row in found]
+    found = dict(rows(connection, _TIMELINE, (incident_id,)))  # the last word on each line
+    return [unpack_entry(found[seq]) for seq in sorted(found)]
 
 
 _DELIVERY = "seq, record, state, attempts, next_attempt_at, ambiguous, cancelled, error, settled_at"

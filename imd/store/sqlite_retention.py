@@ -30,6 +30,8 @@ _MEMBERS = "SELECT id FROM alert WHERE incident = ? AND incident <> '' AND held 
 _DELETE_TIMELINE = """
 DELETE FROM timeline
 WHERE incident = ?1 AND seq IN (SELECT seq FROM timeline WHERE incident = ?1 ORDER BY seq LIMIT ?2)"""
+_DELETE_TAIL = """
+DELETE FROM timeline_tail WHERE place IN (SELECT place FROM timeline_tail WHERE incident = ? ORDER BY place LIMIT ?)"""
 _DELETE_DELIVERIES = """
 DELETE FROM delivery WHERE seq IN (SELECT seq FROM delivery WHERE incident = ? AND state <> 'pending' LIMIT ?)"""
 _DELETE_SILENCES = """
@@ -76,6 +78,7 @@ def _prune_incident(connection: apsw.Connection, over_before: int) -> int:
     number, incident = found[0]
     count = _delete_members(connection, incident)
     count = count or _delete(connection, _DELETE_TIMELINE, (incident, SLICE))
+    count = count or _delete(connection, _DELETE_TAIL, (incident, SLICE))
     count = count or _delete(connection, _DELETE_DELIVERIES, (incident, SLICE))
     count = count or _delete(connection, "DELETE FROM conversation WHERE incident = ?", (incident,))
     if not count:

@@ -41,6 +41,7 @@ RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "alert_words": ("id", unpack_words),
     "incident": ("id", unpack_incident),
     "timeline": ("incident || ' line ' || seq", unpack_entry),
+    "timeline_tail": ("incident || ' line ' || seq", unpack_entry),
     "delivery": ("id", unpack_delivery),
     "silence": ("id", unpack_silence),
     "schedule_override": ("id", unpack_override),
@@ -51,7 +52,8 @@ RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
 _ORPHANS = {
     "alerts of no incident": "SELECT id FROM alert WHERE incident <> '' AND incident NOT IN (SELECT id FROM incident)",
     "timeline lines of no incident": (
-        "SELECT incident || ' line ' || seq FROM timeline WHERE incident NOT IN (SELECT id FROM incident)"
+        "SELECT incident || ' line ' || seq FROM (SELECT incident, seq FROM timeline UNION ALL "
+        "SELECT incident, seq FROM timeline_tail) WHERE incident NOT IN (SELECT id FROM incident)"
     ),
     "deliveries of no incident": (
         "SELECT id FROM delivery WHERE incident <> '' AND incident NOT IN (SELECT id FROM incident)"

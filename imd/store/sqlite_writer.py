@@ -9,6 +9,9 @@ first moves the log into the main file, which is synced anew, and writes on an e
 The first opening marks the database as in use, and the closing takes the mark away; both are in the main file before
 the log may be short of them. While the mark stands the log is never left empty (`sqlite_file`).
 
+New lines of timelines are written one behind the other; as soon as there are LINES_MAX of them, that group's
+transaction files them by their incidents as well.
+
 Checkpoints: PASSIVE when idle, and while busy as soon as the log has grown by CHECKPOINT_PAGES; TRUNCATE when its file
 is over WAL_BYTES_MAX, which only a reader that will not end can bring about.
 """
@@ -32,6 +35,7 @@ from imd.store.sqlite_file import BUSY_TIMEOUT_MS, keep_log, mark_closed, mark_i
 GROUP_ROWS_MAX = 2_000
 CHECKPOINT_PAGES = 1_000  # 4 MiB, SQLite's own default
 WAL_BYTES_MAX = 64 << 20
+LINES_MAX = 2_000  # new lines of timelines that stand in order of their coming: a reader goes through all, in 0.3 ms
 _IDLE_SECONDS = 0.05
 _TRUNCATE_WAIT_MS = 100
 
@@ -59,7 +63,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Commit | Job] = queue.SimpleQueue()
         self._connection: apsw.Connection | None = None
         self._failure = "not opened yet"
-        self._log_pages = 0
+        self._log_pages = self._lines = 0
         self._checkpoint_at = CHECKPOINT_PAGES
         self._failed = self._closed = self._stopped = self._made_room = self._marked = False
         self._begin()
@@ -155,6 +159,10 @@ class Writer:
     def _write(self, connection: apsw.Connection, group: list[Commit]) -> None:
         for batch, _done in group:
             sqlite_rows.write(connection, batch, self._rejected_max)
+            self._lines += len(batch.timeline)
+        if self._lines >= LINES_MAX:
+            sqlite_rows.file_lines(connection)
+            self._lines = 0
 
     def _in_transaction(self, work: Callable[[apsw.Connection], T]) -> T:
         """Raises StoreFailed; the connection is closed then and stays so until a probe."""
@@ -207,6 +215,7 @@ class Writer:
             raise
         connection.set_wal_hook(self._on_commit)
         self._connection = connection
+        self._lines = LINES_MAX  # those of before are not counted, but filed
         if not self._marked:
             self._in_transaction(mark_in_use)
             with contextlib.suppress(apsw.BusyError):  # then it is there with the next checkpoint

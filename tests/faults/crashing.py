@@ -28,7 +28,7 @@ VFS = "imd-crashing"
 ROWS = {
     "after-alert-row": "INSERT INTO alert (",
     "after-incident-row": "INSERT INTO incident (",
-    "after-timeline-row": "INSERT INTO timeline (",
+    "after-timeline-row": "INSERT INTO timeline_tail (",
     "after-outbox-row": "INSERT INTO delivery (",
     "after-status-row": "UPDATE delivery SET state",
 }

@@ -60,8 +60,10 @@ class OnDisk:
         return {incident.id: incident for incident in found}
 
     def _timeline(self, incident: str) -> list[TimelineEntry]:
-        sql = "SELECT record FROM timeline WHERE incident = ? ORDER BY seq"
-        return [unpack_entry(record) for (record,) in self._disk.rows(sql, (incident,))]
+        found: dict[int, bytes] = {}
+        for table in ("timeline", "timeline_tail"):
+            found |= dict(self._disk.rows(f"SELECT seq, record FROM {table} WHERE incident = ?", (incident,)))
+        return [unpack_entry(found[seq]) for seq in sorted(found)]
 
     def _rows(self) -> list[Row]:
         sql = "SELECT seq, state, cancelled, record FROM delivery ORDER BY seq"
