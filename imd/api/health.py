@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
@@ -11,6 +13,8 @@ from imd.api.context import Context, ReloadRefused
 from imd.api.ingest import Senders
 from imd.api.operations import TEXT, Answer, described
 from imd.telemetry import CONTENT_TYPE
+
+FORGOTTEN_AFTER = timedelta(days=7)
 
 
 class Health:
@@ -46,7 +50,14 @@ class Health:
         self._context.before_scrape()
         for source, entries in self._senders.known_entries().items():
             metrics.label_cache_entries.labels(source).set(entries)
-        for source, at in self._context.heard.items():
+        for source, at in self._heard().items():
             metrics.source_last_heard_timestamp_seconds.labels(source).set(at.timestamp())
         body = await asyncio.get_running_loop().run_in_executor(None, metrics.render)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    def _heard(self) -> Mapping[str, datetime]:
+        """When each source was last heard, over restarts too; what no entry names is forgotten at one after a week."""
+        context = self._context
+        known, week_ago = context.ruleset().sources, context.clock.now() - FORGOTTEN_AFTER
+        before = {name: at for name, at in context.view.heard().items() if name in known or at > week_ago}
+        return before | context.heard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -76,9 +77,15 @@ async def test_when_a_source_was_heard_outlives_a_restart(tmp_path: Path) -> Non
         await server.pass_time(timedelta(seconds=20))
     async with serving(tmp_path, start=START + timedelta(minutes=1)) as server:
         _, status, _ = await server.call("GET", "/v1/status")
+        _, metrics, _ = await server.call("GET", "/metrics")
     assert [(one["name"], one["last_heard_at"]) for one in status["sources"]] == [
         ("alertmanager", f"{START:%Y-%m-%dT%H:%M:%SZ}")
     ]
+    [shown] = re.findall(r'imd_source_last_heard_timestamp_seconds\{source="alertmanager"\} (\S+)', metrics)
+    assert float(shown) == START.timestamp()
+    async with serving(tmp_path, start=START + timedelta(days=8)) as server:
+        _, metrics, _ = await server.call("GET", "/metrics")
+    assert "last_heard_timestamp_seconds{" not in metrics, "no entry names it"
 
 
 async def test_what_was_refused_by_source_and_time_and_without_secrets(server: Server) -> None:
