@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Protocol
@@ -61,7 +61,10 @@ class Record:
     where that is `known`. `usual`: by so many seconds the onset may lie earlier still, if the alert waited as it
     usually does. `alert`: once it entered. `alike`: those of its name that begin with it say something. `tie`: by whom
     it came into its incident; None of what opened one, until another draws that incident into its own. It holds for as
-    long as both are in one incident."""
+    long as both are in one incident.
+
+    Alone in its place a record is what a `Shelf` of one would be, and the `Last` of it: most places never see another,
+    and a shelf with its list takes as much memory as the record."""
 
     __slots__ = (
         "alert", "alike", "began", "group", "kind", "known", "name", "onset", "ref", "standing", "tie", "usual",
@@ -96,6 +99,33 @@ class Record:
     def turn(self) -> Turn:
         return self.began, self.ref
 
+    # -- alone in a place -----------------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> Sequence[Record]:
+        return (self,)
+
+    @property
+    def groups(self) -> Iterable[Group]:
+        return (self.group,) if self.group is not None else ()
+
+    def last(self, scope: Scope, turn: Turn | None = None) -> Last | Record:
+        group = self.group
+        if group is None or not group.open or group.scope != scope or (turn is not None and turn <= self.turn):
+            return NOTHING
+        return self
+
+    def later(self, scope: Scope, turn: Turn) -> Sequence[Record]:
+        group = self.group
+        within = group is not None and group.open and group.scope == scope
+        return (self,) if within and turn < self.turn else ()
+
+    def look_anew(self) -> None:
+        """Nothing is remembered."""
+
+    def of(self, group: Group) -> list[int]:
+        return [self.ref] if self.group is group else []
+
 
 class Last:
     """The last records of a shelf, newest first, their incidents, and the latest onset."""
@@ -108,13 +138,16 @@ class Last:
         self.onset = -math.inf
 
 
+NOTHING = Last()
+
+
 class Shelf:
-    """The records of one entity in one role, in their turn, whenever they came."""
+    """The records of one entity in one role, in their turn, whenever they came; the first of them was alone there."""
 
     __slots__ = ("_last", "_records", "_scope")
 
-    def __init__(self) -> None:
-        self._records: list[Record] = []
+    def __init__(self, first: Record) -> None:
+        self._records = [first]
         self._scope: Scope = ()
         self._last: Last | None = None
 
@@ -124,8 +157,9 @@ class Shelf:
             return self.look_back(scope, turn)
         last = self._last
         if last is None or self._scope != scope:
-            last, self._scope = self.look_back(scope), scope
-            self._last = last
+            self._last = last = self.look_back(scope)
+            # The very scope of its incident, if any: an equal one for each shelf would be memory.
+            self._scope = next(iter(last.groups)).scope if last.groups else scope
         return last
 
     def later(self, scope: Scope, turn: Turn) -> Iterator[Record]:
@@ -163,7 +197,7 @@ class Shelf:
 
     def put(self, record: Record, turn: Turn) -> None:
         records, self._last = self._records, None
-        if not records or turn > records[-1].turn:
+        if turn > records[-1].turn:
             records.append(record)
         else:
             records.insert(self._behind(turn), record)
@@ -182,33 +216,45 @@ class Shelf:
 
 _turn = attrgetter("turn")
 
+Place = Shelf | Record
+Places = dict[str, Place]
+
 
 class Shelves:
-    """The shelves of all entities that have any records, by how these are with it: `own` on it, `beside` tied to it by
-    labels, `down` and `begun` within it, `failing` depending on it. `spanning` serving all within it.
-    `alike` within it by what they are called, too:
-    that has `likeness` for keys."""
+    """The places of all entities that have any records, by how these are with it: `own` on it, `beside` tied to it by
+    labels, `down` and `begun` within it, `failing` depending on it. `spanning` serving all within it. In a place is a
+    record, or once there are several a shelf of them. `alike` are those within it, by what they are called: a record
+    where there is one, or places by name."""
 
     __slots__ = ("alike", "begun", "beside", "down", "failing", "own", "spanning")
 
     def __init__(self) -> None:
-        self.alike: dict[str, Shelf] = {}
-        self.own: dict[str, Shelf] = {}
-        self.spanning: dict[str, Shelf] = {}
-        self.beside: dict[str, Shelf] = {}
-        self.down: dict[str, Shelf] = {}
-        self.begun: dict[str, Shelf] = {}
-        self.failing: dict[str, Shelf] = {}
+        self.alike: dict[str, Record | Places] = {}
+        self.own: Places = {}
+        self.spanning: Places = {}
+        self.beside: Places = {}
+        self.down: Places = {}
+        self.begun: Places = {}
+        self.failing: Places = {}
 
-    def of(self, record: Record) -> Iterator[tuple[dict[str, Shelf], str]]:
-        """Where a record stands: the shelves by entity, and the entity."""
-        standing = record.standing
-        if record.alike:
-            for entity in (*standing.containers, *standing.within):
-                yield self.alike, likeness(entity, record.name)
+    def called(self, name: str, entity: str) -> Place | None:
+        """What is of this name within an entity."""
+        found = self.alike.get(entity)
+        if isinstance(found, dict):
+            return found.get(name)
+        return found if found is not None and found.name == name else None
+
+    def of(self, record: Record) -> Iterator[tuple[Places, str]]:
+        """Where a record stands, but for those alike: the places by entity, and the entity."""
         if record.kind is AlertClass.BACKGROUND:
             return
-        yield from self._where(standing)
+        standing = record.standing
+        for entity in standing.own:
+            yield self.own, entity
+        for entity in standing.spans:
+            yield self.spanning, entity
+        for entity in standing.near:
+            yield self.beside, entity
         if record.kind in relation.GOES_DOWN:
             for entity in standing.containers:
                 yield self.down, entity
@@ -219,44 +265,78 @@ class Shelves:
             for entity in standing.within:
                 yield self.begun, entity
 
-    def _where(self, standing: Standing) -> Iterator[tuple[dict[str, Shelf], str]]:
-        for entity in standing.own:
-            yield self.own, entity
-        for entity in standing.spans:
-            yield self.spanning, entity
-        for entity in standing.near:
-            yield self.beside, entity
-
-    def around(self, record: Record) -> Iterator[Shelf]:
+    def around(self, record: Record) -> Iterator[Place]:
         """All on which there may be what is related to it, or would be."""
         standing = record.standing
         neighbours = [entities for _, _, entities in (*standing.above, *standing.below)]
-        for shelves, places in (
+        for places, groups in (
             (self.own, (standing.own, standing.near, *neighbours)),
             (self.beside, (standing.own, standing.near, *neighbours)),
             (self.down, (standing.containers,)),
             (self.failing, (standing.needs,)),
             (self.begun, (standing.within, standing.spans)),
             (self.spanning, (standing.within,)),
-            (self.alike, ([likeness(one, record.name) for one in (*standing.containers, *standing.within)],)),
         ):
-            for entities in places if shelves else ():
-                for entity in filter(shelves.__contains__, entities):
-                    yield shelves[entity]
+            for entities in groups if places else ():
+                for entity in filter(places.__contains__, entities):
+                    yield places[entity]
+        for entity in _contain(standing) if self.alike else ():
+            place = self.called(record.name, entity)
+            if place is not None:
+                yield place
 
     def put(self, record: Record) -> None:
         turn = record.turn
-        for shelves, entity in self.of(record):
-            shelf = shelves.get(entity)
-            if shelf is None:
-                shelf = shelves[entity] = Shelf()
-            shelf.put(record, turn)
+        for entity in _contain(record.standing) if record.alike else ():
+            found = self.alike.get(entity)
+            if found is None:
+                self.alike[entity] = record
+                continue
+            if isinstance(found, Record):
+                found = self.alike[entity] = {found.name: found}
+            _put(found, record.name, record, turn)
+        for places, entity in self.of(record):
+            _put(places, entity, record, turn)
 
     def take_away(self, record: Record) -> None:
-        for shelves, entity in self.of(record):
-            shelf = shelves.get(entity)
-            if shelf is not None and shelf.take_away(record):
-                del shelves[entity]
+        for entity in _contain(record.standing) if record.alike else ():
+            found = self.alike.get(entity)
+            if isinstance(found, dict):
+                _take_away(found, record.name, record)
+            if found is record or found == {}:
+                del self.alike[entity]
+        for places, entity in self.of(record):
+            _take_away(places, entity, record)
+
+    def look_anew(self, record: Record) -> None:
+        """Whether it counts among the last of its places, and for which incident, is no longer what it was."""
+        for entity in _contain(record.standing) if record.alike else ():
+            place = self.called(record.name, entity)
+            if place is not None:
+                place.look_anew()
+        for places, entity in self.of(record):
+            places[entity].look_anew()
+
+
+def _contain(standing: Standing) -> tuple[str, ...]:
+    """Within what it is with its like."""
+    return (*standing.containers, *standing.within)
+
+
+def _put(places: Places, key: str, record: Record, turn: Turn) -> None:
+    place = places.get(key)
+    if place is None:
+        places[key] = record
+        return
+    if isinstance(place, Record):
+        place = places[key] = Shelf(place)
+    place.put(record, turn)
+
+
+def _take_away(places: Places, key: str, record: Record) -> None:
+    place = places.get(key)
+    if place is record or (isinstance(place, Shelf) and place.take_away(record)):
+        del places[key]
 
 
 class Link:
@@ -296,11 +376,6 @@ class Placement:
         self.opens = opens
         self.tie = tie
         self.nearer = nearer
-
-
-def likeness(entity: str, name: str) -> str:
-    """Under which alerts of one name within an entity are filed."""
-    return f"{entity} {name}"
 
 
 BY_TIME = frozenset({"alike", "common", "burst"})

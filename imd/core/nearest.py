@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from imd.core import relation
-from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, Turn, better, likeness, still_down, weigh
+from imd.core.links import Group, Link, Place, Record, Scope, Shelves, Turn, better, still_down, weigh
 from imd.core.relation import FADE
 from imd.model.topology import AlertClass
 
@@ -96,7 +96,7 @@ class Search:
             for entity in filter(beside.__contains__, entities):
                 self._look(entity, beside[entity], weights, tied)
 
-    def _look(self, entity: str, shelf: Shelf, weights: tuple[float, float], kind: str) -> None:
+    def _look(self, entity: str, shelf: Place, weights: tuple[float, float], kind: str) -> None:
         record, half = self._record, self._half
         fits = relation.FITS[kind][record.kind]
         # What is still down is near, however long ago that began.
@@ -151,7 +151,7 @@ class Search:
             if self._covers(link):
                 self.best = link
 
-    def _look_below(self, entity: str, shelf: Shelf, weight: float) -> None:
+    def _look_below(self, entity: str, shelf: Place, weight: float) -> None:
         record, half, effects = self._record, self._half, self._effects
         last = shelf.last(self._scope, self._turn)
         gap = record.onset - last.onset
@@ -221,7 +221,7 @@ class Search:
         record = self._record
         standing = record.standing
         for container in (*standing.containers, *standing.within):
-            for other in self._last(self._shelves.alike.get(likeness(container, record.name))):
+            for other in self._last(self._shelves.called(record.name, container)):
                 weight = relation.BURST * relation.decay(record.onset - other.onset, self._half)
                 if standing.mapped and other.standing.mapped and container not in standing.containers:
                     weight *= relation.BURST_MAPPED
@@ -255,7 +255,7 @@ class Search:
                 if weight >= relation.JOIN:
                     self._found(Link(weight, other, "burst", container))
 
-    def _last(self, shelf: Shelf | None) -> Sequence[Record]:
+    def _last(self, shelf: Place | None) -> Sequence[Record]:
         if shelf is None:
             return ()
         others = shelf.last(self._scope, self._turn).records

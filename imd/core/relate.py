@@ -161,7 +161,7 @@ class Relator:
         gone.sample = _first(gone.members)
         for record in moved:
             record.group = into
-            self._look_anew(record)
+            self.shelves.look_anew(record)
         into.members.extend(moved)
         into.sample = _first([*into.sample, *moved])
         left = [record for record in gone.members if record.tie in moved]
@@ -181,7 +181,7 @@ class Relator:
         self._forget_opener(gone)
         for record in gone.members:
             record.group = into
-            self._look_anew(record)
+            self.shelves.look_anew(record)
         into.members.extend(gone.members)
         into.sample = _first([*into.sample, *gone.sample])
 
@@ -202,12 +202,7 @@ class Relator:
 
     def _all_look_anew(self, group: Group) -> None:
         for record in group.members:
-            self._look_anew(record)
-
-    def _look_anew(self, record: Record) -> None:
-        """Whether it counts among the last of its entities, and for which incident, is no longer what it was."""
-        for shelves, entity in self.shelves.of(record):
-            shelves[entity].look_anew()
+            self.shelves.look_anew(record)
 
     def forget(self, incident: str) -> None:
         """The incident and its alerts leave memory."""

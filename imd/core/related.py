@@ -40,6 +40,7 @@ class Related:
         self._incidents = incidents
         self._relator = relator
         self._regroup = regroup
+        self._began = Began()
         self._ties = Ties(state, incidents, relator, regroup, ruleset.bounds.lateness)
 
     def arrive(self, tx: Transaction, alert: Alert, rule: Rule, relate: Relate, labels: Mapping[str, str]) -> None:
@@ -78,7 +79,7 @@ class Related:
         """Back to the incident it opened, to a related one, or to its own."""
         key = related_key(rule, labels)
         scope = scope_of(key, rule.mode is Mode.MONITOR)
-        placement = self._relator.place(alert.id, labels, _began(alert), relate, scope)
+        placement = self._relator.place(alert.id, labels, self._began(alert), relate, scope)
         incident, because = self._home(tx, alert, key, placement)
         if incident is None:
             incident, because = self._incidents.open(tx, rule, key, labels, previous=because), "opened"
@@ -107,7 +108,7 @@ class Related:
         """The incident of an alert that is suppressed: it is placed and links nothing."""
         key = related_key(rule, labels)
         scope = scope_of(key, rule.mode is Mode.MONITOR)
-        placement = self._relator.place(alert.id, labels, _began(alert), relate, scope)
+        placement = self._relator.place(alert.id, labels, self._began(alert), relate, scope)
         back = self._state.incidents.get(self._relator.opened_by(alert.identity.key))
         if back is not None and back.open and back.group_key == key:
             return back
@@ -179,8 +180,20 @@ def scope_of(key: GroupKey, silent: bool) -> GroupKey:
     return (*key, _SILENT) if silent else key
 
 
-def _began(alert: Alert) -> float:
-    return min(alert.starts_at, alert.received_at).timestamp()
+class Began:
+    """When alerts began, in unix seconds: one number for all that began with the one before, as a body's mostly did."""
+
+    __slots__ = ("_at", "_seconds")
+
+    def __init__(self) -> None:
+        self._at: datetime | None = None
+        self._seconds = 0.0
+
+    def __call__(self, alert: Alert) -> float:
+        at = min(alert.starts_at, alert.received_at)
+        if at is not self._at:
+            self._at, self._seconds = at, at.timestamp()
+        return self._seconds
 
 
 def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
@@ -190,12 +203,13 @@ def restore(relator: Relator, state: State, rules: Mapping[str, Rule]) -> None:
             relator.begin(incident.id, scope_of(incident.group_key, incident.silent), incident.opener)
     members = [(alert.id, alert) for alerts in state.members.values() for alert in alerts]
     entered: list[tuple[Record, int]] = []
+    began = Began()
     for _, alert in sorted(members, key=lambda pair: pair[0]):
         incident, rule = state.incidents[alert.incident], state.rules[alert.incident]
         relate = (rules.get(alert.rule) or rule).relate  # a rule without it came by its key, into what took that over
         if rule.relate is None or relate is None or alert.joined_because in _NOT_RELATED:
             continue
-        record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
+        record = relator.record(alert.id, alert.placed_labels(), began(alert), relate)
         scope = scope_of(incident.group_key, incident.silent)
         relator.enter(record, incident.id, scope, alert.identity.key, alert)
         entered.append((record, alert.tied_to))
@@ -209,7 +223,7 @@ def place_again(
 ) -> Iterator[Alert]:
     """The same for one incident that the relator does not know; after each alert others may have their turn. `leave`
     is called before each is entered."""
-    rule, entered = state.rules[incident.id], []
+    rule, entered, began = state.rules[incident.id], [], Began()
     scope = scope_of(incident.group_key, incident.silent)
     if incident.opener and incident.state is not IncidentState.MERGED:
         relator.begin(incident.id, scope, incident.opener)
@@ -218,7 +232,7 @@ def place_again(
         if relate is None or alert.joined_because in _NOT_RELATED:
             continue
         leave(alert, incident.id)
-        record = relator.record(alert.id, alert.placed_labels(), _began(alert), relate)
+        record = relator.record(alert.id, alert.placed_labels(), began(alert), relate)
         relator.enter(record, incident.id, scope, alert.identity.key, alert)
         entered.append((record, alert.tied_to))
         yield alert

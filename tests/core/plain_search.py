@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from imd.core import relation
-from imd.core.links import Group, Link, Record, Scope, Shelf, Shelves, better, likeness, still_down, weigh
+from imd.core.links import Group, Link, Place, Record, Scope, Shelf, Shelves, better, still_down, weigh
 from imd.core.relation import FADE
 
 
@@ -78,7 +78,7 @@ class PlainSearch:
     def _by_time(self) -> Iterator[Link]:
         record = self._record
         for container in (*record.standing.containers, *record.standing.within) if record.alike else ():
-            for other in self._last(self._shelves.alike.get(likeness(container, record.name))):
+            for other in self._last(self._shelves.called(record.name, container)):
                 weight = relation.BURST * self._faded(other, self._half)
                 if record.standing.mapped and other.standing.mapped and container in record.standing.within:
                     weight *= relation.BURST_MAPPED
@@ -98,8 +98,10 @@ class PlainSearch:
                     weight *= max(relation.explains(other.kind, record.kind), back, relation.UNLIKE)
                     yield Link(weight, other, "burst", container)
 
-    def _last(self, shelf: Shelf | None) -> list[Record]:
-        return shelf.look_back(self._scope).records if shelf is not None else []
+    def _last(self, place: Place | None) -> Sequence[Record]:
+        if place is None:
+            return ()
+        return (place if isinstance(place, Shelf) else Shelf(place)).look_back(self._scope).records
 
     def _faded(self, other: Record, half: float) -> float:
         return relation.decay(self._record.onset - other.onset, half)

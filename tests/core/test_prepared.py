@@ -9,6 +9,7 @@ import pytest
 
 from imd.core import prepared
 from imd.core.engine import Engine
+from imd.core.links import Shelf
 from imd.core.prepared import Prepared
 from imd.core.state import State
 from imd.model.effect import Effect, SaveAlert
@@ -92,10 +93,18 @@ def test_slices_ahead_of_a_reload_change_nothing_that_is_decided(seed: int, monk
 def _shelves(engine: Engine) -> dict[tuple[str, str], list[int]]:
     """By role and entity the alerts that stand there, in their turn."""
     shelves = engine._relator.shelves
-    return {
-        (role, entity): [record.ref for record in shelf._records]
+    places = {
+        (role, entity): place
         for role in type(shelves).__slots__
-        for entity, shelf in getattr(shelves, role).items()
+        if role != "alike"
+        for entity, place in getattr(shelves, role).items()
+    }
+    for entity, found in shelves.alike.items():
+        by_name = found if isinstance(found, dict) else {found.name: found}
+        places |= {(entity, name): place for name, place in by_name.items()}
+    return {
+        key: [record.ref for record in (place._records if isinstance(place, Shelf) else place.records)]
+        for key, place in places.items()
     }
 
 
