@@ -105,8 +105,9 @@ class Search:
         if record.onset - last.onset > far:
             return
         least = relation.JOIN if self.best is None else self.best.weight
-        self.compared += len(last.records)
-        for other in last.records:
+        records = last.records
+        self.compared += len(records)
+        for other in records:
             weight = weights[other.kind in relation.ASKED]
             if weight * fits[other.kind] < least or record.onset - other.onset > far:
                 continue
@@ -160,8 +161,9 @@ class Search:
         if most < relation.MERGE or gap > self._far or not self._wanted(last.groups, most, best):
             return
         came_after, was_first = relation.FITS["effect"][record.kind], relation.WAS_FIRST[record.kind]
-        self.compared += len(last.records)
-        for other in last.records:
+        records = last.records
+        self.compared += len(records)
+        for other in records:
             gap = record.onset - other.onset
             fits = was_first if gap >= -half else came_after
             group = other.group
