@@ -50,9 +50,9 @@ def _checked(raw: bytes) -> None:
         file = Path(folder) / "config.yaml"
         file.write_bytes(raw)
         for config, paths in ((file, []), (None, [file])):
-            started = time.monotonic()
+            started = time.process_time()
             found = check(config, paths, {}, NOW, gap_ahead)
-            assert time.monotonic() - started < SECONDS_MAX
+            assert time.process_time() - started < SECONDS_MAX
             assert all(one.render() and one.render(color=True) for one in found)
             _in_the_file([one for one in found if one.path == str(file)], raw)
             found = check(config, paths, {})

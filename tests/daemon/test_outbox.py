@@ -99,13 +99,13 @@ class Memory(Watched):
 class House(Watched):
     """An outbox with what is around it."""
 
-    def __init__(self, **channels: Channel) -> None:
+    def __init__(self, pause: float = FAST, /, **channels: Channel) -> None:
         super().__init__()
         self.ends: list[DeliveryFinished] = []
         self.failing = 0
         self.store = Memory()
         self.metrics = Metrics()
-        self.outbox = Outbox(channels, self.submit, self.store, SystemClock(), self.metrics, FAST)
+        self.outbox = Outbox(channels, self.submit, self.store, SystemClock(), self.metrics, pause)
 
     async def submit(self, event: Event, _size_bytes: int) -> tuple[Refused, ...]:
         assert isinstance(event, DeliveryFinished)
@@ -123,8 +123,8 @@ class House(Watched):
 
 
 @asynccontextmanager
-async def house(**channels: Channel) -> AsyncIterator[House]:
-    one = House(**channels)
+async def house(pause: float = FAST, /, **channels: Channel) -> AsyncIterator[House]:
+    one = House(pause, **channels)
     one.outbox.start()
     yield one
     await one.outbox.drain(0.05)
@@ -255,7 +255,8 @@ async def test_retry_after_holds_the_receiver() -> None:
 async def test_the_breaker_opens_probes_and_closes() -> None:
     """Five failures in a row open it; then one send at a time tries; nothing is dropped."""
     hook = Scripted(*[LATER] * 8, Receipt())
-    async with house(hook=hook) as at:
+    pause = FAST * 10  # a busy machine stands still for longer than FAST, and the probe is due
+    async with house(pause, hook=hook) as at:
         at.outbox.offer([delivery(n) for n in range(5)])
         await hook.until(lambda: len(hook.sent) >= 5)
         await turns()
@@ -270,7 +271,7 @@ async def test_the_breaker_opens_probes_and_closes() -> None:
         (status,) = at.outbox.status()
         assert (status.breaker, status.pending) == (BreakerState.CLOSED, 0)
     gaps = [later - earlier for earlier, later in zip(hook.at[4:], hook.at[5:9], strict=False)]
-    assert all(gap >= FAST * 0.5 for gap in gaps)
+    assert all(gap >= pause * 0.5 for gap in gaps)
 
 
 async def test_a_hanging_receiver_bothers_nobody_else() -> None:
