@@ -14,13 +14,11 @@ import argparse
 import heapq
 import json
 import random
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from benchmarks.driver import command
 
 SPAN_SECONDS = 30 * 86_400
 BEGIN = 1_767_225_600  # 2026-01-01
@@ -121,18 +119,14 @@ def measure(folder: Path, count: int) -> None:
         lines = sum(1 for line in history(count) if file.write(line + "\n"))
     for name, text in (("old.yaml", OLD), ("new.yaml", NEW)):
         (folder / name).write_text(text)
-    command = [sys.executable, "-m", "imd", "backtest", "--events", str(events), "--json"]
-    began = time.perf_counter()
-    with (folder / "outcome.json").open("wb") as out:
-        rules = ["--rules", str(folder / "new.yaml"), "--against", str(folder / "old.yaml")]
-        subprocess.run([*command, *rules], stdout=out, check=True)
-    wall = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    outcome = json.loads((folder / "outcome.json").read_text())
+    rules = ["--rules", str(folder / "new.yaml"), "--against", str(folder / "old.yaml")]
+    used = command.run("backtest", "--events", str(events), "--json", *rules)
+    if used.code:
+        raise SystemExit(used.output[-2000:])
+    (folder / "outcome.json").write_text(used.output)
+    outcome = json.loads(used.output)
     print(f"{lines:,} events, {events.stat().st_size / 1e6:.0f} MB")
-    print(
-        f"wall {wall:.1f} s, CPU {used.ru_utime + used.ru_stime:.1f} s, of one process {used.ru_maxrss / 1024:.0f} MiB"
-    )
+    print(f"wall {used.seconds:.1f} s, CPU {used.cpu_seconds:.1f} s, of one process {used.peak_bytes / 2**20:.0f} MiB")
     print(f"{outcome['summary']}\n{len(outcome['differences'])} differences")
 
 

@@ -8,14 +8,10 @@ for; and the same with a fault in each, for then every place is.
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.driver import command
 from benchmarks.driver.figures import Results
 from benchmarks.driver.options import Options, conclude, parse
 
@@ -52,15 +48,10 @@ def write(folder: Path, count: int, key: str) -> None:
 
 def checked(folder: Path, fails: bool) -> dict[str, float]:
     """One run of the command, by the wall and by its own processor time."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "imd", "check", str(folder)], stdout=subprocess.PIPE, check=False, env={**os.environ}
-    )
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != int(fails):
-        raise SystemExit(done.stdout.decode()[-2000:])
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": seconds, "CPU seconds": used}
+    used = command.run("check", str(folder))
+    if used.code != int(fails):
+        raise SystemExit(used.output[-2000:])
+    return {"seconds": used.seconds, "CPU seconds": used.cpu_seconds}
 
 
 def run(options: Options) -> Results:

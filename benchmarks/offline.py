@@ -8,14 +8,11 @@ two rule sets run side by side on two processors. `imd explain` explains one ale
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.backtest import NEW, OLD, history
+from benchmarks.driver import command
 from benchmarks.driver.figures import Results
 from benchmarks.driver.options import Options, conclude, parse
 
@@ -23,12 +20,11 @@ REPLAYED, BACKTESTED = 100_000, 1_000_000
 COLUMNS = ("seconds", "CPU seconds", "events a CPU second", "MiB of the largest process")
 
 
-def timed(results: Results, cell: str, number: int, events: int, command: list[str]) -> None:
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-m", "imd", *command], stdout=subprocess.DEVNULL, check=True)
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    figures = (seconds, used, events / used, after.ru_maxrss / 1024)
+def timed(results: Results, cell: str, number: int, events: int, arguments: list[str]) -> None:
+    used = command.run(*arguments)
+    if used.code:
+        raise SystemExit(f"imd {' '.join(arguments)} ended with {used.code}")
+    figures = (used.seconds, used.cpu_seconds, events / used.cpu_seconds, used.peak_bytes / 2**20)
     results.add(cell, "imd", number, **dict(zip(COLUMNS, figures, strict=True)))
 
 

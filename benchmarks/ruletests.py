@@ -8,13 +8,12 @@ engine is new. Prints wall time and CPU time of the process, once with `--covera
 
 from __future__ import annotations
 
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from benchmarks.driver import command
 
 RULES = Path(__file__).parents[1] / "rules"
 COUNT = 1000
@@ -36,15 +35,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         copies(Path(name), count)
         for flags in ([], ["--coverage"]):
-            began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-            done = subprocess.run(
-                [sys.executable, "-m", "imd", "test", name, *flags], capture_output=True, text=True, check=False
-            )
-            wall = time.perf_counter() - began
-            cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-            print(f"imd test {' '.join(flags):10} {wall:5.1f} s, {cpu:5.1f} s CPU: {done.stdout.splitlines()[-1]}")
-            if done.returncode:
-                raise SystemExit(done.stdout[-2000:] + done.stderr)
+            used = command.run("test", name, *flags)
+            took = f"{used.seconds:5.1f} s, {used.cpu_seconds:5.1f} s CPU"
+            print(f"imd test {' '.join(flags):10} {took}: {' '.join(used.output.splitlines()[-1:])}")
+            if used.code:
+                raise SystemExit(used.output[-2000:])
 
 
 if __name__ == "__main__":
