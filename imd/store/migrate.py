@@ -172,7 +172,7 @@ def create(path: Path, now: datetime) -> None:
     new = sqlite_file.beside(path, ".new")
     for suffix in ("", "-wal", "-shm", "-journal"):
         sqlite_file.beside(new, suffix).unlink(missing_ok=True)
-    new.touch()
+    sqlite_file.make(new)
     connection = sqlite_file.connect(new)
     try:
         connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}").fetchall()
@@ -237,5 +237,6 @@ def _check_history(path: Path, applied: dict[int, tuple[str, str]], known: Seque
 
 def _copy(connection: apsw.Connection, to: Path) -> None:
     to.unlink(missing_ok=True)
+    sqlite_file.make(to)
     connection.execute("VACUUM INTO ?", (str(to),))
     sqlite_file.close_copy(to)

@@ -61,6 +61,12 @@ def rows(
     return connection.execute(sql, bound).fetchall()
 
 
+def make(path: Path) -> None:
+    """An empty file to become a database, for imd's user alone: the key that signs the links in pages is in it. What
+    SQLite puts beside it gets the same mode. Raises OSError."""
+    path.touch(mode=0o600, exist_ok=False)
+
+
 def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 

@@ -86,6 +86,7 @@ def back_up(path: Path, to: Path, progress: Callable[[], None] | None = None) ->
     unfinished = sqlite_file.beside(to, ".part")
     unfinished.unlink(missing_ok=True)
     try:
+        sqlite_file.make(unfinished)
         with _reading(path, progress) as connection:
             connection.execute("VACUUM INTO ?", (str(unfinished),))
         sqlite_file.close_copy(unfinished)

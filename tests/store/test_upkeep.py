@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -71,6 +72,21 @@ def test_a_backup_made_under_writes_opens_with_every_commit_before_it(database: 
         stop.set()
         writer.join()
         store.close()
+
+
+def test_databases_and_backups_are_imds_users_alone(tmp_path: Path) -> None:
+    """Whatever the umask: the key that signs the links in pages is in them."""
+    before = os.umask(0)
+    try:
+        store = open_store(url(tmp_path / "imd.db"))
+        commit(store, SaveIncident(incident(1)))
+        sqlite_upkeep.back_up(tmp_path / "imd.db", tmp_path / "backup.db")
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    assert modes.keys() >= {"imd.db", "imd.db-wal", "imd.db-shm", "backup.db"}
+    assert set(modes.values()) == {0o600}, modes
 
 
 def test_a_backup_never_overwrites_and_leaves_nothing_half_done(filled: Path, tmp_path: Path) -> None:
