@@ -24,6 +24,8 @@ from imd.model.policy import PageKind, PageReason
 
 LONGER = timedelta(days=1)  # than any hold
 LEFT_MAX = 500  # alerts whose labels are read once some have moved away, at 2 us each
+LINKS_NOTHING = frozenset({"split", "handed"})
+"""Reasons for which a person put members where they are: they link nothing, nor once they are merged on."""
 WORKED_ON = frozenset({IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED})
 
 
@@ -40,9 +42,12 @@ class Regroup:
         if incident.state is IncidentState.PENDING and at < incident.timers.get("hold", at):
             arm(self._state, incident, "hold", at)
 
-    def _wait_no_longer(self, tx: Transaction, gone: Incident, into: Incident) -> None:
-        """The members of one come to another: of those people have been told, or would be by then."""
+    def _wait_no_longer(self, tx: Transaction, gone: Incident, into: Incident, *, loud: bool) -> None:
+        """The members of one come to another: of those people have been told, or would be by then. `loud`: what fires
+        among them is not suppressed. Where all else is, it wakes the other, whose hold begins anew with that."""
         was_told = gone.state is not IncidentState.PENDING
+        if loud and into.hushed and into.state is IncidentState.PENDING:
+            arm(self._state, into, "hold", tx.now + self._incidents.rule_of(into).hold)
         self.hasten(into, tx.now if was_told else gone.timers.get("hold", tx.now + LONGER))
 
     # -- two become one -------------------------------------------------------------------------------------------
@@ -52,7 +57,7 @@ class Regroup:
     ) -> None:
         """`gone` becomes part of `into`, whose pages go on; both are open. Its receivers hear the end of its key."""
         was_told = gone.state is not IncidentState.PENDING
-        self._wait_no_longer(tx, gone, into)
+        self._wait_no_longer(tx, gone, into, loud=gone.firing > 0)
         lifecycle.move(gone, "merge", tx.now)
         gone.merged_into = into.id
         self._incidents.escalation.stop(tx, gone, cancel=True)
@@ -83,7 +88,8 @@ class Regroup:
 
     def _relate_alike(self, one: Incident, other: Incident) -> bool:
         relate = [self._incidents.rule_of(incident).relate for incident in (one, other)]
-        return None not in relate and (one.group_key, one.silent) == (other.group_key, other.silent)
+        alike = (one.group_key, one.silent) == (other.group_key, other.silent)
+        return None not in relate and alike and not one.split_from  # to what was taken out nothing is related
 
     def _hand_over(self, tx: Transaction, into: Incident, gone: Incident, because: str) -> None:
         """The members of `gone`, with all that they say, belong to `into`."""
@@ -94,7 +100,9 @@ class Regroup:
             into.labels = {n: v for n, v in kept if n in rule.labels or gone.labels.get(n) == v}
         for alert in moved:
             alert.incident = into.id
-            if alert.joined_because != "suppressed":
+            if alert.joined_because in LINKS_NOTHING:
+                alert.joined_because = "handed"
+            elif alert.joined_because != "suppressed":
                 alert.joined_because = because
             self._incidents.mark_changed(into, alert)
             if alert.firing and not alert.suppressed_by:
@@ -142,7 +150,8 @@ class Regroup:
         `because` its first is related so, and the others are where that is. Nobody waits longer for a page than where
         they were."""
         self._take_out(incident, members)
-        self._wait_no_longer(tx, incident, into)
+        loud = any(alert.firing or alert.flapping_since is not None for alert in members)
+        self._wait_no_longer(tx, incident, into, loud=loud)
         members[0].related = because
         for alert in members:
             self._incidents.join(tx, into, alert, alert.full_labels(), "moved")

@@ -14,7 +14,7 @@ from datetime import datetime
 from imd.core.correlate import GroupKey, bound_reached, group_key
 from imd.core.incidents import Incidents
 from imd.core.links import Placement, Record
-from imd.core.regroup import Regroup
+from imd.core.regroup import LINKS_NOTHING, Regroup
 from imd.core.relate import Relator
 from imd.core.state import State
 from imd.core.ties import Ties
@@ -25,7 +25,7 @@ from imd.model.incident import Incident, IncidentState
 from imd.model.policy import Ruleset
 from imd.model.rule import Mode, Relate, Rule
 
-_NOT_RELATED = frozenset({"suppressed", "split", "handed"})  # members by these reasons link nothing
+_NOT_RELATED = LINKS_NOTHING | {"suppressed"}
 _SILENT = ("", Mode.MONITOR.value)  # no label is named so: what pages nobody relates to its like alone
 
 

@@ -26,6 +26,8 @@ MAP = Topology(
     ),
     from_labels=(),
 )
+ANOTHER_MAP = Topology(entities=(*MAP.entities[:2], *MAP.entities[3:]), from_labels=())
+"""The database is forgotten."""
 SAID = (
     ("NodeDown", "node", "n1"),
     ("NodeDown", "node", "n2"),

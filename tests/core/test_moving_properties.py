@@ -30,7 +30,20 @@ from imd.model.event import ActionKind, AlertsReported, Event, SilenceSet
 from imd.model.incident import Incident, IncidentState
 from imd.model.policy import Ruleset
 from tests.core.making import T0, inhibition, seconds, silence
-from tests.core.moving import CLUSTERS, DATABASES, FIRST, HOSTS, LAST, LONG_AGO, MAP, RULES, SAID, known, outage
+from tests.core.moving import (
+    ANOTHER_MAP,
+    CLUSTERS,
+    DATABASES,
+    FIRST,
+    HOSTS,
+    LAST,
+    LONG_AGO,
+    MAP,
+    RULES,
+    SAID,
+    known,
+    outage,
+)
 from tests.core.test_properties import History, rules_of
 from tests.hunting import histories
 
@@ -51,8 +64,8 @@ class Moving(History):
     def configured(self, version: int) -> Ruleset:
         before = rules_of(version)
         inhibitions = (*before.inhibitions, inhibition("DiskFull", "LatencyHigh", "cluster", name="full"))
-        rules = (*RULES, *before.rules)
-        return msgspec.structs.replace(before, rules=rules, topology=MAP, inhibitions=inhibitions)
+        rules, topology = (*RULES, *before.rules), MAP if version % 2 else ANOTHER_MAP
+        return msgspec.structs.replace(before, rules=rules, topology=topology, inhibitions=inhibitions)
 
     # -- driving ------------------------------------------------------------------------------------------------------
 
@@ -112,17 +125,18 @@ class Moving(History):
         ago=st.integers(0, 1),
         one_body=st.sampled_from([False, False, True]),
         answered=st.sampled_from(["no", *BETWEEN]),
+        at_once=st.booleans(),
     )
     def overtakes(
         self, cluster: str, host: int, first: int, last: tuple[int, ...], cause: int, before: int, late: int,
-        between: str, ago: int, one_body: bool, answered: str,
+        between: str, ago: int, one_body: bool, answered: str, at_once: bool,
     ) -> None:  # fmt: skip
         """A host dies, services on it and what hangs on those fail, and what they suffer from is told of last. Unless
         `answered` is "no" there is an incident for that already, and this befalls it."""
         if answered != "no":
             self._tell(((LONG_AGO, self._seconds()),), cluster, "warning")
-            self.tick_until(self.now + seconds(60))
-            self._between(answered, cluster, 0, (LONG_AGO,))
+            self.tick_until(self.now + seconds(5 if at_once else 60))
+            self._between(answered, cluster, 0, (LONG_AGO,), lasts=500)
             self.tick_until(self.now + seconds(250))
         self._tell(((host, self._seconds() - 20),), cluster, "warning")
         self.tick_until(self.now + seconds(before))
@@ -140,14 +154,14 @@ class Moving(History):
         self._tell(((cause, began - 5),), cluster, "critical")
 
     @rule(cluster=CLUSTER, host=st.sampled_from(HOSTS), between=st.sampled_from(BETWEEN), late=st.sampled_from([0, 20]),
-          answered=st.sampled_from(["no", "", "ack", "snooze", "mute all"]))  # fmt: skip
+          answered=st.sampled_from(["no", "", "ack", "snooze", "mute", "mute"]))  # fmt: skip
     def overtakes_again(self, cluster: str, host: int, between: str, late: int, answered: str) -> None:
         self.overtakes(
             cluster=cluster, host=host, first=0, last=LAST, cause=DATABASES[0], before=40, late=late, between=between,
-            ago=0, one_body=False, answered=answered,
+            ago=0, one_body=False, answered=answered, at_once=True,
         )  # fmt: skip
 
-    def _between(self, what: str, cluster: str, ago: int, effects: tuple[int, ...]) -> None:
+    def _between(self, what: str, cluster: str, ago: int, effects: tuple[int, ...], lasts: int = 60) -> None:
         at = self._seconds()
         if what in ACTS:
             self.act(kind=ACTS[what], ago=ago, by="ana", force=True)
@@ -156,9 +170,9 @@ class Moving(History):
         elif what == "settle":
             self.settle_all()
         elif what == "mute":
-            self.take(SilenceSet(silence(at, at + 60, 1, alertname=SAID[effects[-1]][0], cluster=cluster)))
+            self.take(SilenceSet(silence(at, at + lasts, 1, alertname=SAID[effects[-1]][0], cluster=cluster)))
         elif what == "mute all":
-            self.take(SilenceSet(silence(at, at + 60, 2, cluster=cluster)))
+            self.take(SilenceSet(silence(at, at + lasts, 2, cluster=cluster)))
         elif what == "ends":
             self._tell(((effects[0], at - 10),), cluster, "critical", ended=at)
         elif what:
@@ -195,7 +209,7 @@ def test_whoever_moves() -> None:
     run_state_machine_as_test(Moving, settings=histories(80, steps=30))
     ways = Moving.moved
     assert sum(ways.values()) > 120, ways
-    assert {"triggered to acknowledged", "acknowledged to triggered", "pending to triggered"} <= set(ways), ways
+    assert {"triggered to acknowledged", "acknowledged to triggered"} <= set(ways), ways
 
 
 def test_whoever_moves_while_silences_are_rolled_out() -> None:
@@ -221,7 +235,7 @@ def _nobody_looks_at_what_is_left(
 move, regroup = Relator.move, Regroup.move
 PLANTED = {
     "what stays behind hangs on what moved": patch.object(Relator, "move", _forgets_whom_it_left),
-    "what moves waits for its page anew": patch.object(Regroup, "_wait_no_longer", lambda *_: None),
+    "what moves waits for its page anew": patch.object(Regroup, "_wait_no_longer", lambda *_, **_loud: None),
     "a tie is not on record": patch.object(Ties, "_save", lambda *_: None),
     "what is left holds its incident open": patch.object(Regroup, "move", _nobody_looks_at_what_is_left),
 }

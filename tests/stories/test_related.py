@@ -189,6 +189,34 @@ def test_what_moves_before_anybody_was_paged_waits_no_longer_than_it_would_have(
     story.at("0:01:30").page_to("ana").page_to("ana", incident=2).at("0:20")
 
 
+def test_what_moves_to_where_all_was_silenced_waits_no_longer_either() -> None:
+    """Nobody was paged of the database, for its first alert was silenced within hold. Of the services people have been
+    told: what wakes the database's incident is no reason to wait for another hold."""
+    story = told(topology=_host_and_database().ruleset.topology)
+    story.at("0:00").fires("PostgresqlUnreachable", db="orders").silenced("1:00", alertname="PostgresqlUnreachable")
+    story.at("0:10").fires("NodeDown", node="n1").at("0:10:10").page_to("ana", incident=2)
+    story.at("0:11").fires("HighErrorRate", service="pay").is_("pending", suppressed=1).incidents(2)
+    story.at("0:11:20").fires("PostgresqlDown", db="orders", starts="0:10:55").page_to("ana").incidents(2)
+    story.is_("triggered", firing=2, suppressed=1).is_("triggered", incident=2, firing=1)
+
+
+def test_what_is_merged_into_where_all_was_silenced_waits_no_longer_either() -> None:
+    story = told().at("0:00:50").fires("HighErrorRate", service="pay").silenced("1:00", service="pay")
+    story.at("0:01").fires("PodCrashLooping", service="shop").at("0:01:10").page_to("ana", incident=2)
+    story.at("0:01:20").fires("PostgresqlDown", db="orders").end_to("ana", incident=2).page_to("ana")
+    story.is_("triggered", firing=2, suppressed=1).is_("merged", incident=2)
+
+
+def test_what_was_taken_out_and_merged_back_links_nothing() -> None:
+    """A person has put it there; also over a restart."""
+    for restarts in (False, True):
+        story = _host_and_database().does("split", "ana", alerts=["NodeDown"]).page_to("ana", incident=2)
+        story.does("merge", "ana", incident=2, into=1).end_to("ana", incident=2).is_("triggered", firing=3)
+        assert story.alert("NodeDown").joined_because == "handed"
+        story = story.at("0:01:20").restart() if restarts else story.at("0:01:20")
+        story.at("0:20").fires("NodeUnreachable", node="n1").at("0:20:10").page_to("ana", incident=3)
+
+
 def test_over_a_restart_who_moves_is_the_same() -> None:
     """By whom each came in is on record."""
     story = _host_and_database().restart()
