@@ -69,6 +69,7 @@ def act(tx: Transaction, event: ActionTaken, state: State, incidents: Incidents,
     members = state.members[incident.id]
     first = members[0] if members else None
     possible.do(work)
+    incidents.plan_leave(incident, tx.now)  # a page that it called off may be all that kept it in memory
     tx.effects.append(Journal(tx.now, journal.acted(tx.now, event, first), True))
 
 

@@ -154,3 +154,13 @@ def test_it_is_gone_after_a_reload() -> None:
     story.answers("hook", Outcome.FAILED).refuses("hook").digest_to("hook", 2).at("2:00")
     assert not story.incident(1).awaited
     assert not story.incident(2).awaited
+
+
+def test_what_is_called_off_at_last_lets_the_incident_leave_memory() -> None:
+    """The only page of what ended long ago waits for the hook to be back. Whoever resolves it again wants none of it:
+    nothing keeps the incident any more."""
+    story = down(untold=("page", "resolved")).at("0:00").fires("A").at("0:16").fires("B").at("0:16:10")
+    story.line("not paged yet because hook takes nothing at present", 2).at("0:17").resolves("B").at("2:00")
+    assert "i000000000002" in story.kept.incidents
+    story.resolved_by("ana", 2).line("resolved again by ana: pages under way are called back", 2)
+    assert "i000000000002" in story.kept.past
