@@ -31,6 +31,7 @@ class Shared:
         alert.source, alert.rule = text(alert.source, alert.source), text(alert.rule, alert.rule)
         alert.incident = text(alert.incident, alert.incident)
         alert.joined_because = text(alert.joined_because, alert.joined_because)
+        alert.related = text(alert.related, alert.related)
         alert.generator_url = text(alert.generator_url, alert.generator_url)
         alert.annotations = self._annotations.setdefault(alert.annotations, alert.annotations)
         if self._last is not None:

@@ -189,9 +189,12 @@ def test_new_and_known_alerts_in_one_batch(open_again: Opener) -> None:
 
 def test_what_alerts_have_in_common_is_one_object_for_all_that_are_loaded(open_again: Opener) -> None:
     """Half of an alert's memory after a restart would be its own copies."""
-    commit(open_again(), SaveIncident(incident(1)), *(SaveAlert(alert(number, incident_id(1))) for number in (1, 2, 3)))
+    told = [
+        alert(number, incident_id(1), related="is on the same entity host/a as Down, 3s later") for number in (1, 2, 3)
+    ]
+    commit(open_again(), SaveIncident(incident(1)), *map(SaveAlert, told))
     one, other, last = open_again().load().alerts
-    for name in ("source", "rule", "incident", "joined_because", "generator_url", "annotations"):
+    for name in ("source", "rule", "incident", "joined_because", "related", "generator_url", "annotations"):
         assert getattr(one, name) is getattr(other, name) is getattr(last, name), name
     for name in ("starts_at", "received_at", "seen_at", "joined_at", "spans"):
         assert getattr(one, name) is getattr(other, name) is getattr(last, name), name
