@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from imd.telemetry import LINES_MAX, Log, LogWriter, Metrics, configure_logs, metric_table
 
@@ -55,6 +56,22 @@ def test_counters_move_gauges_move_histograms_observe() -> None:
     assert 'imd_alert_to_page_seconds_bucket{le="0.1"} 0.0' in text
     assert "imd_alert_to_page_seconds_count 1.0" in text
     assert "_created" not in text
+
+
+def test_durations_are_scraped_as_a_histogram_of_the_library_is() -> None:
+    """Byte for byte, bounds themselves and what is beyond all of them included; a series without any is not there."""
+    metrics, registry = Metrics(), CollectorRegistry()
+    ours, name = metrics.http_request_duration_seconds, "imd_http_request_duration_seconds"
+    bounds = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    theirs = Histogram(
+        name, "HTTP requests, by the route's pattern.", ("path", "code"), registry=registry, buckets=bounds
+    )
+    ours.labels("/never", "200")
+    for path, code, seconds in (("/a", "200", 0.0), ("/a", "200", 0.25), ("/a", "200", 99.5), ("/b", "404", 0.003)):
+        ours.labels(path, code).observe(seconds)
+        theirs.labels(path, code).observe(seconds)
+    lines = [line for line in metrics.render().decode().splitlines() if name in line]
+    assert lines == generate_latest(registry).decode().splitlines()
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

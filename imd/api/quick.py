@@ -290,8 +290,14 @@ def _plain(response: web.Response) -> bytes:
 
 
 def _said(body: bytes, kind: str) -> bytes:
+    return _dated(body, kind, rfc822_formatted_time())
+
+
+@functools.lru_cache(maxsize=16)
+def _dated(body: bytes, kind: str, date: str) -> bytes:
+    """Mostly it is the same answer many times a second."""
     said = f"Content-Type: {kind}\r\n" if body else ""
-    said += f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\nServer: imd\r\n"
+    said += f"Content-Length: {len(body)}\r\nDate: {date}\r\nServer: imd\r\n"
     return f"HTTP/1.1 200 OK\r\n{said}\r\n".encode() + body
 
 

@@ -9,7 +9,6 @@ said once in a while.
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -341,14 +340,14 @@ def _wrap(route: Route, metrics: Metrics, authorize: Authorize | None, slowed: S
 def _wrap_at_once(route: Route, at_once: quick.AtOnce, metrics: Metrics, authorize: Authorize | None) -> quick.AtOnce:
     """The same around what is called by the short way; of whatever goes wrong there the ordinary way says it."""
     scope, clock = route.scope, time.perf_counter
-    observe = functools.cache(lambda: metrics.http_request_duration_seconds.labels(route.path, "200").observe)
+    took = metrics.http_request_duration_seconds.labels(route.path, "200").observe
 
     def wrapped(request: web.Request, body: bytes, over: quick.Over) -> bool:
         began = clock()
 
         def answered(answer: bytes | Handler) -> None:
             if isinstance(answer, bytes):
-                observe()(clock() - began)
+                took(clock() - began)
                 over(answer)
             else:
                 over(_wrap(replace(route, handler=answer), metrics, None))
