@@ -71,7 +71,7 @@ class Heartbeats:
 
     def feeds(self, tx: Transaction, alert: Alert, labels: Mapping[str, str]) -> list[AlertReport] | None:
         """Takes an alert as a beat, with what that ends; None where it feeds no heartbeat. It goes no further."""
-        found = self._fed_by.find(labels) if self._fed_by else []
+        found = self._fed_by.find(labels) if self._known else []
         if not found:
             return None
         heartbeat = found[0]

@@ -287,9 +287,10 @@ class Intake:
 
     def _rule(self, alert: Alert, labels: Mapping[str, str], tx: Transaction | None = None) -> Rule:
         """The rule that takes the alert with these labels; with `tx`, conditions that failed on them are counted."""
-        own = self.incidents.rule_named(self.heartbeats.rule_of(alert))
-        if own is not None:
-            return own
+        if alert.source == OWN_SOURCE:
+            own = self.incidents.rule_named(self.heartbeats.rule_of(alert))
+            if own is not None:
+                return own
         counted = tx
         if counted is None:
             rule = self._index.find(labels)

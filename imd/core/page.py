@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -22,6 +23,7 @@ from imd.model.view import AlertView, IncidentView, alert_view, incident_view, r
 TITLE_CHARS_MAX = 300
 DIGEST_INCIDENTS_MAX = 500  # some 400 kB; a channel shows as many as it has room for
 BODY_VERSION = "1"
+TITLES_MAX = 1_000  # of the built-in kind, remembered
 
 
 class Links(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -62,13 +64,18 @@ def title(incident: Incident, rule: Rule, alerts: int) -> tuple[str, str]:
 def default_title(incident: Incident) -> str:
     """alertname, the group key's other values, then the first member's summary. Where the key has no such values, as
     that of `relate` has none, the probable cause's entity says where it is: mixins' summaries do not."""
-    key = dict(incident.group_key)
-    name = key.pop("alertname", "") or incident.labels.get("alertname", "") or incident.rule
-    others = " ".join(value for value in key.values() if value and value != name)
-    if not others and incident.root_cause is not None:
-        others = incident.root_cause.entity
+    entity = incident.root_cause.entity if incident.root_cause is not None else ""
+    return _built(incident.group_key, incident.labels.get("alertname", "") or incident.rule, entity, incident.summary)
+
+
+@lru_cache(TITLES_MAX)
+def _built(group_key: tuple[tuple[str, str], ...], named: str, entity: str, summary: str) -> str:
+    """Mostly an incident's title is what it was before."""
+    key = dict(group_key)
+    name = key.pop("alertname", "") or named
+    others = " ".join(value for value in key.values() if value and value != name) or entity
     head = f"{name} {others}".strip()
-    return one_line(f"{head}: {incident.summary}" if incident.summary not in ("", name) else head)
+    return one_line(f"{head}: {summary}" if summary not in ("", name) else head)
 
 
 def one_line(text: str) -> str:

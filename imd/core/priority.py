@@ -24,6 +24,9 @@ def more_urgent(one: Priority, other: Priority) -> Priority:
     return one if one.rank <= other.rank else other
 
 
+_HIGH = Level.HIGH  # the way of every new alert: see model.alert
+
+
 def urgency_of(labels: Mapping[str, str], table: PriorityTable) -> Level:
     """From the severity label; severities not listed take the table's default."""
     levels = table.urgency_from_severity
@@ -59,12 +62,12 @@ def open_levels(rule: Rule, labels: Mapping[str, str], table: PriorityTable, tie
 
 def take_in(incident: Incident, rule: Rule, labels: Mapping[str, str], table: PriorityTable, tier: str) -> None:
     """A firing member's say: impact, urgency and the sender's claim go up, never down."""
-    claim = claimed(labels)
+    claim = _CLAIMS.get(labels.get("priority", ""))
     if claim is not None:
         incident.claimed = claim if incident.claimed is None else more_urgent(incident.claimed, claim)
     if rule.impact is None and tier:
         incident.impact = higher(incident.impact, impact_of(tier, table))
-    if rule.urgency is None:
+    if rule.urgency is None and incident.urgency is not _HIGH:
         incident.urgency = higher(incident.urgency, urgency_of(labels, table))
 
 

@@ -71,8 +71,11 @@ class Suppression:
     def judge(self, alert: Alert, labels: Mapping[str, str], rule: Rule | None) -> Causes:
         """Why the alert is suppressed; () for not at all. It has entered `inhibitors`. `rule`: the one that takes it,
         where it is in no incident."""
-        causes: list[str] = []
         silences = self._silences
+        idle = self.inhibitors.idle and not silences and not self._in_force
+        if idle and (rule is None or rule.mode is not _SUPPRESS):
+            return ()  # as for nearly every alert
+        causes: list[str] = []
         if silences:
             causes += [silences[one].cause for one in self._filed.find(labels)]
             if self._paused:

@@ -82,8 +82,10 @@ class Touched:
     def forget(self) -> None:
         """The consequences are drawn; what follows in this step counts anew."""
         self.opener = None
-        self.joined, self.cleared, self.revived = [], [], []
-        self.muted, self.released, self.slipped, self.restated, self.woken = [], [], [], [], False
+        self.joined, self.woken = [], False
+        if self.changed:
+            self.cleared, self.revived, self.muted = [], [], []
+            self.released, self.slipped, self.restated = [], [], []
 
 
 class Transaction:
