@@ -2,10 +2,10 @@
 
 Owns the pages that wait for a receiver that programs read (people hear of a backlog in digests). How it works: a page
 that is stale is called back and waits, as `Awaited.digest` says; while the receiver is `down`, further pages wait from
-the start, but for the first page of a P1. One at a time leaves then, to try it, the most urgent first. As soon as one
-is taken, AT_ONCE are under way: of each incident that is open one page, with what holds now, in place of all that
-waited. What is over by then, and was never told, comes last, in digests, which ring nowhere. What is over and was told
-has its end on the way already.
+the start, but for the first page of a P1. One at a time leaves then, to try it, the most urgent first; so none does
+while more are being called back. As soon as one is taken, AT_ONCE are under way: of each incident that is open one
+page, with what holds now, in place of all that waited. What is over by then, and was never told, comes last, in
+digests, which ring nowhere. What is over and was told has its end on the way already.
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ class Backlog:
         waiting = [one for one in waiting if not self._is_under_way(tx, one, receiver)]
         still_open = [one for one in waiting if one.open]
         room = (1 if record.down else AT_ONCE) - len(record.singly) - bool(record.sent)
+        if record.down and room > 0 and self._more_are_called_back(receiver):
+            room = 0  # one that is more urgent may be among them; the last one to end has this asked again
         leaving = [one for one in still_open if not self._is_called_back(one, receiver)][: max(0, room)]
         for incident in leaving:
             self._page(tx, record, incident, receiver)
@@ -191,6 +193,11 @@ class Backlog:
     def _is_called_back(self, incident: Incident, receiver: Receiver) -> bool:
         """Whether one more page is going to wait that is not known to have ended yet: all leave as one."""
         return any(one.stale and one.receiver == receiver.name for one in incident.awaited.values())
+
+    def _more_are_called_back(self, receiver: Receiver) -> bool:
+        """Newest first, for they are called back, and end, oldest first."""
+        incidents = reversed(self._state.incidents.values())
+        return any(self._is_called_back(one, receiver) for one in incidents if one.awaited)
 
     def _is_ours(self, awaited: Awaited, receiver: Receiver) -> bool:
         return awaited.receiver == receiver.name and awaited.digest == WAITS

@@ -38,6 +38,17 @@ def test_one_page_says_what_holds_now() -> None:
     assert story.incident().told["hook"].heard
 
 
+def test_the_most_urgent_tries_it_though_all_were_called_back_at_once() -> None:
+    """Four pages left in one second. The first of them to be called back, P4, is not the one that goes again."""
+    story = down().at("0:00").fires("A", severity="info").fires("B").fires("C", severity="critical").fires("D")
+    story.at("0:00:10")
+    for number in (1, 2, 3, 4):
+        story.page_to("hook", incident=number)
+    story.settles_late().at("0:15:10").quiet().settles().page_to("hook", incident=3)
+    story.at("0:20").answers("hook").page_to("hook", incident=2).page_to("hook", incident=4)
+    story.page_to("hook", incident=1).at("0:21").quiet()
+
+
 def test_what_began_and_ended_meanwhile_is_a_list_at_the_end() -> None:
     """Nobody was told of it, so nobody hears its end singly; a digest names it, behind what is open."""
     story = down()
