@@ -184,9 +184,12 @@ class Heartbeats:
                 self._arm(record, tx.now)
         return ends
 
-    def adopt(self, alerts: Iterable[Alert]) -> None:
+    def adopt(self, alerts: Iterable[Alert], from_the_start: bool) -> None:
         """After a restore or reload: feeding alerts by their heartbeat, and the deadline of every record. Heartbeats
-        that have none, and records that have no heartbeat, are looked at in the next step."""
+        that have none, if they are awaited `from_the_start`, and records that have no heartbeat, are looked at in the
+        next step."""
+        if not self._judged:
+            return
         self._state.feeders.clear()
         for alert in alerts:
             heartbeat = self._rules.get(alert.rule)
@@ -197,7 +200,7 @@ class Heartbeats:
         for record in self._state.beats.values():
             if record.heartbeat in self._known:
                 self._arm(record, self._state.at or AT_ONCE)
-        lone = [(one.name, ()) for one in self._known.values() if not one.by]
+        lone = [(one.name, ()) for one in self._known.values() if not one.by] if from_the_start else []
         for instance in dict.fromkeys([*self._state.beats, *lone]):
             if instance not in self._state.beats or instance[0] not in self._known:
                 self._plan(instance, AT_ONCE)

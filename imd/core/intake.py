@@ -336,8 +336,7 @@ class Intake:
         if homeless:
             self.state.homeless += homeless
             self.state.remind(AT_ONCE, Due.WAITING, ("", ()))
-        if self._expires:
-            self.heartbeats.adopt(self.state.alerts.values())
+        self.heartbeats.adopt(self.state.alerts.values(), from_the_start=self._expires)
 
 
 def _count_failure(tx: Transaction, rule: Rule, failed: ConditionFailed) -> None:

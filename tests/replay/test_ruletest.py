@@ -434,6 +434,29 @@ def test_the_folders_rules_are_the_default_and_a_config_brings_its_own(tmp_path:
     assert [one.passed for one in run_file(file, RuleSets())] == [False], "the folder has no rules"
 
 
+def test_heartbeats_are_awaited_over_a_reload(tmp_path: Path) -> None:
+    """Those that stay are missed, and back, as before; those taken out end; those put in wait for their first beat."""
+    dog = "{name: dog, match: 'alertname=\"Watchdog\"', by: [cluster], every: 5m, grace: 1m}"
+    (tmp_path / "rules.yaml").write_text(f"heartbeats: [{dog}, {{name: old, every: 5m, grace: 1m}}]\n")
+    (tmp_path / "new.yaml").write_text(f"heartbeats: [{dog}, {{name: fresh, every: 5m}}]\n")
+    file = tmp_path / "a.test.yaml"
+    file.write_text(
+        "rules: [rules.yaml]\n"
+        "events:\n"
+        "  - {at: 0s, fire: [{alertname: Watchdog, cluster: c1}, {alertname: Watchdog, cluster: c2}]}\n"
+        "  - {at: 0s, heartbeat: old}\n"
+        "  - {at: 4m, repeat: {alertname: Watchdog, cluster: c2}}\n"
+        "  - {at: 7m, reload: [new.yaml]}\n"
+        "  - {at: 11m, repeat: {alertname: Watchdog, cluster: c1}}\n"
+        "expect:\n"
+        "  - {at: 7m, incidents: [{group_key: {cluster: c1}, state: triggered}, {rule: 'heartbeat:old'}]}\n"
+        "  - {at: 9m, incidents_include: [{rule: 'heartbeat:old', state: resolved}]}\n"
+        "  - {at: 10m, incidents_include: [{group_key: {cluster: c2}, state: triggered}]}\n"
+        "  - {at: 13m, incidents: [{group_key: {cluster: c1}, state: resolved}, {}, {group_key: {cluster: c2}}]}\n"
+    )
+    assert [one.passed for one in run_file(file, RuleSets())] == [True]
+
+
 def test_a_reload_brings_other_rules(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text("rules: [{name: old, match: 'a=\"b\"', group_by: [a, c]}]\n")
     (tmp_path / "new.yaml").write_text("rules: [{name: new, match: 'a=\"b\"', group_by: [a, c]}]\n")
