@@ -26,6 +26,7 @@ from imd.core.relate import Relator
 from imd.core.ties import Ties
 from imd.core.transaction import Transaction
 from imd.model.alert import Alert
+from imd.model.effect import Effect
 from imd.model.event import ActionKind, AlertsReported, Event, SilenceSet
 from imd.model.incident import Incident, IncidentState
 from imd.model.policy import Ruleset
@@ -42,8 +43,11 @@ from tests.core.moving import (
     RULES,
     SAID,
     known,
+    moves,
     outage,
 )
+from tests.core.test_paging_properties import Paging
+from tests.core.test_paging_properties import rules_of as paging_rules_of
 from tests.core.test_properties import History, rules_of
 from tests.hunting import histories
 
@@ -204,6 +208,56 @@ class MovingAndSpreading(Moving):
             quiet.MUTED_MAX, quiet.LOOKED_MAX = self.slices
 
 
+class MovingAndPaging(Paging):
+    """Who is on call answers, or does not; the outbox is slow, and receivers fail."""
+
+    moved: ClassVar[Counter[str]] = Counter()
+
+    def configured(self, version: int) -> Ruleset:
+        before = paging_rules_of(version)
+        return msgspec.structs.replace(before, rules=(RULES[0], RULES[2], *before.rules), topology=MAP)
+
+    def take(self, event: Event) -> list[Effect]:
+        effects = super().take(event)
+        for gone, into in moves(effects):
+            states = [self.engine.state.incidents[one].state.value for one in (gone, into)]
+            self.moved[" to ".join(states)] += 1
+        return effects
+
+    @rule(
+        cluster=CLUSTER.filter(lambda name: name[0] in "mo"),  # others end by themselves, or page nobody
+        host=st.sampled_from(HOSTS),
+        known=st.sampled_from([0, 0, 5, 300]),
+        acts=st.lists(st.tuples(st.sampled_from([ActionKind.ACK, ActionKind.UNACK]), st.integers(0, 1)), max_size=2),
+        down=st.sampled_from([0, 0, 1, 30]),
+        late=st.sampled_from([0, 1, 20, 70]),
+        severity=SEVERITY,
+    )
+    def overtakes(
+        self, cluster: str, host: int, known: int, acts: list[tuple[ActionKind, int]], down: int, late: int,
+        severity: str,
+    ) -> None:  # fmt: skip
+        if known:
+            self._tell(LONG_AGO, cluster, severity, 0)
+            self.tick_until(self.now + seconds(known))
+        self._tell(host, cluster, severity, 20)
+        self.tick_until(self.now + seconds(40))
+        began = self.now
+        for one in (FIRST[host][0], *LAST):
+            self._tell(one, cluster, severity, 0)
+            self.tick_until(self.now + seconds(3))
+        for kind, ago in acts:
+            self.act(kind=kind, ago=ago)
+        if down:
+            self.restart(down=down)
+        self.tick_until(self.now + seconds(late))
+        self._tell(DATABASES[0], cluster, severity, (self.now - began).total_seconds() + 5)
+
+    def _tell(self, said: int, cluster: str, severity: str, ago: float) -> None:
+        at = (self.now - T0).total_seconds()
+        self.take(AlertsReported("am", False, (outage(said, cluster, severity, at - ago),)))
+
+
 def test_whoever_moves() -> None:
     Moving.moved.clear()
     run_state_machine_as_test(Moving, settings=histories(80, steps=30))
@@ -216,6 +270,12 @@ def test_whoever_moves_while_silences_are_rolled_out() -> None:
     Moving.moved.clear()
     run_state_machine_as_test(MovingAndSpreading, settings=histories(30, steps=30))
     assert sum(Moving.moved.values()) > 30, Moving.moved
+
+
+def test_whoever_is_paged_of_what_moves() -> None:
+    MovingAndPaging.moved.clear()
+    run_state_machine_as_test(MovingAndPaging, settings=histories(80, steps=30))
+    assert sum(MovingAndPaging.moved.values()) > 25, MovingAndPaging.moved
 
 
 def _forgets_whom_it_left(self: Relator, records: Iterable[Record], incident: str) -> list[Record]:

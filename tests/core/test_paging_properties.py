@@ -110,7 +110,7 @@ class Paging(RuleBasedStateMachine):
         super().__init__()
         self.now = T0
         self.version = 1
-        self.engine = Engine(rules_of(1), State(STORE_ID))
+        self.engine = Engine(self.configured(1), State(STORE_ID))
         self.kept = Kept()
         self.waiting: dict[str, Delivery] = {}
         self.sending: dict[str, Delivery] = {}
@@ -122,6 +122,9 @@ class Paging(RuleBasedStateMachine):
         self.generation: Counter[str] = Counter()
         self.fired = 0
 
+    def configured(self, version: int) -> Ruleset:
+        return rules_of(version)
+
     # -- driving --------------------------------------------------------------------------------------------------
 
     def take(self, event: Event) -> list[Effect]:
@@ -132,8 +135,10 @@ class Paging(RuleBasedStateMachine):
                 case AppendTimeline(incident=incident, entry=entry):
                     if entry.kind in RESTARTS:
                         self.generation[incident] += 1
-                    if entry.kind == "paged":  # a page that waits has another name, and is of the same time as before
-                        born = self.born.get(event.delivery) if isinstance(event, DeliveryFinished) else None
+                    if entry.kind == "paged":
+                        # A page that waits and has not arrived has another name then, and is of the time of the first.
+                        renamed = isinstance(event, DeliveryFinished) and event.outcome is not Outcome.ACCEPTED
+                        born = self.born.get(event.delivery) if renamed else None
                         self.born[entry.details["delivery"]] = self.generation[incident] if born is None else born
                     if entry.kind == "acknowledged":
                         self.acked.add(incident)
@@ -256,7 +261,7 @@ class Paging(RuleBasedStateMachine):
         """What the store kept goes on. Nobody is paged by what falls due while imd is away, but one thing at a time."""
         self.tick_until(self.now)
         alive_at, self.now = self.now, self.now + seconds(down)
-        self.engine = Engine(rules_of(self.version), self.kept.restored(alive_at))
+        self.engine = Engine(self.configured(self.version), self.kept.restored(alive_at))
         effects = self.take(Restarted(alive_at))
         while (due := self.engine.next_deadline()) is not None and due <= self.now:
             effects += self.take(Tick())
@@ -290,7 +295,7 @@ class Paging(RuleBasedStateMachine):
     @rule()
     def reload(self) -> None:
         self.version += 1
-        self.take(RulesChanged(rules_of(self.version)))
+        self.take(RulesChanged(self.configured(self.version)))
 
     # -- what holds -----------------------------------------------------------------------------------------------
 
