@@ -41,7 +41,7 @@ from imd.sources.contract import NOT_JSON, AlertRefused, instant
 from imd.sources.labels import KnownLabels
 
 FAULTS_MAX = 20
-_FIRST_YEAR, _END_YEAR = 1900, 9000
+_FIRST_YEAR, _END = 1900, datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class BadEvents(ValueError):
@@ -393,7 +393,8 @@ def delivery_of(delivery: str, incident: str) -> str:
 
 
 def _instant(when: datetime | float, key: str) -> datetime:
-    """From unix seconds or RFC 3339. Years of which no deadline can be worked out are refused."""
+    """From unix seconds or RFC 3339. Years of which no deadline can be worked out are refused, but for ends and starts
+    beyond them, which a daemon takes as the last (a silence without an end is one until 9999)."""
     try:
         if not isinstance(when, datetime):
             at = datetime.fromtimestamp(when, UTC)
@@ -401,7 +402,9 @@ def _instant(when: datetime | float, key: str) -> datetime:
             at = when if when.tzinfo is UTC else when.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise _Wrong(f"{key} is {when}, which is no time in unix seconds") from None
-    if not _FIRST_YEAR <= at.year < _END_YEAR:
+    if key != "ts" and at >= _END:
+        return _END
+    if not _FIRST_YEAR <= at.year < _END.year:
         raise _Wrong(f"{key} is in the year {at.year}")
     return at
 

@@ -18,6 +18,7 @@ from imd.model.event import (
     ClockStepped,
     HeartbeatBeat,
     Restarted,
+    SilenceSet,
 )
 from imd.model.policy import Source
 from imd.replay.journal import FAULTS_MAX, BadEvents, EventsReader, Recorded, glance
@@ -44,6 +45,15 @@ def faults(*lines: str) -> list[str]:
 @pytest.mark.parametrize("ts", ["1767225600", "1767225600.0", '"2026-01-01T00:00:00Z"', '"2026-01-01T01:00:00+01:00"'])
 def test_a_time_is_unix_seconds_or_rfc_3339(ts: str) -> None:
     assert only(f'{{"ts": {ts}, "status": "firing", "labels": {{"a": "b"}}}}').at == T
+
+
+@pytest.mark.parametrize("ends_at", ['"9000-01-01T00:00:00Z"', '"9999-12-31T23:59:59Z"', "253402300799"])
+def test_a_silence_without_an_end_is_one_until_the_last_year(ends_at: str) -> None:
+    """Senders write 9999 for never, a daemon keeps it until 9000, and its export says so."""
+    line = '{"ts": 1, "type": "silence", "action": "set", "silence": "s", "matchers": ["a=\\"b\\""], "ends_at": '
+    event = only(f'{line}{ends_at}, "by": "ana"}}').event
+    assert isinstance(event, SilenceSet)
+    assert event.silence.ends_at == datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def test_an_alert_line_is_one_request_with_its_number() -> None:
