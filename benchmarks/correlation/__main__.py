@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks.correlation.kinds import Kind
-from benchmarks.correlation.trials import ESTATES, NAIVE, OWN, PRESETS, SHARES, BadRules, Found, Scores, Trial, run
+from benchmarks.correlation.trials import MADE, NAIVE, OWN, PRESETS, SHARES, BadRules, Found, Scores, Trial, run
 
 PROCESSES_MAX = 2
 COLUMNS = (
@@ -169,9 +169,9 @@ def _seeds(text: str) -> list[int]:
 
 def _presets(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in (*PRESETS, OWN, ESTATES)]:
+    if unknown := [name for name in names if name not in (*PRESETS, OWN, *MADE)]:
         raise argparse.ArgumentTypeError(
-            f"no preset {', '.join(unknown)}; there are {', '.join((*PRESETS, OWN, ESTATES))}"
+            f"no preset {', '.join(unknown)}; there are {', '.join((*PRESETS, OWN, *MADE))}"
         )
     return names
 

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.correlation.dialects import KINDS
 from benchmarks.correlation.worlds import NAMES, START, ZONES, World
 
 HOURS = 12.0
+
+Happens = Callable[[float, float], None]
+Fault = Callable[[], tuple[str, Happens]]
+"""Draws what is at fault, and says what it does from an instant on for so many seconds."""
 
 BLIPS = (
     "host_cpu", "host_memory", "host_unit", "host_clock", "errors", "slow", "pod_restarts", "scaled_out", "job_failed",
@@ -32,6 +35,8 @@ BLIPS = (
 class Estate(World):
     """What happens on one. `faults` says what was behind the lines."""
 
+    blips: tuple[str, ...] = BLIPS
+
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.faults: list[dict[str, Any]] = []
@@ -39,7 +44,7 @@ class Estate(World):
 
     # -- faults: each says what was at fault ------------------------------------------------------------------------
 
-    def queue_backlog(self) -> tuple[str, Callable[[float, float], None]]:
+    def queue_backlog(self) -> tuple[str, Happens]:
         name = self.rng.choice(sorted(self.queues))
         cluster, consumers = self.queues[name]
 
@@ -55,7 +60,7 @@ class Estate(World):
 
         return f"queue/{name}", happens
 
-    def ingress_certificate(self) -> tuple[str, Callable[[float, float], None]]:
+    def ingress_certificate(self) -> tuple[str, Happens]:
         cluster = self.rng.choice(self.clusters)
 
         def happens(at: float, lasts: float) -> None:
@@ -70,7 +75,7 @@ class Estate(World):
 
         return f"ingress/gate-{cluster[0]}", happens
 
-    def clocks_drift(self) -> tuple[str, Callable[[float, float], None]]:
+    def clocks_drift(self) -> tuple[str, Happens]:
         cluster, zone = self.rng.choice(self.clusters), self.rng.choice(ZONES)
 
         def happens(at: float, lasts: float) -> None:
@@ -86,7 +91,7 @@ class Estate(World):
 
         return f"zone/{cluster}-{zone}", happens
 
-    def pool_exhausted(self) -> tuple[str, Callable[[float, float], None]]:
+    def pool_exhausted(self) -> tuple[str, Happens]:
         one = self.rng.choice([s for s in self.services if self.uses[s]])
 
         def happens(at: float, lasts: float) -> None:
@@ -100,7 +105,7 @@ class Estate(World):
 
         return "service/" + "/".join(one), happens
 
-    def config_push(self) -> tuple[str, Callable[[float, float], None]]:
+    def config_push(self) -> tuple[str, Happens]:
         name = self.rng.choice(NAMES)
 
         def happens(at: float, lasts: float) -> None:
@@ -115,7 +120,7 @@ class Estate(World):
 
         return f"app/{name}", happens
 
-    def kernel_oom(self) -> tuple[str, Callable[[float, float], None]]:
+    def kernel_oom(self) -> tuple[str, Happens]:
         host = self.rng.choice(sorted(self.hosts))
 
         def happens(at: float, lasts: float) -> None:
@@ -130,7 +135,7 @@ class Estate(World):
 
         return f"host/{host}", happens
 
-    def zone_api(self) -> tuple[str, Callable[[float, float], None]]:
+    def zone_api(self) -> tuple[str, Happens]:
         cluster, zone = self.rng.choice(self.clusters), self.rng.choice(ZONES)
 
         def happens(at: float, lasts: float) -> None:
@@ -145,7 +150,7 @@ class Estate(World):
 
         return f"zone/{cluster}-{zone}", happens
 
-    def retry_storm(self) -> tuple[str, Callable[[float, float], None]]:
+    def retry_storm(self) -> tuple[str, Happens]:
         one = self.rng.choice([s for s in self.services if s.namespace == "base"])
 
         def happens(at: float, lasts: float) -> None:
@@ -165,7 +170,7 @@ class Estate(World):
 
         return "service/" + "/".join(one), happens
 
-    def split_brain(self) -> tuple[str, Callable[[float, float], None]]:
+    def split_brain(self) -> tuple[str, Happens]:
         store = self.rng.choice([d for d, (kind, _, _) in self.stores.items() if kind != "redis"])
 
         def happens(at: float, lasts: float) -> None:
@@ -177,7 +182,7 @@ class Estate(World):
 
         return f"db/{store}", happens
 
-    def zones_parted(self) -> tuple[str, Callable[[float, float], None]]:
+    def zones_parted(self) -> tuple[str, Happens]:
         cluster, zone = self.rng.choice(self.clusters), self.rng.choice(ZONES)
 
         def happens(at: float, lasts: float) -> None:
@@ -201,7 +206,7 @@ class Estate(World):
 
         return f"zone/{cluster}-{zone}", happens
 
-    def autoscaler_thrash(self) -> tuple[str, Callable[[float, float], None]]:
+    def autoscaler_thrash(self) -> tuple[str, Happens]:
         one = self.rng.choice(self.services)
 
         def happens(at: float, lasts: float) -> None:
@@ -216,7 +221,7 @@ class Estate(World):
 
         return "service/" + "/".join(one), happens
 
-    def batch_overrun(self) -> tuple[str, Callable[[float, float], None]]:
+    def batch_overrun(self) -> tuple[str, Happens]:
         store = self.rng.choice(sorted(self.stores))
         cluster, host = self.stores[store][1:]
 
@@ -230,7 +235,7 @@ class Estate(World):
 
         return f"db/{store}", happens
 
-    def partner_fails(self) -> tuple[str, Callable[[float, float], None]]:
+    def partner_fails(self) -> tuple[str, Happens]:
         partner = self.rng.choice(sorted(self.partners))
 
         def happens(at: float, lasts: float) -> None:
@@ -241,7 +246,7 @@ class Estate(World):
 
         return f"partner/{partner}", happens
 
-    def one_service(self) -> tuple[str, Callable[[float, float], None]]:
+    def one_service(self) -> tuple[str, Happens]:
         one = self.rng.choice(self.services)
 
         def happens(at: float, lasts: float) -> None:
@@ -252,7 +257,7 @@ class Estate(World):
 
         return "service/" + "/".join(one), happens
 
-    def one_host(self) -> tuple[str, Callable[[float, float], None]]:
+    def one_host(self) -> tuple[str, Happens]:
         host = self.rng.choice(sorted(self.hosts))
 
         def happens(at: float, lasts: float) -> None:
@@ -274,12 +279,7 @@ class Estate(World):
 
     def _happen(self) -> None:
         rng, at, end = self.rng, START + 1800, START + HOURS * 3600
-        kinds = (
-            self.queue_backlog, self.ingress_certificate, self.clocks_drift, self.pool_exhausted, self.config_push,
-            self.kernel_oom, self.zone_api, self.retry_storm, self.split_brain, self.zones_parted,
-            self.autoscaler_thrash, self.batch_overrun, self.partner_fails, self.one_service, self.one_service,
-            self.one_host,
-        )  # fmt: skip
+        kinds = self.kinds()
         while at < end - 3600:
             kind = rng.choice(kinds)
             root, happens = kind()
@@ -294,6 +294,15 @@ class Estate(World):
         for at in self._noise(end):
             self._blip(at)
 
+    def kinds(self) -> Sequence[Fault]:
+        """What may happen, each as likely."""
+        return (
+            self.queue_backlog, self.ingress_certificate, self.clocks_drift, self.pool_exhausted, self.config_push,
+            self.kernel_oom, self.zone_api, self.retry_storm, self.split_brain, self.zones_parted,
+            self.autoscaler_thrash, self.batch_overrun, self.partner_fails, self.one_service, self.one_service,
+            self.one_host,
+        )  # fmt: skip
+
     def _noise(self, end: float) -> Iterator[float]:
         """Instants: a share of them in bursts of three to eight within two minutes."""
         left = int(self.noise * HOURS)
@@ -304,13 +313,13 @@ class Estate(World):
             left -= count
 
     def _blip(self, at: float) -> None:
-        kind = self.rng.choice(BLIPS)
-        lasts = KINDS[kind].pending * self.pending + self.rng.uniform(90, 1500)
+        kind = self.rng.choice(self.blips)
+        lasts = self.conditions[kind].pending * self.pending + self.rng.uniform(90, 1500)
         if kind.startswith("host_") or kind == "reboot":
             self.on_host(kind, self.rng.choice(sorted(self.hosts)), at, lasts)
         elif kind.startswith("pod_") or kind == "throttled":
             self.on_replica(kind, self.rng.choice(self.services), self.rng.randrange(3), at, lasts)
-        elif kind == "store_slow":
+        elif kind.startswith("store_"):
             self.on_store(kind, self.rng.choice(sorted(self.stores)), at, lasts)
         elif kind == "expiring":
             self.on_url(kind, self.rng.choice(self.services), at, lasts)
@@ -318,13 +327,12 @@ class Estate(World):
             self.on_service(kind, self.rng.choice(self.services), at, lasts)
 
 
-def write(folder: Path, seed: int) -> list[dict[str, Any]]:
+def write(folder: Path, estate: Estate) -> list[dict[str, Any]]:
     """trace.jsonl, topology.json and for.yaml, the rules as a Prometheus would have them; returns the faults."""
-    estate = Estate(seed)
     (folder / "trace.jsonl").write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in estate.trace()))
     (folder / "topology.json").write_text(json.dumps(estate.map(), sort_keys=True))
     rules = [{"alert": kind.names[estate.habit], "expr": "vector(1)", "for": f"{round(kind.pending * estate.pending)}s",
-              "labels": {"severity": kind.severity}} for kind in KINDS.values()]  # fmt: skip
+              "labels": {"severity": kind.severity}} for kind in estate.conditions.values()]  # fmt: skip
     (folder / "for.yaml").write_text(json.dumps({"groups": [{"name": "estate", "rules": rules}]}))
     return estate.faults
 

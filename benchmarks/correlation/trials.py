@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks.correlation import estates, order, sites
+from benchmarks.correlation import colonies, estates, order, sites
 from benchmarks.correlation.assignment import assignment
 from benchmarks.correlation.kinds import Kind, by_kind
 from imd.config.load import Faulty, load
@@ -38,6 +38,9 @@ OWN = "own"
 """The preset of `sites`: kinds of faults that the generator does not have, half an hour apart, on a sparse map."""
 ESTATES = "estates"
 """The preset of `estates`: other habits of labels, names, maps, times and noise with every seed."""
+COLONIES = "colonies"
+"""The preset of `colonies`: the same with other faults, other alerts and hardly a map; nothing was chosen by it."""
+MADE = {ESTATES: estates.Estate, COLONIES: colonies.Colony}
 OWN_HOURS, OWN_GAP, OWN_NOISE, OWN_KNOWN = 12.0, 20.0, 20.0, 0.6
 SHARES = (0.05, 0.2, 1.0)
 """Of events that come late, and of those that come twice, in a trial of order."""
@@ -71,7 +74,7 @@ class Trial:
     def hours(self) -> float:
         if self.preset == OWN:
             return OWN_HOURS
-        if self.preset == ESTATES:
+        if self.preset in MADE:
             return estates.HOURS
         options = (*PRESETS[self.preset], *self.extra)
         return float(options[len(options) - options[::-1].index("--hours")])
@@ -123,8 +126,9 @@ def simulated(trial: Trial, folder: Path) -> tuple[Path, dict[str, str]]:
     if trial.preset == OWN:
         made = sites.write(folder, trial.seed, hours=OWN_HOURS, gap=OWN_GAP, noise=OWN_NOISE, known=OWN_KNOWN)
         return trace, {fault["truth_incident"]: fault["fault"] for fault in made}
-    if trial.preset == ESTATES:
-        return trace, {fault["truth_incident"]: fault["fault"] for fault in estates.write(folder, trial.seed)}
+    if trial.preset in MADE:
+        made = estates.write(folder, MADE[trial.preset](trial.seed))
+        return trace, {fault["truth_incident"]: fault["fault"] for fault in made}
     files = ["--out", trace, "--topology", folder / "topology.json", "--prometheus-rules", folder / "for.yaml"]
     program = [sys.executable, trial.evaluation / "simulate_outages.py", "--seed", str(trial.seed)]
     options = [*PRESETS[trial.preset], *trial.extra]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.correlation.dialects import DIALECTS, KINDS, Dialect, Labels, Service
+from benchmarks.correlation.dialects import DIALECTS, KINDS, Dialect, Kind, Labels, Service
 
 CLUSTERS = ("north", "south")
 ZONES = ("1", "2", "3")
@@ -28,12 +29,16 @@ START = 1767225600.0
 class World:
     """One estate. `now` is the fault, and what is at fault, of which is told; none of noise."""
 
+    name = "estate"
+    conditions: Mapping[str, Kind] = KINDS
+    shares: tuple[float, ...] = (0.0, 0.4, 0.7, 0.95)  # of everything, on the map
+
     def __init__(self, seed: int) -> None:
-        self.rng = rng = random.Random(f"estate/{seed}")
+        self.rng = rng = random.Random(f"{self.name}/{seed}")
         self.dialect: Dialect = DIALECTS[seed % len(DIALECTS)]
         self.clusters = CLUSTERS if self.dialect.scope else CLUSTERS[:1]
         self.habit = rng.randrange(4)
-        self.known = rng.choice((0.0, 0.4, 0.7, 0.95))
+        self.known = rng.choice(self.shares)
         self.pending = rng.choice((0.1, 0.3, 1.0))
         self.gap = rng.choice((12.0, 20.0, 40.0))
         self.noise = rng.choice((6.0, 15.0, 40.0))
@@ -78,7 +83,7 @@ class World:
 
     def tell(self, kind: str, cluster: str, labels: Labels, at: float, lasts: float, is_root: bool = False) -> None:
         """One alert from its beginning to its end, waiting as its rule does; what fires already is not told twice."""
-        what = KINDS[kind]
+        what = self.conditions[kind]
         told = {"alertname": what.names[self.habit], "severity": what.severity, **labels}
         if self.dialect.scope:
             told[self.dialect.scope] = cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.correlation import estates
+from benchmarks.correlation import colonies, estates
 from benchmarks.correlation.dialects import DIALECTS, KINDS
 from benchmarks.correlation.kinds import NOISE, by_kind
 from benchmarks.correlation.order import LATENESS, agreement, in_order, shuffled
@@ -56,12 +56,13 @@ def test_our_own_sites_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
     assert (one / "trace.jsonl").read_bytes() != (third / "trace.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("made", [estates.Estate, colonies.Colony])
 @pytest.mark.parametrize("seed", range(7), ids=[dialect.name for dialect in DIALECTS])
-def test_an_estate_tells_in_order_what_its_faults_did(tmp_path: Path, seed: int) -> None:
+def test_an_estate_tells_in_order_what_its_faults_did(tmp_path: Path, seed: int, made: type[estates.Estate]) -> None:
     """Every dialect, the same for the same seed; what fires ends, and every alert's fault is among those it says."""
-    known = {fault["truth_incident"] for fault in estates.write(tmp_path, seed)} | {None}
+    known = {fault["truth_incident"] for fault in estates.write(tmp_path, made(seed))} | {None}
     text = (tmp_path / "trace.jsonl").read_text()
-    estates.write(tmp_path, seed)
+    estates.write(tmp_path, made(seed))
     assert (tmp_path / "trace.jsonl").read_text() == text
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
@@ -69,8 +70,15 @@ def test_an_estate_tells_in_order_what_its_faults_did(tmp_path: Path, seed: int)
     assert sorted(told["firing"]) == sorted(told["resolved"])
     assert len(set(told["firing"])) == len(told["firing"])
     assert {line["truth_incident"] for line in lines} == known
-    names = {name for kind in KINDS.values() for name in kind.names}
+    names = {name for kind in made.conditions.values() for name in kind.names}
     assert all(line["labels"]["alertname"] in names for line in lines)
+
+
+def test_colonies_share_no_fault_and_no_alert_with_the_estates() -> None:
+    names = [{name for kind in table.values() for name in kind.names} for table in (KINDS, colonies.CONDITIONS)]
+    faults = [{kind.__name__ for kind in made(1).kinds()} for made in (estates.Estate, colonies.Colony)]
+    assert names[0] & names[1] == set()
+    assert not faults[0] & faults[1]
 
 
 def _trace(folder: Path, seed: int = 1) -> list[dict[str, object]]:
