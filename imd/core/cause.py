@@ -191,14 +191,17 @@ def _explained(entity: str, ill: dict[str, _Ill], ways: _Ways) -> dict[str, floa
 
 def _might_explain(entity: str, ill: dict[str, _Ill], explained: dict[str, float]) -> int:
     """How many of the others are such trouble as comes of its own and did not begin before it, though nothing is known
-    to lead there: a map that has edges of both would know."""
+    to lead there: a map that has edges of both would know. Requests that fail somewhere bring no machine down, though
+    the rule of that waits longer and tells of it later."""
     here = ill[entity]
+    down = bool(relation.GOES_DOWN & here.kinds.keys())
     mapped = here.first.standing.mapped
     return sum(
         its is not here
         and other not in explained
         and not (mapped and its.first.standing.mapped)
         and its.onset >= here.onset
+        and (down or not relation.GOES_DOWN & its.kinds.keys())
         and here.explains(its) >= EXPLAINED_MIN
         for other, its in ill.items()
     )

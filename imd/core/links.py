@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Protocol
@@ -351,12 +351,16 @@ class Link:
         self.through = through
 
 
+NONE_OF_ITS_OWN: Mapping[str, str] = {}
+
+
 class Placement:
     """Where an alert belongs. `join` is an incident or "", `merges` those that turn out to be one with it; `tie` is the
     alert by which it joins. `opens`: it came late, and had it come in its turn it would have opened the incident.
-    `nearer`: those that would then have come in by it, with the reason, and not by what they did."""
+    `nearer`: those that would then have come in by it, with the reason, and not by what they did. `likewise`: the
+    reason of merges that have one of their own."""
 
-    __slots__ = ("because", "join", "merges", "nearer", "opens", "record", "tie")
+    __slots__ = ("because", "join", "likewise", "merges", "nearer", "opens", "record", "tie")
 
     def __init__(
         self,
@@ -368,6 +372,7 @@ class Placement:
         tie: Record | None = None,
         opens: bool = False,
         nearer: tuple[tuple[Record, str], ...] = (),
+        likewise: Mapping[str, str] = NONE_OF_ITS_OWN,
     ) -> None:
         self.record = record
         self.join = join
@@ -376,6 +381,7 @@ class Placement:
         self.opens = opens
         self.tie = tie
         self.nearer = nearer
+        self.likewise = likewise
 
 
 BY_TIME = frozenset({"alike", "common", "burst"})

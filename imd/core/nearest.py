@@ -3,7 +3,8 @@
 Owns what is looked at, in which order, and what is passed over: all that cannot weigh more than the heaviest link found
 so far, before anything is weighed; the answer is that of a search that weighs everything. Pure; it changes nothing.
 Same entity, tied entities, causes and siblings come first; then effects, which also say what is to be merged; and only
-where nothing was found what hardly more than the time speaks for.
+where nothing was found what hardly more than the time speaks for. What the map says nothing of is compared with what
+says the same elsewhere in any case: an incident that began so is to be merged, too, whichever of the two came first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from imd.core import relation
-from imd.core.links import Group, Link, Place, Record, Scope, Shelves, Turn, better, still_down, weigh
+from imd.core.links import Group, Link, Place, Record, Scope, Shelves, Turn, because, better, still_down, weigh
 from imd.core.relation import FADE
 from imd.model.topology import AlertClass
 
@@ -22,7 +23,9 @@ class Search:
     stands before it counts, for an alert that comes late or is asked again. `best`: the heaviest link that is heavy
     enough; ties go to the older. `compared`: how many alerts were looked at."""
 
-    __slots__ = ("_covered", "_effects", "_far", "_half", "_record", "_scope", "_shelves", "_turn", "best", "compared")
+    __slots__ = (
+        "_covered", "_effects", "_far", "_half", "_like", "_record", "_scope", "_shelves", "_turn", "best", "compared",
+    )  # fmt: skip
 
     def __init__(self, shelves: Shelves, record: Record, half: float, scope: Scope, turn: Turn | None = None) -> None:
         self._shelves = shelves
@@ -33,23 +36,34 @@ class Search:
         self._far = relation.FAR * half + record.usual
         self._effects: dict[Group, Link] = {}
         self._covered: dict[Group, bool] = {}
+        self._like: dict[Group, Link] = {}
         self.best: Link | None = None
         self.compared = 0
         if record.kind is not AlertClass.BACKGROUND:
             self._nearest()
             self._explained()
-        if self.best is None:
+        unexplained = self.best is None
+        if record.alike and (unexplained or not record.standing.mapped):
+            self._alike()  # what is on the map and explained mostly is, and shall cost no more for it
+        if unexplained:
             self._by_time()
 
     def merges(self, into: Group) -> tuple[str, ...]:
-        """The incidents that the alert draws into this one: it explains them as a whole."""
-        merged = []
-        for group, link in self._effects.items():
-            if group is into or (self._grown(group) and self._grown(into)):
-                continue
-            if self._covers(link):
-                merged.append(group.id)
+        """The incidents that the alert draws into this one: it explains them as a whole, or says what began them."""
+        merged = [group.id for group, link in self._effects.items() if self._apart(group, into) and self._covers(link)]
+        if self._like:
+            merged += [group.id for group in self._like if self._apart(group, into) and group.id not in merged]
         return tuple(sorted(merged))
+
+    def likewise(self) -> dict[str, str]:
+        """Why it draws an incident in that began by saying the same, in words."""
+        if not self._like:
+            return {}
+        return {group.id: because(self._record, link) for group, link in self._like.items()}
+
+    def _apart(self, group: Group, into: Group) -> bool:
+        """Whether they are two that may be merged."""
+        return group is not into and not (self._grown(group) and self._grown(into))
 
     def _grown(self, group: Group) -> bool:
         """Whether it has a story of its own by then."""
@@ -210,8 +224,6 @@ class Search:
     # -- what begins with it --------------------------------------------------------------------------------------
 
     def _by_time(self) -> None:
-        if self._record.alike:
-            self._alike()
         if self._record.kind in relation.FAILS:
             self._dependents()
         if self._record.kind in relation.BURSTS:
@@ -220,15 +232,35 @@ class Search:
     def _alike(self) -> None:
         """What says the same elsewhere within what contains both, or is around both: many of one name have one cause,
         whatever it is."""
-        record = self._record
+        record, half = self._record, self._half
         standing = record.standing
+        home = None if self.best is None else self.best.record.group
         for container in (*standing.containers, *standing.within):
-            for other in self._last(self._shelves.called(record.name, container)):
-                weight = relation.BURST * relation.decay(record.onset - other.onset, self._half)
+            place = self._shelves.called(record.name, container)
+            if place is None:
+                continue
+            last = place.last(self._scope, self._turn)
+            if record.onset - last.onset > relation.BURST_FAR * half:
+                continue
+            self.compared += len(last.records)
+            for other in last.records:
+                if other.group is home or abs(record.onset - other.onset) > relation.BURST_FAR * half:
+                    continue
+                weight = relation.BURST * relation.decay(record.onset - other.onset, half)
                 if standing.mapped and other.standing.mapped and container not in standing.containers:
                     weight *= relation.BURST_MAPPED
                 if weight >= relation.JOIN and not _together(record, other):
-                    self._found(Link(weight, other, "alike", container))
+                    link = Link(weight, other, "alike", container)
+                    self._found(link)
+                    if not standing.mapped:
+                        self._likens(link)
+
+    def _likens(self, link: Link) -> None:
+        """What opened an incident says the same: that is no other trouble, whatever brings the alert where it is."""
+        group = link.record.group
+        assert group is not None
+        if group.sample[0] is link.record and not group.returned:
+            self._like.setdefault(group, link)
 
     def _dependents(self) -> None:
         """What began to fail with it and depends on the same: that may be ill, and nobody has said so yet."""

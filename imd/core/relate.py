@@ -63,7 +63,8 @@ class Relator:
         merges = search.merges(group)
         if one:
             merges = tuple(sorted({*merges, *(answer.incident for answer in one)}))
-        return Placement(record, group.id, merges, because(record, best), tie=best.record, nearer=nearer)
+        why = because(record, best)
+        return Placement(record, group.id, merges, why, tie=best.record, nearer=nearer, likewise=search.likewise())
 
     def _asked_again(
         self, record: Record, home: Group | None, half: float, scope: Scope

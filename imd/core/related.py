@@ -151,7 +151,8 @@ class Related:
             return one
         opener = younger.opener if self._relator.opened_after(older.id, younger.id) else older.opener
         self._ties.draw_in(tx, other.id, placement.record)
-        self._regroup.merge(tx, older, younger, f"the alert that links the two {placement.because}")
+        why = placement.likewise.get(other.id, placement.because)
+        self._regroup.merge(tx, older, younger, f"the alert that links the two {why}")
         if opener != older.opener:
             self._opens(older, opener)
         return older

@@ -7,6 +7,8 @@ are round: they were chosen for what they say to an operator, and the result han
 
 from __future__ import annotations
 
+import math
+
 from imd.model.topology import AlertClass
 
 _DOWN, _NET, _DISK, _WORKLOAD, _ERROR, _LATENCY, _SATURATION, _BACKGROUND = AlertClass
@@ -35,6 +37,9 @@ with nothing else known of them: that halves twice as fast."""
 
 BURST_MAPPED = 0.5
 """What is left of BURST where the map has edges of both: it would mostly know how they hang together."""
+
+BURST_FAR = math.log2(BURST / JOIN)
+"""After so many halvings BURST has faded below JOIN."""
 
 UNLIKE = 0.5
 """What is left of BURST where neither class explains the other, or the effect came first."""

@@ -102,6 +102,10 @@ CLASSES = (
         match=_named("backup|snapshot|expir|clock|skew|watchdog|inhibitor|reboot", "cert|ntp|cron|job|version"),
     ),
     ClassRule(kind=AlertClass.NET, match=_named("network|interface|bonding|packet|bgp|conntrack|partition|tunnel|vpn")),
+    ClassRule(  # what is not attached is no disk that runs full: several at once have one cause, and it fades no slower
+        kind=AlertClass.WORKLOAD,
+        match=_named("volume.*(?:attach|mount)|(?:attach|mount).*volume|persistent ?volume.*err"),
+    ),
     ClassRule(kind=AlertClass.DISK, match=_named("filesystem|disk|volume|raid|inode|storage|io wait|iops")),
     ClassRule(kind=AlertClass.DOWN, match=_named("not respond|unresponsive|no response|not answer")),
     ClassRule(

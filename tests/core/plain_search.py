@@ -35,7 +35,20 @@ class PlainSearch:
             and min(len(link.record.group.members), len(into.members)) <= relation.SMALL
             and self._covers(link)
         }
-        return tuple(sorted(found))
+        return tuple(sorted(found | self._alike(into)))
+
+    def _alike(self, into: Group) -> set[str]:
+        groups = [
+            link.record.group
+            for link in self._links
+            if link.kind == "alike" and link.weight >= relation.JOIN and not self._record.standing.mapped
+            and link.record.group is not None and link.record.group.sample[0] is link.record
+        ]  # fmt: skip
+        return {
+            group.id
+            for group in groups
+            if group is not into and not group.returned and min(len(group.members), len(into.members)) <= relation.SMALL
+        }
 
     def _along(self) -> Iterator[Link]:
         standing = self._record.standing

@@ -41,6 +41,13 @@ SHOP = Topology(
 )
 
 
+NAMED = (
+    FromLabels(entity="service/{cluster?}/{service}", depends_on=("db/{cluster?}/{db}",)),
+    FromLabels(entity="db/{cluster?}/{db}"),
+    FromLabels(entity="cluster/{cluster}", broad=True),
+)
+
+
 def identity(labels: dict[str, str]) -> bytes:
     return repr(sorted(labels.items())).encode()
 
@@ -369,6 +376,38 @@ def test_what_says_the_same_within_one_container_at_once_is_one_whatever_it_spea
     assert site.fire(180, "ClockSkew", node="n5", cluster="c1") != first
 
 
+def test_what_says_the_same_draws_in_what_began_so_whatever_brings_it_where_it_belongs() -> None:
+    """Two services fail within seconds; the second is known to depend on what is ill. Had it been heard of first, the
+    other one would have come in by it."""
+    site = Site(Topology(from_labels=NAMED))
+    lone = site.fire(0, "RequestsFail", service="a", cluster="c1")
+    ill = site.fire(30, "DatabaseDown", db="orders", cluster="c1")
+    assert ill != lone
+    assert site.fire(45, "RequestsFail", service="b", db="orders", cluster="c1") == lone
+    assert site.now_in(2) == site.now_in(1)
+
+
+def test_what_says_the_same_is_no_tie_to_what_began_otherwise_or_long_before_or_elsewhere() -> None:
+    site = Site(Topology(from_labels=NAMED))
+    site.fire(0, "RequestsFail", service="a", cluster="c1")  # too long before
+    users = site.fire(100, "DatabaseDown", db="users", cluster="c1")
+    assert site.fire(105, "RequestsFail", service="d", db="users", cluster="c1") == users  # that did not begin so
+    site.fire(150, "RequestsFail", service="z", cluster="c2")  # in another cluster
+    orders = site.fire(160, "DatabaseDown", db="orders", cluster="c1")
+    placed = site.placed(190, {"alertname": "RequestsFail", "service": "b", "db": "orders", "cluster": "c1"})
+    assert (placed.join, placed.merges) == (orders, ())
+
+
+def test_where_the_map_has_edges_of_an_alert_it_draws_nothing_in_for_saying_the_same() -> None:
+    tied = Entity(id="service/c1/b", match=on("service", "b"), depends_on=("db/c1/orders",))
+    for entities, merges in (((), 1), ((tied,), 0)):
+        site = Site(Topology(from_labels=NAMED, entities=entities))
+        site.fire(0, "RequestsFail", service="a", cluster="c1")
+        site.fire(30, "DatabaseDown", db="orders", cluster="c1")
+        placed = site.placed(45, {"alertname": "RequestsFail", "service": "b", "db": "orders", "cluster": "c1"})
+        assert len(placed.merges) == merges
+
+
 @pytest.mark.parametrize(
     ("name", "severity"), [("DiskFull", "warning"), ("MemoryHigh", "critical"), ("RequestsFail", "info")]
 )
@@ -467,6 +506,18 @@ def test_without_a_map_the_cause_is_what_the_others_may_come_of_by_kind_and_time
     assert found is not None
     assert found.entity == "service/shop/orders-db"
     assert "of its kind 4 of the 4 other entities may suffer; nothing ties them" in found.reason
+
+
+def test_without_a_map_failing_requests_bring_no_host_down() -> None:
+    """The rule of a dead host waits longer than that of what fails by it, and tells of it later."""
+    site = Site(Topology())
+    first = site.fire(0, "HighErrorRate", service="a", cluster="c1")
+    for at, node in ((10, "n1"), (11, "n2")):
+        site.fire(at, "NodeDown", node=node, cluster="c1")
+    for at, service in ((12, "b"), (14, "c")):
+        assert site.fire(at, "HighErrorRate", service=service, cluster="c1") == first
+    assert len({site.now_in(ref) for ref in range(1, 6)}) == 1
+    assert site.cause(first) == "host/c1/n1"
 
 
 def test_what_labels_tie_together_explains_without_a_map() -> None:
