@@ -8,17 +8,21 @@ import apsw
 
 from imd.store.audit import ANCHOR, NEWEST, sealed
 from imd.store.batch import AlertTuple, Batch
+from imd.store.sqlite_many import Insert
 
-_SAVE_ALERT = """
-INSERT INTO alert (id, held, state, incident, record) VALUES (?, 1, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE
-SET held = 1, state = excluded.state, incident = excluded.incident, record = excluded.record"""
+_SAVE_ALERT = Insert(
+    "INSERT INTO alert (id, held, state, incident, record)",
+    "(?, 1, ?, ?, ?)",
+    """ON CONFLICT (id) DO UPDATE
+SET held = 1, state = excluded.state, incident = excluded.incident, record = excluded.record""",
+)
 _HIGHEST = """
 SELECT max(coalesce((SELECT max(id) FROM alert), 0), coalesce((SELECT max(id) FROM alert_seen), 0),
            coalesce((SELECT max(id) FROM alert_words), 0))"""
-_NEW_ALERT = "INSERT INTO alert (id, held, state, incident, record) VALUES (?, 1, ?, ?, ?)"
-_SAVE_SEEN = """
-INSERT INTO alert_seen (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"""
+_NEW_ALERT = Insert("INSERT INTO alert (id, held, state, incident, record)", "(?, 1, ?, ?, ?)")
+_SAVE_SEEN = Insert(
+    "INSERT INTO alert_seen (id, record)", "(?, ?)", "ON CONFLICT (id) DO UPDATE SET record = excluded.record"
+)
 _SAVE_WORDS = """
 INSERT INTO alert_words (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"""
 # Ids never come again, so the highest is kept before its row goes. max(id) is one step down the tree.
@@ -28,12 +32,13 @@ ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
 KEEP_LAST_NUMBER = """
 INSERT INTO meta (key, value) SELECT 'last_number', coalesce(max(number), 0) FROM incident WHERE true
 ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
-_SAVE_INCIDENT = """
-INSERT INTO incident (number, id, held, state, priority, rule, opened_at, over_at, record)
-VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (number) DO UPDATE
+_SAVE_INCIDENT = Insert(
+    "INSERT INTO incident (number, id, held, state, priority, rule, opened_at, over_at, record)",
+    "(?, ?, 1, ?, ?, ?, ?, ?, ?)",
+    """ON CONFLICT (number) DO UPDATE
 SET held = 1, state = excluded.state, priority = excluded.priority, over_at = excluded.over_at,
-    record = excluded.record"""
+    record = excluded.record""",
+)
 _SAVE_SILENCE = """
 INSERT INTO silence (id, ends_at, record) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.record"""
@@ -44,7 +49,7 @@ _SAVE_DIGESTS = (
     "INSERT INTO digests (receiver, record) VALUES (?, ?) ON CONFLICT (receiver) DO UPDATE SET record = excluded.record"
 )
 _SAVE_TURN = "INSERT INTO turn (step, next) VALUES (?, ?) ON CONFLICT (step) DO UPDATE SET next = excluded.next"
-_APPEND_ENTRY = "INSERT INTO timeline_tail (incident, seq, record) VALUES (?, ?, ?)"
+_APPEND_ENTRY = Insert("INSERT INTO timeline_tail (incident, seq, record)", "(?, ?, ?)")
 _FILE_LINES = """
 INSERT INTO timeline (incident, seq, record)
 SELECT incident, seq, record FROM timeline_tail WHERE true ORDER BY incident, seq, place
@@ -52,9 +57,11 @@ ON CONFLICT (incident, seq) DO UPDATE SET record = excluded.record"""
 _CANCEL = """
 UPDATE delivery SET cancelled = 1
 WHERE incident = ?1 AND state = 'pending' AND (?2 IS NULL OR receiver = ?2) AND kind = ?3"""
-_DELIVER = """
-INSERT INTO delivery (id, incident, receiver, kind, created_at, cancelled, record) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO NOTHING"""
+_DELIVER = Insert(
+    "INSERT INTO delivery (id, incident, receiver, kind, created_at, cancelled, record)",
+    "(?, ?, ?, ?, ?, ?, ?)",
+    "ON CONFLICT (id) DO NOTHING",
+)
 _RETRY = """
 UPDATE delivery SET attempts = ?, next_attempt_at = ?, error = ?, ambiguous = ambiguous OR ?
 WHERE id = ? AND state = 'pending'"""
@@ -71,6 +78,7 @@ SELECT coalesce(
     (SELECT value FROM meta WHERE key = ?),
     (SELECT seal FROM audit ORDER BY seq DESC LIMIT 1),
     (SELECT value FROM meta WHERE key = ?))"""
+_APPEND_LINE = Insert("INSERT INTO journal (at, line)", "(?, ?)")
 _REJECT = "INSERT INTO rejected (at, source, part, error, excerpt) VALUES (?, ?, ?, ?, ?)"
 _TRIM_REJECTED = "DELETE FROM rejected WHERE seq <= (SELECT max(seq) FROM rejected) - ?"
 _ALIVE = "INSERT INTO meta (key, value) VALUES ('alive_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -81,19 +89,19 @@ def write(connection: apsw.Connection, batch: Batch, rejected_max: int) -> None:
     _write_alerts(connection, batch)
     many = connection.executemany
     if batch.incidents:
-        many(_SAVE_INCIDENT, batch.incidents.values())
+        _SAVE_INCIDENT.put(connection, batch.incidents.values())
     if batch.past:
         many("UPDATE incident SET held = 0 WHERE id = ?", [(each,) for each in sorted(batch.past)])
     _write_people(connection, batch)
     if batch.timeline:
-        many(_APPEND_ENTRY, batch.timeline)
+        _APPEND_ENTRY.put(connection, batch.timeline)
     _write_deliveries(connection, batch)
     if batch.beats:
         many(_SAVE_BEAT, [row for row in batch.beats.values() if row is not None])
         gone = [key for key, row in batch.beats.items() if row is None]
         many("DELETE FROM heartbeat WHERE name = ? AND by = ?", gone)
     if batch.journal:
-        many("INSERT INTO journal (at, line) VALUES (?, ?)", batch.journal)
+        _APPEND_LINE.put(connection, batch.journal)
     if batch.audit:
         _write_audit(connection, batch)
     if batch.rejections:
@@ -139,13 +147,13 @@ def _write_alerts(connection: apsw.Connection, batch: Batch) -> None:
         new = _first_new(connection, rows)
         if new:
             ids = [row[:1] for row in rows[:new]]
-            many(_SAVE_ALERT, rows[:new])
+            _SAVE_ALERT.put(connection, rows[:new])
             many("DELETE FROM alert_seen WHERE id = ?", ids)
             many("DELETE FROM alert_words WHERE id = ?", ids)
         if new < len(rows):
-            many(_NEW_ALERT, rows[new:])
+            _NEW_ALERT.put(connection, rows[new:])
     if batch.seen:
-        many(_SAVE_SEEN, sorted(batch.seen.values()))
+        _SAVE_SEEN.put(connection, sorted(batch.seen.values()))
         many(_SAVE_WORDS, sorted(batch.words.values()))
     if batch.dropped:
         ids = [(each,) for each in sorted(batch.dropped)]
@@ -171,7 +179,7 @@ def _write_deliveries(connection: apsw.Connection, batch: Batch) -> None:
     if batch.cancelled:
         many(_CANCEL, batch.cancelled)
     if batch.outgoing:
-        many(_DELIVER, batch.outgoing.values())
+        _DELIVER.put(connection, batch.outgoing.values())
     if batch.retries:
         many(_RETRY, batch.retries)
     if batch.settled:
