@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -102,6 +102,18 @@ class Open:
         self.bytes = 0
         self.effects = 0
         self.since = 0.0
+
+
+def in_the_loop(
+    committed: Callable[[Open, BaseException | None], None], current: Open
+) -> Callable[[BaseException | None], None]:
+    """What the writer's thread calls; `committed` runs in the event loop's."""
+    loop = asyncio.get_running_loop()
+
+    def over(error: BaseException | None) -> None:
+        loop.call_soon_threadsafe(committed, current, error)
+
+    return over
 
 
 def settles(future: asyncio.Future[tuple[Refused, ...]]) -> Over:

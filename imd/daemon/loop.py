@@ -31,6 +31,7 @@ from imd.clock import Clock
 from imd.core.engine import Engine
 from imd.core.state import State
 from imd.daemon import garbage, gather
+from imd.daemon.fairness import Fairness
 from imd.daemon.memory import known_of
 from imd.daemon.muting import Muting
 from imd.daemon.outgoing import Outgoing, send_off
@@ -79,6 +80,7 @@ class Loop(Shown):
         self._open = gather.Open()
         self._gathered = gather.Gathered()
         self._under_way: deque[gather.Open] = deque()
+        self._fairness = Fairness(lambda: bool(self._under_way))
         self._muting = Muting()
         self._flush_planned = False
         self._turns = Turns(self._turn)
@@ -354,15 +356,8 @@ class Loop(Shown):
             return
         self._flushed = current.since = self._clock.monotonic()
         self._under_way.append(current)
-        self._store.commit(current.batch, self._hand_over(asyncio.get_running_loop(), current))
-
-    def _hand_over(
-        self, loop: asyncio.AbstractEventLoop, current: gather.Open
-    ) -> Callable[[BaseException | None], None]:
-        def done(error: BaseException | None) -> None:  # in the writer thread
-            loop.call_soon_threadsafe(self._committed, current, error)
-
-        return done
+        self._store.commit(current.batch, gather.in_the_loop(self._committed, current))
+        self._fairness.watch()
 
     def _committed(self, current: gather.Open, error: BaseException | None) -> None:
         if current not in self._under_way:
