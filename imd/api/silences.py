@@ -149,7 +149,10 @@ class Silences:
         """Everything is suppressed until then."""
         body, asked = await self._read(request, PauseBody)
         by = _by(asked.by)
-        until = _end(asked.until, asked.for_, self._context.clock.now(), "until")
+        now = self._context.clock.now()
+        until = _end(asked.until, asked.for_, now, "until")
+        if until - now > LONGEST:
+            raise Refusal(400, f"until: at most {LONGEST.days}d ahead")
         if len(asked.reason) > setting.TEXT_CHARS_MAX:
             raise Refusal(400, f"`reason` is longer than {setting.TEXT_CHARS_MAX} characters")
         for refused in await self._context.submit(PauseSet(until=until, by=by, reason=asked.reason), len(body)):
@@ -248,4 +251,7 @@ def _end(at: datetime | None, lasting: str, begins: datetime, key: str) -> datet
     lasts = parameters.duration("for", lasting)
     if not timedelta(0) < lasts <= LONGEST:
         raise Refusal(400, f"for: longer than 0s and at most {LONGEST.days}d")
-    return begins + lasts
+    try:
+        return begins + lasts
+    except OverflowError:
+        raise Refusal(400, f"it would begin in the year {begins.year}") from None

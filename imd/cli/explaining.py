@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imd.replay.explain import Asked
 
 EXPLAINED_MAX = 20  # alerts of one body
+YEARS = range(1971, 8000)  # as the daemon takes: deadlines of theirs can be worked out, in any zone
 IDLE_SHOWN = 3  # enrichments that add nothing, by name
 MATCHER_CHARS_MAX = 70  # of one that does not hold; --json has the whole of it
 
@@ -64,9 +65,12 @@ def _refuse(arguments: Namespace, offline: bool) -> None:
 
 def _at(arguments: Namespace) -> datetime | None:
     try:
-        return moment(arguments.at) if arguments.at is not None else None
+        at = moment(arguments.at) if arguments.at is not None else None
     except ValueError as error:
         raise Misused(f"--at: {error}") from None
+    if at is not None and at.year not in YEARS:
+        raise Misused(f"--at: it is in the year {at.year}")
+    return at
 
 
 def _by_daemon(arguments: Namespace, at: datetime | None) -> Explained:

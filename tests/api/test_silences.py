@@ -139,6 +139,12 @@ async def test_a_pause(server: Server) -> None:
         status, pause, _ = await server.call("DELETE", "/v1/pause?by=ben")
         assert (status, pause["paused"]) == (200, False)
     assert (await server.call("POST", "/v1/pause", {"by": "ana", "until": "2020-01-01T00:00:00Z"}))[0] == 400
+    for end in ("2199-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"):
+        status, problem, _ = await server.call("POST", "/v1/pause", {"by": "ana", "until": end})
+        assert status == 400, problem
+    late = {"by": "ana", "matchers": ["a=b"], "starts_at": "9998-01-01T00:00:00Z", "for": "3650d"}
+    assert (await server.call("POST", "/v1/silences", late))[0] == 400
+    assert (await server.call("GET", "/-/ready"))[0] == 200
     assert (await server.call("POST", "/v1/pause", {"by": "ana"}))[0] == 400
 
 

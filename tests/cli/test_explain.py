@@ -144,6 +144,7 @@ def test_faults_of_the_rules_are_exit_1(imd: Imd, folder: Path) -> None:
         (*NODE, "--rules", "nowhere"),
         (*NODE, "--rules", "rules.yaml", "--at", "noon"),
         (*NODE, "--rules", "rules.yaml", "--at", "2026-01-01T00:00:00"),
+        (*NODE, "--rules", "rules.yaml", "--at", "9999-12-31T23:59:59Z"),
         (*NODE, "--rules", "rules.yaml", "--url", "http://127.0.0.1:1"),
         ("explain", "--rules", "rules.yaml", "--body", "rules.yaml"),
         ("explain", "--source", "eu", "--body", "rules.yaml"),
