@@ -27,6 +27,7 @@ from benchmarks.driver.server import NO_PAGES, Grouping, Imd, one_rule
 from benchmarks.rules import ruleset
 from imd.core.engine import Engine
 from imd.core.state import State
+from imd.daemon.gather import ALERTS_MAX
 from imd.model.effect import Counted, Effect
 from imd.model.event import AlertsReported
 from imd.sources.alertmanager_api import AlertmanagerApi
@@ -68,7 +69,7 @@ class Stages:
 
 def stages(size: int, count: int) -> Stages:
     """New alerts through decoder, engine, batch and store. Every commit takes one body of each connection, as under
-    load, if that is not more than the loop puts into one batch."""
+    load, and what these say is stepped together, as many alerts at a time as the loop does."""
     engine = Engine(ruleset([one_rule(NO_PAGES, Grouping.BY_NAME)]), State("benchmark"))
     decoder = AlertmanagerApi(KnownLabels({}))
     since = alerts.now()
@@ -85,16 +86,17 @@ def stages(size: int, count: int) -> Stages:
 
 def _step(engine: Engine, decoder: AlertmanagerApi, bodies: list[bytes], used: Stages) -> Batch:
     batch, now = Batch(), datetime.now(UTC)
-    for body in bodies:
-        began = time.thread_time()
-        event = AlertsReported("alertmanager", True, tuple(decoder.decode(body, now).alerts))
+    began = time.thread_time()
+    reports = [report for body in bodies for report in decoder.decode(body, now).alerts]
+    used.decode += time.thread_time() - began
+    for start in range(0, len(reports), ALERTS_MAX):
+        event = AlertsReported("alertmanager", True, tuple(reports[start : start + ALERTS_MAX]))
         decoded = time.thread_time()
         effects: list[Effect] = engine.step(event, now)
         stepped = time.thread_time()
         for effect in effects:
             if type(effect) is not Counted:
                 batch.add(effect, now)
-        used.decode += decoded - began
         used.step += stepped - decoded
         used.encode += time.thread_time() - stepped
     return batch
