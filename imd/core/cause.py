@@ -36,6 +36,10 @@ UNTIED = 0.4
 that is three hops away. On labels alone there is mostly nothing else to go by."""
 
 
+EVALUATED = 30.0
+"""Seconds by which what fails may be told of before what is down: rules are evaluated every half minute or so."""
+
+
 class Probable:
     """The probable cause. `ref` is the alert that speaks for it: its first, for a container its members' first."""
 
@@ -200,7 +204,7 @@ def _might_explain(entity: str, ill: dict[str, _Ill], explained: dict[str, float
         its is not here
         and other not in explained
         and not (mapped and its.first.standing.mapped)
-        and its.onset >= here.onset
+        and its.onset >= here.onset - (EVALUATED if down else 0.0)
         and (down or not relation.GOES_DOWN & its.kinds.keys())
         and here.explains(its) >= EXPLAINED_MIN
         for other, its in ill.items()
