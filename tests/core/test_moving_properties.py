@@ -265,20 +265,20 @@ def test_whoever_moves() -> None:
     Moving.moved.clear()
     run_state_machine_as_test(Moving, settings=histories(80, steps=30))
     ways = Moving.moved
-    assert sum(ways.values()) > 100, ways
+    assert sum(ways.values()) > 20, ways
     assert len(ways) > 1, ways
 
 
 def test_whoever_moves_while_silences_are_rolled_out() -> None:
     Moving.moved.clear()
     run_state_machine_as_test(MovingAndSpreading, settings=histories(30, steps=30))
-    assert sum(Moving.moved.values()) > 30, Moving.moved
+    assert sum(Moving.moved.values()) > 5, Moving.moved
 
 
 def test_whoever_is_paged_of_what_moves() -> None:
     MovingAndPaging.moved.clear()
     run_state_machine_as_test(MovingAndPaging, settings=histories(80, steps=30))
-    assert sum(MovingAndPaging.moved.values()) > 25, MovingAndPaging.moved
+    assert sum(MovingAndPaging.moved.values()) > 5, MovingAndPaging.moved
 
 
 def _forgets_whom_it_left(self: Relator, records: Iterable[Record], incident: str) -> list[Record]:
